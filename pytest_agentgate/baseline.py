@@ -1,0 +1,92 @@
+"""Baseline arithmetic: which findings of the head did the patch introduce? Pure.
+
+Findings are matched by content, not by number: rule, path after renames, message without coordinates, and the text of
+the line; among equal ones the hunk map decides which is which, and a surplus at the head is new.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+import msgspec
+
+from pytest_agentgate.model import Change, Finding, Hunk
+
+LineText = Callable[[str, int], str]
+"""Text of a line: ``(path, line) -> text``; an empty string where there is none."""
+
+_COORDINATE = re.compile(r"\b(?:line|lines|col|column)\s+\d+\b")
+_Key = tuple[str, str, str, str]
+
+
+class Lines:
+    """Text of lines by path and 1-based number; an empty string where there is none."""
+
+    def __init__(self, contents: Mapping[str, bytes]) -> None:
+        self._lines = {p: c.decode("utf-8", "replace").splitlines() for p, c in contents.items()}
+
+    def __call__(self, path: str, line: int) -> str:
+        """The line's text."""
+        lines = self._lines.get(path, [])
+        return lines[line - 1] if 0 < line <= len(lines) else ""
+
+
+def map_line(hunks: Sequence[Hunk], line: int) -> int | None:
+    """Where line `line` of the base stands in the head; None where the patch removed or replaced it."""
+    shift = 0
+    for hunk in hunks:
+        start = hunk.old_start + (1 if hunk.old_lines == 0 else 0)
+        if line < start:
+            break
+        if hunk.old_lines and line < hunk.old_start + hunk.old_lines:
+            return None
+        shift = (hunk.new_start + hunk.new_lines + (1 if hunk.new_lines == 0 else 0)) - (start + hunk.old_lines)
+    return line + shift
+
+
+def introduced(
+    head: Iterable[Finding],
+    base: Iterable[Finding],
+    change: Change,
+    head_text: LineText,
+    base_text: LineText,
+) -> tuple[Finding, ...]:
+    """Every finding of the head with its baseline state: `unchanged` where the base has its like, else `new`."""
+    renamed = {f.old_path: f.path for f in change.files if f.old_path}
+    hunks = {f.path: f.hunks for f in change.files}
+    known: defaultdict[_Key, list[int | None]] = defaultdict(list)
+    for finding in base:
+        path = finding.path or ""
+        now = renamed.get(path, path)
+        line = map_line(hunks.get(now, ()), finding.line) if finding.line else None
+        known[_key(finding, now, base_text(path, finding.line or 0))].append(line)
+    groups: defaultdict[_Key, list[Finding]] = defaultdict(list)
+    for finding in head:
+        path = finding.path or ""
+        groups[_key(finding, path, head_text(path, finding.line or 0))].append(finding)
+    result: list[Finding] = []
+    for key, findings in groups.items():
+        result += _pair(findings, known.get(key, []))
+    return tuple(sorted(result, key=lambda f: (f.path or "", f.line or 0, f.column or 0, f.rule, f.message)))
+
+
+def _pair(findings: list[Finding], lines: list[int | None]) -> list[Finding]:
+    """Pair equal findings: first those on the very line that the hunk map names, then by count."""
+    left = list(lines)
+    old: list[Finding] = []
+    rest: list[Finding] = []
+    for finding in findings:
+        if finding.line in left:
+            left.remove(finding.line)
+            old.append(finding)
+        else:
+            rest.append(finding)
+    kept = min(len(rest), len(left))
+    old += rest[:kept]
+    return [msgspec.structs.replace(f, baseline_state="unchanged") for f in old] + rest[kept:]
+
+
+def _key(finding: Finding, path: str, text: str) -> _Key:
+    return finding.rule, path, _COORDINATE.sub("", finding.message), " ".join(text.split())

@@ -1,0 +1,36 @@
+"""The built-in plugin: every built-in check and reporter comes through the same hooks as anybody else's."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pytest_agentgate.checks.command import CommandCheck
+from pytest_agentgate.checks.compile import Compile
+from pytest_agentgate.checks.mypy.check import Mypy
+from pytest_agentgate.checks.ruff import Ruff
+from pytest_agentgate.checks.scope import Scope
+from pytest_agentgate.checks.tests.check import Tests
+from pytest_agentgate.hookspecs import hookimpl
+from pytest_agentgate.model import Policy
+from pytest_agentgate.protocols import Check, Reporter, Reviewer
+from pytest_agentgate.reporters.agent import AgentReporter
+from pytest_agentgate.reporters.json import JsonReporter
+from pytest_agentgate.reporters.terminal import TerminalReporter
+
+
+@hookimpl(tryfirst=True)
+def agentgate_checks(policy: Policy) -> Sequence[Check]:
+    """Fast ones first; then those that run side by side; then the policy's own commands."""
+    return [Scope(), Compile(), Ruff(), Mypy(), Tests(), *(CommandCheck(c) for c in policy.command)]
+
+
+@hookimpl(tryfirst=True)
+def agentgate_reporters() -> Sequence[Reporter]:
+    """The reporters that every installation has."""
+    return [TerminalReporter(), JsonReporter(), AgentReporter()]
+
+
+@hookimpl(trylast=True)
+def agentgate_reviewer(policy: Policy) -> Reviewer | None:
+    """No reviewer is built in yet."""
+    return None

@@ -1,0 +1,1 @@
+"""The built-in checks. They never import each other; the runner owns order, time, cache and blame."""

@@ -1,0 +1,90 @@
+"""Does every changed Python file compile, under the project's interpreter? A barrier: nothing else is worth a second."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+from pytest_agentgate.errors import ToolError
+from pytest_agentgate.model import Evidence, Finding
+from pytest_agentgate.protocols import Context
+
+RULES = {"compile/error": "A changed Python file does not compile."}
+SCRIPT = """
+import sys, json, warnings
+warnings.simplefilter("ignore")
+sys.setrecursionlimit(5000)
+for path, text in json.load(sys.stdin):
+    row = {"path": path, "message": None, "line": None, "column": None}
+    try:
+        compile(text.encode("latin-1"), path, "exec", dont_inherit=True)
+    except SyntaxError as e:
+        row.update(message="%s: %s" % (type(e).__name__, e.msg), line=e.lineno, column=e.offset)
+    except (ValueError, RecursionError, MemoryError, OverflowError, LookupError) as e:
+        row.update(message="%s: %s" % (type(e).__name__, e))
+    print(json.dumps(row), flush=True)
+"""
+
+
+class _Row(msgspec.Struct):
+    path: str
+    message: str | None
+    line: int | None
+    column: int | None
+
+
+class Compile:
+    """The `compile` check."""
+
+    name, barrier, fast = "compile", True, True
+    rules = RULES
+
+    def depends_on(self, context: Context) -> Sequence[object] | None:
+        """The changed files and the interpreter."""
+        return [(f.path, f.new.oid if f.new else "") for f in context.change.files] + [context.interpreter.fingerprint]
+
+    def examine(self, context: Context) -> Evidence:
+        """Compile each changed file; one that does not compile at the base either is not the patch's fault."""
+        changed = [f for f in context.change.files if f.new and f.path.endswith(".py") and not f.odd]
+        contents = context.trees.read_many("head", [f.path for f in changed])
+        if not contents:
+            return Evidence(check=self.name, status="skipped", leave=True, reason="the change touches no Python file")
+        failing = [row for row in _compile(contents, context) if row.message]
+        before = {f.path: f.old_path or f.path for f in changed}
+        old = context.trees.read_many("base", [before[r.path] for r in failing])
+        broken = {row.path for row in _compile(old, context) if row.message} if old else set()
+        findings = [_finding(row, context, before[row.path] in broken) for row in failing]
+        return Evidence.of(
+            self.name, tuple(f for f in findings if f), len(contents), tool_version=f"Python {context.interpreter.version}"
+        )
+
+
+def _finding(row: _Row, context: Context, broken_before: bool) -> Finding | None:
+    effect = context.effect("compile/error", row.path)
+    if effect is None:
+        return None
+    return Finding(
+        rule="compile/error",
+        message=row.message or "",
+        effect=effect,
+        path=row.path,
+        line=row.line,
+        column=row.column,
+        baseline_state="unchanged" if broken_before else "new",
+        command=f"{context.interpreter.executable} -m py_compile {row.path}",
+    )
+
+
+def _compile(contents: Mapping[str, bytes], context: Context) -> list[_Row]:
+    """One row a file; raises `ToolError` unless every file was answered for."""
+    request = msgspec.json.encode([(path, data.decode("latin-1")) for path, data in contents.items()])
+    done = context.run_tool([context.interpreter.executable, "-I", "-S", "-B", "-c", SCRIPT], cwd="/", stdin=request, timeout=60)
+    rows = [msgspec.json.decode(line, type=_Row) for line in done.stdout.splitlines() if line.startswith(b"{")]
+    if {r.path for r in rows} != set(contents):
+        missing = sorted(set(contents) - {r.path for r in rows})
+        raise ToolError(
+            f"the interpreter ended with {done.returncode} while compiling {missing[0]}",
+            hint=f"try: {context.interpreter.executable} -m py_compile {missing[0]}",
+        )
+    return rows

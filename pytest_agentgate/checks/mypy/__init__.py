@@ -1,0 +1,1 @@
+"""mypy on both sides, whole, under the base's configuration."""

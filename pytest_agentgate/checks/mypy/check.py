@@ -1,0 +1,160 @@
+"""mypy, configured from the base, on its whole target set; only errors that the patch introduced count.
+
+Suppressions: where the patch adds one, mypy runs once more on copies without them, on both sides, and what is new there
+and hidden here is judged by how the suppression is spelt.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from pytest_agentgate.baseline import Lines, introduced
+from pytest_agentgate.checks.mypy.run import ROLE, Errors, Plan, Row, make_plan, program, run_mypy
+from pytest_agentgate.errors import ToolError
+from pytest_agentgate.model import Evidence, Finding
+from pytest_agentgate.protocols import Context
+from pytest_agentgate.suppressions import mypy_spelling, type_suppressions, without_type_suppressions
+
+RULES = {"mypy/*": "An error of mypy, by its error code.", "mypy/fatal": "mypy stops before it has checked anything."}
+
+
+class Mypy:
+    """The `mypy` check."""
+
+    name, barrier, fast, rules = "mypy", False, False, RULES
+
+    def depends_on(self, context: Context) -> Sequence[object] | None:
+        """Both trees, the tool and the project's environment."""
+        return [context.trees.key(ROLE), context.trees.key("base"), context.interpreter.fingerprint, program(context)[1]]
+
+    def examine(self, context: Context) -> Evidence:
+        """Type-check the head; look at the base only where the head is not clean."""
+        plan = make_plan(context)
+        python = [p for p in context.trees.entries(ROLE) if p.endswith((".py", ".pyi"))]
+        if not python or (not plan.targets and not plan.config):
+            return Evidence(check=self.name, status="skipped", leave=True, reason="the tree holds no package to check")
+        with context.trees.place(ROLE, read_only=True) as tree:
+            head = run_mypy(tree, plan, context)
+            if head.fatal:
+                return self._fatal(head.fatal, plan, context)
+            hidden = _grown(context)
+            stripped = run_mypy(tree, plan, context, _stripped(context, ROLE, hidden)) if hidden else head
+        findings = _judge(head, stripped, hidden, plan, context)
+        return Evidence.of(
+            self.name,
+            tuple(findings),
+            len(python),
+            tool_version=f"mypy {plan.version}",
+            sandbox=context.trees.sandbox.kind,
+            reason="" if plan.config else "mypy is not configured here: its findings are notes",
+        )
+
+    def _fatal(self, words: str, plan: Plan, context: Context) -> Evidence:
+        """mypy stopped: the patch's fault only where it did not stop on the base."""
+        if not plan.config:
+            return Evidence(
+                check=self.name,
+                status="skipped",
+                leave=True,
+                tool_version=f"mypy {plan.version}",
+                reason=f"mypy is not configured here and cannot check this layout: {words}",
+            )
+        if _base_errors(plan, context, ()).fatal:
+            raise ToolError(
+                f"mypy cannot check this repository, at the base either: {words}",
+                hint='mend its configuration at the base, or set may_skip = ["mypy"]',
+            )
+        finding = Finding(rule="mypy/fatal", message=words, effect=context.effect("mypy/fatal") or "note", command="mypy")
+        return Evidence.of(self.name, (finding,), 1, tool_version=f"mypy {plan.version}")
+
+
+def _grown(context: Context) -> tuple[str, ...]:
+    """Changed files in which the patch silences mypy more often, or in new ways, than the base did."""
+    changed = [
+        f
+        for f in context.change.files
+        if f.new and not f.odd and f.path.endswith((".py", ".pyi")) and f.path in context.trees.entries(ROLE)
+    ]
+    new = context.trees.read_many(ROLE, [f.path for f in changed])
+    old = context.trees.read_many("base", [f.old_path or f.path for f in changed])
+    grown = []
+    for file in changed:
+        before = type_suppressions(old.get(file.old_path or file.path, b"").decode("utf-8", "replace"))
+        if type_suppressions(new.get(file.path, b"").decode("utf-8", "replace")) - before:
+            grown.append(file.path)
+    return tuple(grown)
+
+
+def _stripped(context: Context, role: str, paths: Sequence[str]) -> dict[str, str]:
+    contents = context.trees.read_many(role, list(paths))
+    return {p: without_type_suppressions(c.decode("utf-8", "surrogateescape")) for p, c in contents.items()}
+
+
+def _base_errors(plan: Plan, context: Context, stripped: Sequence[str]) -> Errors:
+    """Errors of the base, remembered; `stripped` files without their suppressions."""
+
+    def make() -> Errors:
+        with context.trees.place("base", read_only=True) as tree:
+            return run_mypy(tree, plan, context, _stripped(context, "base", stripped))
+
+    parts = ("mypy-base", context.trees.key("base"), context.interpreter.fingerprint, *plan.identity, "|", *stripped)
+    return context.remember(parts, make, Errors)
+
+
+def _judge(head: Errors, stripped: Errors, hidden: Sequence[str], plan: Plan, context: Context) -> list[Finding]:
+    """New errors of the head, and new ones that suppressions of the patch hide."""
+    visible = _introduced(head.rows, (), plan, context) if head.rows else []
+    if not hidden:
+        return visible
+    renamed = {f.path: f.old_path or f.path for f in context.change.files}
+    seen = {(r.file, r.line, r.message) for r in head.rows}
+    silenced = [r for r in stripped.rows if (r.file, r.line, r.message) not in seen and r.file in hidden]
+    lines = Lines(context.trees.read_many(ROLE, list(hidden)))
+    before = [renamed[p] for p in hidden if renamed[p] in context.trees.entries("base")]
+    result = list(visible)
+    for finding in _introduced(silenced, before, plan, context) if silenced else []:
+        spelling = mypy_spelling(lines(finding.path or "", finding.line or 0), finding.rule.partition("/")[2])
+        effect = getattr(context.policy.suppressed, spelling)
+        if finding.baseline_state != "new" or finding.effect == "note":
+            effect = finding.effect
+        if effect != "off":
+            words = {"blanket": "for everything", "coded": "without a reason", "reasoned": "with a reason"}[spelling]
+            result.append(
+                msgspec.structs.replace(
+                    finding, effect=effect, message=f"{finding.message} (silenced {words} by a suppression in the patch)"
+                )
+            )
+    return result
+
+
+def _introduced(rows: Sequence[Row], stripped: Sequence[str], plan: Plan, context: Context) -> list[Finding]:
+    base = _base_errors(plan, context, stripped)
+    if base.fatal:
+        base = Errors([])
+    head = _findings(rows, plan, context)
+    head_text = Lines(context.trees.read_many(ROLE, [r.file for r in rows]))
+    base_text = Lines(context.trees.read_many("base", [r.file for r in base.rows]))
+    matched = introduced(head, _findings(base.rows, plan, context), context.change, head_text, base_text)
+    return [msgspec.structs.replace(f, text=head_text(f.path or "", f.line or 0).strip()) for f in matched]
+
+
+def _findings(rows: Sequence[Row], plan: Plan, context: Context) -> list[Finding]:
+    found = []
+    for row in rows:
+        rule = f"mypy/{row.code or 'error'}"
+        effect = context.effect(rule, row.file, "reject" if plan.config else "note")
+        if effect is not None:
+            found.append(
+                Finding(
+                    rule=rule,
+                    message=row.message,
+                    effect=effect,
+                    path=row.file,
+                    line=row.line or None,
+                    column=row.column + 1,
+                    command=f"mypy {' '.join(plan.targets)}".strip(),
+                )
+            )
+    return found

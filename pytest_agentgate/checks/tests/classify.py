@@ -1,0 +1,139 @@
+"""Why a test that does not pass does not pass: the reruns, and what they may and may not say.
+
+A rerun never turns red into green. It only tells *regression* from *was broken before*, *flaky*, *order-dependent* and
+*environment*; a flaky test leaves the change undecided unless it is known to flake on the base as well.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+from dataclasses import dataclass
+
+import msgspec
+
+from pytest_agentgate.checks.tests.records import Result, Run
+from pytest_agentgate.checks.tests.session import Ask, Sessions
+from pytest_agentgate.model.evidence import Outcome
+
+HEAD_O = "head+base-tests"
+ENVIRONMENT = re.compile(
+    r"Temporary failure in name resolution|Network is unreachable|Name or service not known|"
+    r"Read-only file system|Operation not permitted|Connection refused|Could not resolve host"
+)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What one test's failure is."""
+
+    classification: str
+    """`unchanged`, `pre-existing`, `environment`, `regression`, `expectation-changed`, `removed`, `flaky`, `known-flaky`."""
+    base: Outcome
+    result: Result
+
+
+class BaseOutcomes(msgspec.Struct):
+    """Outcomes of tests of the base on the base."""
+
+    results: dict[str, Result]
+
+
+class Classifier:
+    """Asks the base (and the head's own tests) about tests that do not pass on the head's code."""
+
+    def __init__(self, sessions: Sessions) -> None:
+        self.sessions, self.context = sessions, sessions.context
+
+    def on_base(self, ids: Collection[str], *, attempt: int = 0) -> dict[str, Result]:
+        """Results of these tests on the base, remembered (save repeated attempts, which look for flakiness)."""
+        if not ids:
+            return {}
+
+        def make() -> BaseOutcomes:
+            run = self.sessions.run(Ask("base", files_of(ids), frozenset(ids)), "the base's own answer")
+            return BaseOutcomes({i: run.results.get(i, Result("missing")) for i in ids})
+
+        if attempt:
+            return make().results
+        parts = (
+            "tests-on-base",
+            self.context.trees.key("base"),
+            self.context.interpreter.fingerprint,
+            self.context.policy.tests.args,
+            *sorted(ids),
+        )
+        return self.context.remember(parts, make, BaseOutcomes).results
+
+    def classify(self, failing: dict[str, Result], own: Run | None) -> dict[str, Verdict]:
+        """What each of the base's tests is that did not pass on the head's code."""
+        base = self.on_base(list(failing))
+        verdicts = {i: self._old(failing[i], base[i]) for i in failing if not _is_worse(base[i].outcome, failing[i].outcome)}
+        open_ids = {i for i in failing if i not in verdicts}
+        unstable = self._unstable(open_ids)
+        known_flaky = self._flaky_on_base(unstable) if unstable else set()
+        for node_id in unstable:
+            kind = "known-flaky" if node_id in known_flaky else "flaky"
+            verdicts[node_id] = Verdict(kind, base[node_id].outcome, failing[node_id])
+        solid = open_ids - unstable
+        on_head = self._on_head(solid, own)
+        for node_id in solid:
+            now = on_head.get(node_id, Result("missing"))
+            kind = {"passed": "expectation-changed", "missing": "removed"}.get(now.outcome, "regression")
+            if self.context.trees.key("head") == self.context.trees.key(HEAD_O):
+                kind = "regression"
+            verdicts[node_id] = Verdict(kind, base[node_id].outcome, failing[node_id])
+        return verdicts
+
+    @staticmethod
+    def _old(now: Result, before: Result) -> Verdict:
+        if now.outcome == before.outcome and now.outcome in ("skipped", "xfailed", "xpassed"):
+            return Verdict("unchanged", before.outcome, now)
+        kind = "environment" if ENVIRONMENT.search(before.text) or ENVIRONMENT.search(now.text) else "pre-existing"
+        return Verdict(kind, before.outcome, now)
+
+    def _unstable(self, ids: set[str]) -> set[str]:
+        """Tests that pass in at least one of the reruns on the very same tree."""
+        found: set[str] = set()
+        for _ in range(self.context.policy.tests.reruns if ids else 0):
+            left = ids - found
+            if not left:
+                break
+            run = self.sessions.run(Ask(HEAD_O, files_of(left), frozenset(left)), "rerun to classify")
+            found |= {i for i in left if run.outcome(i) == "passed"}
+        return found
+
+    def _flaky_on_base(self, ids: set[str]) -> set[str]:
+        """Of tests that flake on the head: those that also fail on the base, in a whole run or alone."""
+        found: set[str] = set()
+        whole = self.sessions.run(Ask("base"), "the base's whole suite, to know its flaky tests")
+        found |= {i for i in ids if whole.outcome(i) != "passed"}
+        for attempt in range(1, self.context.policy.tests.reruns + 1):
+            left = ids - found
+            if left:
+                found |= {i for i, r in self.on_base(left, attempt=attempt).items() if r.outcome != "passed"}
+        return found
+
+    def _on_head(self, ids: set[str], own: Run | None) -> dict[str, Result]:
+        """What the same tests do with the head's own files."""
+        if not ids or self.context.trees.key("head") == self.context.trees.key(HEAD_O):
+            return {}
+        known = {i: own.results[i] for i in ids if own is not None and i in own.results}
+        left = frozenset(ids - set(known))
+        files = tuple(f for f in files_of(left) if f in self.context.trees.entries("head"))
+        if left and files:
+            run = self.sessions.run(Ask("head", files, left), "with the patch's own tests")
+            known |= {i: run.results[i] for i in left if i in run.results}
+        return known
+
+
+def _is_worse(before: Outcome, now: Outcome) -> bool:
+    """Whether the head does worse: the base passed, or at least did not fail, and the head differs."""
+    if before == now:
+        return False
+    return before == "passed" or (before in ("skipped", "xfailed", "xpassed") and now in ("failed", "error", "missing"))
+
+
+def files_of(ids: Collection[str]) -> tuple[str, ...]:
+    """Test files of node ids, in order."""
+    return tuple(sorted({i.partition("::")[0] for i in ids}))

@@ -1,0 +1,181 @@
+"""Runs pytest inside the project's interpreter and tells the gate what really happened.
+
+One file; standard library and pytest >= 7 only; Python >= 3.9; never imported by the gate. Records are JSON lines on an
+inherited pipe. The request comes as JSON on standard input:
+``{"roots": [...], "modules": [...], "args": [...], "ids": [...] or null, "workers": "0"}``.
+"""
+
+import importlib.util
+import json
+import os
+import sys
+
+TEXT = 3000
+
+
+class Channel:
+    """Writes records to the gate's pipe."""
+
+    def __init__(self, fd):
+        self.fd = fd
+        os.set_inheritable(fd, False)
+
+    def send(self, **record):
+        """One record, whole."""
+        data = (json.dumps(record) + "\n").encode()
+        while data:
+            data = data[os.write(self.fd, data) :]
+
+
+class Probe:
+    """The plugin in the process that collects (and, without workers, runs)."""
+
+    def __init__(self, channel, request):
+        self.channel, self.request = channel, request
+        self.wanted = None if request["ids"] is None else set(request["ids"])
+        self.modules = {}
+
+    def pytest_load_initial_conftests(self, early_config, parser, args):
+        """No coverage limits and no workers but those that the gate asked for."""
+        manager = early_config.pluginmanager
+        if manager.hasplugin("xdist"):
+            args.append("-n" + self.request["workers"])
+        if manager.hasplugin("_cov") or manager.hasplugin("pytest_cov"):
+            args.append("--no-cov")
+
+    pytest_load_initial_conftests.pytest_impl = {"tryfirst": True}
+
+    def pytest_collectreport(self, report):
+        """A file that could not be imported."""
+        if report.failed:
+            self.channel.send(k="collect-error", id=report.nodeid, text=text_of(report))
+
+    def pytest_collection_modifyitems(self, session, config, items):
+        """Keep the tests that were asked for."""
+        if self.wanted is not None:
+            items[:] = [i for i in items if i.nodeid in self.wanted]
+
+    pytest_collection_modifyitems.pytest_impl = {"trylast": True}
+
+    def pytest_collection_finish(self, session):
+        """What will run."""
+        self.channel.send(k="collected", ids=[i.nodeid for i in session.items])
+
+    def pytest_xdist_node_collection_finished(self, node, ids):
+        """What a worker will run."""
+        self.channel.send(k="collected", ids=list(ids))
+
+    pytest_xdist_node_collection_finished.pytest_impl = {"optionalhook": True}
+
+    def pytest_testnodedown(self, node, error):
+        """Modules that a worker imported; a worker that died says so."""
+        self.modules.update(getattr(node, "workeroutput", {}).get("agentgate_modules", {}))
+        if error:
+            self.channel.send(k="worker-down", text=str(error)[:TEXT])
+
+    pytest_testnodedown.pytest_impl = {"optionalhook": True}
+
+    def pytest_runtest_logreport(self, report):
+        """One phase of one test."""
+        crash = getattr(getattr(report, "longrepr", None), "reprcrash", None)
+        self.channel.send(
+            k="phase",
+            id=report.nodeid,
+            when=report.when,
+            outcome=report.outcome,
+            xfail=hasattr(report, "wasxfail"),
+            sub=type(report).__name__ != "TestReport",
+            duration=report.duration,
+            text=text_of(report) if report.outcome == "failed" or report.skipped else "",
+            message=str(getattr(crash, "message", ""))[:TEXT],
+            path=str(getattr(crash, "path", "")),
+            line=getattr(crash, "lineno", None),
+        )
+
+    def pytest_internalerror(self, excrepr, excinfo):
+        """pytest itself, or a plugin, broke."""
+        self.channel.send(k="internal-error", text=str(excrepr)[-TEXT:])
+
+    def pytest_sessionfinish(self, session, exitstatus):
+        """Where the project's modules came from."""
+        self.modules.update(imported(self.request["modules"]))
+        self.channel.send(k="modules", files=self.modules, origins=origins(self.request["modules"]))
+
+    pytest_sessionfinish.pytest_impl = {"trylast": True}
+
+
+def text_of(report):
+    """The end of a report's text, where the error is."""
+    if report.skipped and isinstance(report.longrepr, tuple):
+        return str(report.longrepr[2])[:TEXT]
+    return str(getattr(report, "longreprtext", "") or report.longrepr or "")[-TEXT:]
+
+
+def imported(names):
+    """Files of the imported modules below the given top-level names."""
+    wanted, found = set(names), {}
+    for name, module in list(sys.modules.items()):
+        if name.partition(".")[0] in wanted:
+            file = getattr(module, "__file__", None)
+            if isinstance(file, str):
+                found[name] = file
+    return found
+
+
+def origins(names):
+    """Where the given modules would be imported from."""
+    found = {}
+    for name in names:
+        try:
+            spec = importlib.util.find_spec(name)
+        except (ImportError, ValueError, AttributeError):
+            continue
+        if spec is not None and spec.has_location:
+            found[name] = spec.origin
+    return found
+
+
+def pytest_sessionfinish(session):
+    """In a worker of pytest-xdist, which loads this file as a plugin: hand the modules over."""
+    output = getattr(session.config, "workeroutput", None)
+    if output is not None:
+        output["agentgate_modules"] = imported(os.environ.get("AGENTGATE_MODULES", "").split(","))
+
+
+def add_roots(roots):
+    """Make the product importable without installation: after the standard library, before what is installed."""
+    at = next((i for i, p in enumerate(sys.path) if p.endswith(("site-packages", "dist-packages"))), len(sys.path))
+    sys.path[at:at] = [r for r in roots if r not in sys.path]
+
+
+def main():
+    """Read the request, run pytest, send the finish record, and end with pytest's own exit code."""
+    channel = Channel(int(sys.argv[1]))
+    request = json.load(sys.stdin)
+    import pytest
+
+    for name in (
+        "pytest_load_initial_conftests",
+        "pytest_collection_modifyitems",
+        "pytest_sessionfinish",
+        "pytest_xdist_node_collection_finished",
+        "pytest_testnodedown",
+    ):
+        function = getattr(Probe, name)
+        setattr(Probe, name, pytest.hookimpl(**function.pytest_impl)(function))
+    add_roots(request["roots"])
+    plugins = [Probe(channel, request)]
+    args = list(request["args"])
+    if request["workers"] != "0":
+        sys.path.append(os.path.dirname(os.path.abspath(__file__)))
+        os.environ["AGENTGATE_MODULES"] = ",".join(request["modules"])
+        args += ["-p", "agentgate_probe"]
+    channel.send(k="start", pytest=pytest.__version__, python=sys.version.split()[0])
+    code = pytest.main(args, plugins=plugins)
+    channel.send(k="finish", exit=int(code))
+    sys.stdout.flush()
+    sys.exit(int(code))
+
+
+if __name__ == "__main__":
+    main()

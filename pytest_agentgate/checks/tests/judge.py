@@ -1,0 +1,204 @@
+"""From outcomes on the four trees to findings and transitions. Pure, save that it may ask the base about a failing own test."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from pytest_agentgate.checks.tests.classify import Classifier, Verdict
+from pytest_agentgate.checks.tests.records import Result, Run
+from pytest_agentgate.layout import matches
+from pytest_agentgate.model import Effect, Finding
+from pytest_agentgate.model.evidence import Outcome, TestOutcome
+from pytest_agentgate.protocols import Context
+
+RULES = {
+    "pytest/regression": "A test of the base passes on the base and does not pass on the patch's code.",
+    "pytest/own-test-failed": "A test that the patch adds or edits does not pass on the patch's code.",
+    "pytest/expectation-changed": "A test of the base fails on the patch's code, and the patch edited it so that it passes.",
+    "pytest/test-removed": "The patch removes a test of the base.",
+    "pytest/test-disabled": "A test of the base is skipped or expected to fail in the patch's version.",
+    "pytest/flaky": "A test both passed and failed on the same code.",
+    "pytest/pre-existing": "A test fails on the base in the same way.",
+    "pytest/required-test-failed": "A test that the task requires did not pass.",
+    "pytest/no-fail-to-pass": "The patch's new tests pass on the base's code too: they do not notice the patch.",
+}
+SHORT: dict[Outcome, str] = {
+    "passed": "pass",
+    "failed": "fail",
+    "error": "fail",
+    "skipped": "skip",
+    "xfailed": "xfail",
+    "xpassed": "pass",
+    "missing": "missing",
+}
+
+
+class Judge:
+    """Everything that the sessions said, and the questions that the check asks of it."""
+
+    def __init__(
+        self,
+        context: Context,
+        expected: Sequence[str],
+        suite: Run | None,
+        own: Run | None,
+        before: Run | None,
+        verdicts: dict[str, Verdict],
+    ) -> None:
+        self.context, self.expected, self.suite, self.own = context, frozenset(expected), suite, own
+        self.before, self.verdicts = before, verdicts
+
+    def _finding(
+        self, rule: str, default: Effect, message: str, node_id: str, result: Result | None, *, new: bool = True, advice: str = ""
+    ) -> Iterator[Finding]:
+        path = node_id.partition("::")[0]
+        effect = self.context.effect(rule, path, default)
+        if effect is not None:
+            text = result.message or result.text if result else ""
+            yield Finding(
+                rule=rule,
+                message=message,
+                effect=effect,
+                path=path,
+                node_id=node_id,
+                text=text.strip()[:600],
+                line=self._line(result, path),
+                baseline_state="new" if new else "unchanged",
+                advice=advice,
+                command=f"python -m pytest '{node_id}'",
+            )
+
+    def _line(self, result: Result | None, path: str) -> int | None:
+        if result is not None and result.line is not None and result.path.endswith(path.rpartition("/")[2]):
+            return result.line
+        return None
+
+    def regressions(self) -> Iterator[Finding]:
+        """Tests of the base that do not come back as the base itself reports them."""
+        for node_id, verdict in sorted(self.verdicts.items()):
+            now, was = verdict.result.outcome, verdict.base
+            words = f"{was} on the base, {now} on the patch's code"
+            match verdict.classification:
+                case "regression":
+                    yield from self._finding("pytest/regression", "reject", words, node_id, verdict.result)
+                case "expectation-changed":
+                    yield from self._finding(
+                        "pytest/expectation-changed",
+                        self._may_edit(node_id),
+                        f"{words}; the patch's own version of the tests passes",
+                        node_id,
+                        verdict.result,
+                        advice="a human has to say whether the new expectation is meant",
+                    )
+                case "removed":
+                    yield from self._finding(
+                        "pytest/test-removed", self._may_edit(node_id), f"{words}; the patch removes it", node_id, verdict.result
+                    )
+                case "flaky":
+                    yield from self._finding(
+                        "pytest/flaky", "hold", f"{now} in the whole run and passed when run again", node_id, verdict.result
+                    )
+                case "known-flaky":
+                    yield from self._finding(
+                        "pytest/flaky", "note", "flaky, on the base as well", node_id, verdict.result, new=False
+                    )
+                case "pre-existing" | "environment":
+                    yield from self._finding(
+                        "pytest/pre-existing",
+                        "note",
+                        f"{now}, and {was} on the base ({verdict.classification})",
+                        node_id,
+                        verdict.result,
+                        new=False,
+                    )
+
+    def _may_edit(self, node_id: str) -> Effect:
+        task = self.context.task
+        if task is None:
+            return "hold"
+        path = node_id.partition("::")[0]
+        named = any(node_id == n or node_id.startswith((f"{n}::", f"{n}[")) for n in task.tests_may_be_edited)
+        return "note" if named or matches(path, task.tests_may_be_edited) else "hold"
+
+    def own_tests(self, classifier: Classifier) -> Iterator[Finding]:
+        """Tests of the patch that fail, or that switch off what the base had."""
+        if self.own is None:
+            return
+        counted = {i for i, v in self.verdicts.items() if v.classification in ("regression", "flaky")}
+        failing = {i: r for i, r in self.own.results.items() if r.outcome in ("failed", "error") and i not in counted}
+        old = classifier.on_base([i for i in failing if i in self.expected])
+        for node_id, result in sorted(failing.items()):
+            if node_id in old and old[node_id].outcome in ("failed", "error"):
+                yield from self._finding("pytest/pre-existing", "note", "fails on the base as well", node_id, result, new=False)
+            else:
+                yield from self._finding(
+                    "pytest/own-test-failed", "reject", f"{result.outcome} on the patch's code", node_id, result
+                )
+        for path, text in sorted(self.own.errors.items()):
+            yield from self._finding("pytest/own-test-failed", "reject", "cannot be collected", path, Result("error", _last(text)))
+        for node_id, result in sorted(self.own.results.items()):
+            if result.outcome in ("skipped", "xfailed") and node_id in self.expected and node_id not in self.verdicts:
+                yield from self._finding(
+                    "pytest/test-disabled", self._may_edit(node_id), f"the patch's version is {result.outcome}", node_id, result
+                )
+
+    def removed(self, own: Sequence[str]) -> Iterator[Finding]:
+        """Tests of changed or deleted files that are gone although they pass: a loss if none came for them."""
+        gone_files = {f.old_path or f.path for f in self.context.change.files if f.new is None or f.status == "renamed"}
+        collected = set(self.own.collected) if self.own else set()
+        touched = set(own) | gone_files
+        lost = {i for i in self.expected if i.partition("::")[0] in touched and i not in collected} - set(self.verdicts)
+        if self.own is not None:
+            lost -= {i for i in lost if i.partition("::")[0] in self.own.errors}
+        new = collected - self.expected
+        for node_id in sorted(lost):
+            net = len(lost) > len(new)
+            words = "removed, and no test came for it" if net else "removed or renamed; as many tests were added"
+            yield from self._finding("pytest/test-removed", self._may_edit(node_id) if net else "note", words, node_id, None)
+
+    def required(self) -> Iterator[Finding]:
+        """Tests that the task names and that did not pass."""
+        for name in self.context.task.tests_must_pass if self.context.task else ():
+            found = {
+                i: r
+                for run in (self.suite, self.own)
+                if run
+                for i, r in run.results.items()
+                if i == name or i.startswith((f"{name}::", f"{name}[", f"{name}/"))
+            }
+            bad = [i for i, r in found.items() if r.outcome != "passed"]
+            if not found or bad:
+                words = f"{len(bad)} of {len(found)} did not pass" if found else "no such test was run"
+                yield from self._finding("pytest/required-test-failed", "reject", words, name, found[bad[0]] if bad else None)
+
+    def new_tests(self) -> Iterator[Finding]:
+        """Whether any new test fails without the patch."""
+        new = [i for i in self.own.collected if i not in self.expected] if self.own else []
+        if new and self.suite is not None and self.before is not None and all(self.before.outcome(i) == "passed" for i in new):
+            yield from self._finding(
+                "pytest/no-fail-to-pass", "note", f"{len(new)} new tests, and all pass without the patch", new[0], None
+            )
+
+    def outcomes(self) -> list[TestOutcome]:
+        """Every test with its transition from base to head."""
+        found = []
+        for node_id in sorted(self.expected if self.suite is not None else ()):
+            verdict = self.verdicts.get(node_id)
+            head: Outcome = self.suite.outcome(node_id) if self.suite else "missing"
+            base: Outcome = verdict.base if verdict else "passed"
+            found.append(_outcome(node_id, base, head, verdict.classification if verdict else ""))
+        for node_id, result in sorted(self.own.results.items() if self.own else ()):
+            if node_id not in self.expected or self.suite is None:
+                base = self.before.outcome(node_id) if self.before else "missing"
+                found.append(_outcome(node_id, base, result.outcome, ""))
+        return found
+
+
+def _outcome(node_id: str, base: Outcome, head: Outcome, classification: str) -> TestOutcome:
+    was = "fail" if base == "missing" and head == "passed" else SHORT[base]
+    return TestOutcome(node_id=node_id, transition=f"{was}-to-{SHORT[head]}", base=base, head=head, classification=classification)
+
+
+def _last(text: str) -> str:
+    lines = [line.strip() for line in text.strip().splitlines() if line.strip()]
+    return lines[-1] if lines else ""

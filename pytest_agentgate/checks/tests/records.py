@@ -1,0 +1,181 @@
+"""What the probe said, held against itself and against how the process ended. Pure.
+
+Contradiction, silence and half a story are errors, never a pass: every collected test needs a record for each phase, the
+session a finish record, and the exit code has to follow from the outcomes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import msgspec
+
+from pytest_agentgate.errors import ToolError
+from pytest_agentgate.model.evidence import Outcome
+from pytest_agentgate.process import Completed
+
+
+class Record(msgspec.Struct):
+    """One record of the probe; which fields are meant depends on `k`."""
+
+    k: str
+    id: str = ""
+    ids: list[str] = []
+    when: str = ""
+    outcome: str = ""
+    xfail: bool = False
+    sub: bool = False
+    duration: float = 0.0
+    text: str = ""
+    message: str = ""
+    path: str = ""
+    line: int | None = None
+    pytest: str = ""
+    python: str = ""
+    exit: int | None = None
+    files: dict[str, str] = {}
+    origins: dict[str, str] = {}
+
+
+class Result(msgspec.Struct):
+    """What became of one test, and the heart of its failure."""
+
+    outcome: Outcome
+    text: str = ""
+    message: str = ""
+    path: str = ""
+    line: int | None = None
+
+
+class Run(msgspec.Struct):
+    """One complete session of pytest."""
+
+    collected: list[str]
+    results: dict[str, Result]
+    errors: dict[str, str]
+    """Files that could not be collected, with the error's text."""
+    files: dict[str, str]
+    """Project modules that were imported: name to file."""
+    pytest: str = ""
+
+    def outcome(self, node_id: str) -> Outcome:
+        """Outcome of a test; `missing` where it did not run."""
+        result = self.results.get(node_id)
+        return result.outcome if result else "missing"
+
+
+class Stream:
+    """Puts the pipe's bytes together into records, as they come."""
+
+    def __init__(self) -> None:
+        self.records: list[Record] = []
+        self.broken = ""
+        self._rest = b""
+
+    def feed(self, data: bytes) -> None:
+        """Take the next bytes."""
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        for line in lines:
+            try:
+                self.records.append(msgspec.json.decode(line, type=Record))
+            except msgspec.MsgspecError as error:
+                self.broken = self.broken or f"an unreadable record: {error}"
+
+    @property
+    def finished(self) -> int:
+        """How many tests have ended so far."""
+        return sum(1 for r in self.records if r.k == "phase" and r.when == "teardown")
+
+
+def read(stream: Stream, done: Completed, *, collect_only: bool = False) -> Run:
+    """The session as one value; raises `ToolError` where it is incomplete or contradicts itself."""
+    records = stream.records
+    _check_end(records, stream.broken, done)
+    collected = list(dict.fromkeys(i for r in records if r.k == "collected" for i in r.ids))
+    errors = {r.id: r.text for r in records if r.k == "collect-error"}
+    results = {} if collect_only else _results(records, collected)
+    exit_code = next(r.exit for r in reversed(records) if r.k == "finish")
+    if exit_code != done.returncode:
+        raise ToolError(f"pytest reported exit code {exit_code} and the process ended with {done.returncode}")
+    bad = bool(errors) or any(r.outcome in ("failed", "error") for r in results.values())
+    expected = {2, 1} if bad else {0} if collected else {5, 0}
+    if exit_code not in expected and not (collect_only and exit_code in (0, 1, 2, 5)):
+        raise ToolError(f"pytest ended with {exit_code}, which does not follow from the outcomes of its tests: {done.error}")
+    files = next((r.origins | r.files for r in reversed(records) if r.k == "modules"), {})
+    return Run(collected, results, errors, files, next((r.pytest for r in records if r.k == "start"), ""))
+
+
+def _check_end(records: list[Record], broken: str, done: Completed) -> None:
+    if done.timed_out:
+        last = next((r.id for r in reversed(records) if r.k == "phase"), "")
+        raise ToolError(
+            f"pytest took longer than limits.timeout{f', after {last}' if last else ''}",
+            hint="raise limits.timeout, or find out what hangs",
+        )
+    if done.flooded:
+        raise ToolError("the tests wrote more than eight times limits.output_bytes and were stopped")
+    if broken:
+        raise ToolError(f"the probe's channel is damaged: {broken}")
+    for record in records:
+        if record.k in ("internal-error", "worker-down"):
+            raise ToolError(f"pytest broke: {record.text.strip().splitlines()[-1] if record.text.strip() else record.k}")
+    if not records:
+        raise ToolError(
+            f"pytest could not start (exit code {done.returncode}): {done.error}",
+            hint="run the project's tests with its own interpreter to see why; name another with --python",
+        )
+    if not any(r.k == "finish" for r in records):
+        last = next((r.id for r in reversed(records) if r.k == "phase"), "collection")
+        raise ToolError(
+            f"the test process ended with {done.returncode} before pytest had finished, during or after {last}: {done.error}"
+        )
+    finish = next(r.exit for r in records if r.k == "finish")
+    if finish in (3, 4, 6):
+        raise ToolError(f"pytest ended with {finish}: {done.error}", hint="its configuration is the base's: mend it there")
+
+
+def _results(records: Iterable[Record], collected: list[str]) -> dict[str, Result]:
+    phases: dict[str, dict[str, Record]] = {}
+    failed_parts: dict[str, Record] = {}
+    for record in records:
+        if record.k != "phase":
+            continue
+        if record.sub:
+            if record.outcome == "failed":
+                failed_parts[record.id] = record
+            continue
+        phases.setdefault(record.id, {})[record.when] = record
+    foreign = set(phases) - set(collected)
+    if foreign:
+        raise ToolError(f"pytest reported a test that it had not collected: {min(foreign)}")
+    results = {}
+    for node_id in collected:
+        if node_id in phases:
+            results[node_id] = _result(node_id, phases[node_id], failed_parts.get(node_id))
+    silent = [i for i in collected if i not in results]
+    if silent:
+        raise ToolError(
+            f"{len(silent)} collected tests were never reported, the first is {silent[0]}",
+            hint="something stopped the session early",
+        )
+    return results
+
+
+def _result(node_id: str, phases: dict[str, Record], part: Record | None) -> Result:
+    setup, call, teardown = (phases.get(w) for w in ("setup", "call", "teardown"))
+    if setup is None or teardown is None or (call is None and setup.outcome == "passed"):
+        raise ToolError(f"the record of {node_id} is incomplete")
+    if setup.outcome == "failed":
+        return _of("error", setup)
+    if teardown.outcome == "failed":
+        return _of("error", teardown)
+    last = call or setup
+    if last.outcome == "failed" or part is not None:
+        return _of("failed", part if part is not None and last.outcome != "failed" else last)
+    if last.outcome == "skipped":
+        return _of("xfailed" if last.xfail else "skipped", last)
+    return _of("xpassed" if last.xfail else "passed", last)
+
+
+def _of(outcome: Outcome, record: Record) -> Result:
+    return Result(outcome, record.text, record.message, record.path, record.line)

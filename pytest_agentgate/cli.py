@@ -1,0 +1,94 @@
+"""The `agentgate` command: parse, call, print, exit. It decides nothing."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+from collections.abc import Mapping, Sequence
+from types import FrameType
+
+from pytest_agentgate import __version__
+from pytest_agentgate.commands import COMMANDS
+from pytest_agentgate.errors import GateError, Interrupted
+from pytest_agentgate.options import add_to_parser
+
+EXAMPLES = """examples:
+  agentgate check                          the working tree against its base
+  agentgate check --base main --head topic a branch, before its pull request
+  agentgate check --patch fix.diff         a patch file, applied to HEAD
+  agentgate check --report json=gate.json  and the whole report as JSON
+
+exit codes: 0 accepted, 1 rejected (the agent mends it), 2 interrupted, 3 undecided (a human settles it), 4 usage error
+"""
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line as a parser."""
+    top = argparse.ArgumentParser(
+        prog="agentgate",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        description="Deterministic checks around patches that coding agents write.",
+    )
+    top.add_argument("--version", action="version", version=f"agentgate {__version__}")
+    commands = top.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    for name, (words, options, extra) in SUBCOMMANDS.items():
+        sub = commands.add_parser(name, help=words, description=words)
+        add_to_parser(sub, options) if options != ("-",) else None
+        for flag, keywords in extra:
+            sub.add_argument(*flag, **keywords)  # type: ignore[arg-type]  # argparse's own keywords
+        if name in ("check", "pre-commit", "pre-push", "demo"):
+            sub.add_argument("-q", "--quiet", action="count", default=0, help="only the verdict and the findings")
+            sub.add_argument("-v", "--verbose", action="count", default=0, help="notes, unchanged findings and every changed test")
+    return top
+
+
+_HOOK = ("repo", "python", "task", "approve", "report", "fail-fast", "sandbox", "no-cache", "cache-dir")
+Extra = Sequence[tuple[tuple[str, ...], Mapping[str, object]]]
+SUBCOMMANDS: Mapping[str, tuple[str, Sequence[str], Extra]] = {
+    "check": (
+        "judge a change and say accepted, rejected or undecided",
+        (),
+        [(("--events",), {"dest": "events", "type": int, "default": None, "help": argparse.SUPPRESS})],
+    ),
+    "pre-commit": ("judge what is about to be committed (for commit hooks): the fast checks on the index", _HOOK, []),
+    "pre-push": ("judge what is about to be pushed (for push hooks): all checks on the pushed commits", _HOOK, []),
+    "policy": ("print the effective policy, with where each value comes from", ("repo", "base", "cache-dir"), []),
+    "schema": ("print the JSON Schema of the report", ("-",), []),
+    "cache": ("say what the cache holds, or clear it", ("cache-dir",), [(("action",), {"choices": ("info", "clear")})]),
+    "demo": (
+        "gate one honest and three cheating patches of a small repository, for real",
+        ("cache-dir",),
+        [(("--keep",), {"dest": "keep", "metavar": "DIR", "default": "", "help": "make the repository in DIR and keep it"})],
+    ),
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; returns the exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+    given = parser().parse_args(argv)
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        return COMMANDS[given.command](given, os.environ)
+    except GateError as error:
+        print(f"agentgate: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("agentgate: interrupted", file=sys.stderr)
+        return Interrupted.exit_code
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return Interrupted.exit_code
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+if __name__ == "__main__":
+    sys.exit(main())

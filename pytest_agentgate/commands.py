@@ -1,0 +1,222 @@
+"""What each subcommand of `agentgate` does: call the pipe, print, and return its exit code."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+
+import msgspec
+
+from pytest_agentgate.cache import Cache
+from pytest_agentgate.demo import run_demo
+from pytest_agentgate.errors import Interrupted, UsageError
+from pytest_agentgate.git import open_checkout
+from pytest_agentgate.hooks import commit_source, push_sources
+from pytest_agentgate.live import Live
+from pytest_agentgate.model import Change, Evidence, Report
+from pytest_agentgate.options import settle
+from pytest_agentgate.pipeline import Gate, judge
+from pytest_agentgate.process import Processes
+from pytest_agentgate.read_policy import effective, parse_policy, policy_text
+from pytest_agentgate.reporters.json import schema
+from pytest_agentgate.reporters.terminal import TerminalReporter
+from pytest_agentgate.resolve import Source
+from pytest_agentgate.store import open_store
+from pytest_agentgate.workspace import cache_root, open_workspace
+
+Values = Mapping[str, object]
+WORST = (1, 3, 0)
+"""Of several verdicts, the one that counts: rejected, then undecided, then accepted."""
+
+
+def check(given: argparse.Namespace, environment: Mapping[str, str]) -> int:
+    """`agentgate check`."""
+    values = settle(vars(given), environment)
+    return _judge(source_of(values), values, given, environment)
+
+
+def pre_commit(given: argparse.Namespace, environment: Mapping[str, str]) -> int:
+    """`agentgate pre-commit`: the index, or the last commit where nothing is staged."""
+    values = settle(vars(given), environment)
+    source = commit_source(open_checkout(Processes(), str(values["repo"] or ".")), environment)
+    return _judge(source, {**values, "fast": True}, given, environment)
+
+
+def pre_push(given: argparse.Namespace, environment: Mapping[str, str]) -> int:
+    """`agentgate pre-push`: each ref that is about to be pushed."""
+    values = settle(vars(given), environment)
+    stdin = "" if "PRE_COMMIT" in environment or sys.stdin is None or sys.stdin.isatty() else sys.stdin.read()
+    sources = push_sources(open_checkout(Processes(), str(values["repo"] or ".")), environment, stdin)
+    if not sources:
+        print("agentgate: nothing is pushed but deleted refs")
+        return 0
+    codes = [_judge(source, values, given, environment) for source in sources]
+    return min(codes, key=lambda c: WORST.index(c) if c in WORST else -1)
+
+
+def source_of(values: Values) -> Source:
+    """What the flags name; raises `UsageError` where they contradict each other."""
+    heads = [name for name in ("head", "patch", "staged", "working_tree") if values.get(name)]
+    if len(heads) > 1:
+        raise UsageError(f"--{heads[0]} and --{heads[1].replace('_', '-')} name two heads", hint="give one of them")
+    base = str(values.get("base") or "")
+    match heads:
+        case ["head"]:
+            return Source("commit", base, head=str(values["head"]))
+        case ["patch"]:
+            return Source("patch", base, patch=_read_patch(str(values["patch"])))
+        case ["staged"]:
+            return Source("staged", base)
+    return Source("working-tree", base)
+
+
+def _read_patch(name: str) -> bytes:
+    if name == "-":
+        return sys.stdin.buffer.read()
+    try:
+        with open(name, "rb") as stream:
+            return stream.read()
+    except OSError as error:
+        raise UsageError(f"cannot read the patch {name}: {error.strerror}") from error
+
+
+def _judge(source: Source, values: Values, given: argparse.Namespace, environment: Mapping[str, str]) -> int:
+    reports = _report_targets(values)
+    to_stdout = [name for name, file in reports if not file]
+    color = sys.stdout.isatty() and not environment.get("NO_COLOR") and environment.get("TERM") != "dumb"
+    quiet = given.quiet > 0 or bool(to_stdout)
+    live = Live(sys.stderr if to_stdout else sys.stdout, color=color, quiet=quiet)
+    events = getattr(given, "events", None)
+    gate = _gate(values, environment, live, events)
+    for name, _ in reports:
+        if name not in gate.plugins.reporters():
+            raise UsageError(f"--report knows no format {name!r}", hint=f"formats: {', '.join(sorted(gate.plugins.reporters()))}")
+    try:
+        report = judge(source, gate)
+    except (KeyboardInterrupt, Interrupted):
+        gate.processes.kill_all()
+        live.done()
+        known = ", ".join(f"{e.check} {e.status}" for e in live.known) or "nothing"
+        raise Interrupted(f"interrupted; known so far: {known}") from None
+    finally:
+        live.done()
+    if not to_stdout:
+        sys.stdout.write(TerminalReporter(color=color, verbosity=given.verbose - given.quiet, checks_shown=True).render(report))
+    _write_reports(report, reports, gate)
+    _event(events, {"report": msgspec.to_builtins(report)})
+    return report.verdict.exit_code
+
+
+def _gate(values: Values, environment: Mapping[str, str], live: Live, events: int | None) -> Gate:
+    def plan(change: Change, names: Sequence[str]) -> None:
+        live.plan(change, names)
+        _event(events, {"plan": list(names)})
+
+    def evidence(found: Evidence) -> None:
+        live.evidence(found)
+        _event(events, {"evidence": msgspec.to_builtins(found)})
+
+    def text(name: str) -> str:
+        return str(values.get(name) or "")
+
+    approvals = values.get("approve") or []
+    return Gate(
+        directory=text("repo") or ".",
+        python=text("python"),
+        task=text("task"),
+        approvals=tuple(str(a) for a in approvals) if isinstance(approvals, list) else (),
+        fast=bool(values.get("fast")),
+        fail_fast=bool(values.get("fail_fast")),
+        sandbox=text("sandbox"),
+        use_cache=not values.get("no_cache"),
+        cache_folder=text("cache_dir"),
+        environment=environment,
+        on_plan=plan,
+        on_progress=live.progress,
+        on_evidence=evidence,
+    )
+
+
+def _event(events: int | None, value: object) -> None:
+    """One line on the pipe of the pytest door."""
+    if events is not None:
+        data = msgspec.json.encode(value) + b"\n"
+        while data:
+            data = data[os.write(events, data) :]
+
+
+def _report_targets(values: Values) -> list[tuple[str, str]]:
+    wanted = values.get("report") or []
+    pairs = [str(item).partition("=") for item in wanted] if isinstance(wanted, list) else []
+    return [(name, file) for name, _, file in pairs]
+
+
+def _write_reports(report: Report, targets: Sequence[tuple[str, str]], gate: Gate) -> None:
+    """Write each report. One that cannot be written is named on standard error and changes no exit code."""
+    reporters = gate.plugins.reporters()
+    for name, file in targets:
+        try:
+            text = reporters[name].render(report)
+            if file:
+                with open(file, "w", encoding="utf-8", errors="backslashreplace") as stream:
+                    stream.write(text)
+            else:
+                sys.stdout.write(text)
+        except Exception as error:  # a reporter's bug is named and must not change the verdict
+            print(f"agentgate: the report {name} could not be written: {error}", file=sys.stderr)
+
+
+def policy(given: argparse.Namespace, environment: Mapping[str, str]) -> int:
+    """`agentgate policy`."""
+    values = settle(vars(given), environment)
+    checkout = open_checkout(Processes(), str(values["repo"] or "."))
+    revision = str(values["base"] or "HEAD")
+    commit = checkout.commit(revision)
+    if commit is None:
+        raise UsageError(f"there is no revision {revision!r}", hint="see `git log --all`")
+    with open_workspace(checkout, str(values["cache_dir"] or ""), use_cache=False) as place:
+        store = open_store(checkout, os.path.join(place.run, "store.git"))
+        text = policy_text(store, store.tree_of(commit))
+    origin = f"pyproject.toml at {commit[:12]}"
+    for item in effective(parse_policy(text, origin), text, origin):
+        print(f"{item.key} = {msgspec.json.encode(item.value).decode()}  # {item.origin}")
+    return 0
+
+
+def print_schema(given: argparse.Namespace, environment: Mapping[str, str]) -> int:
+    """`agentgate schema`."""
+    sys.stdout.write(schema())
+    return 0
+
+
+def cache(given: argparse.Namespace, environment: Mapping[str, str]) -> int:
+    """`agentgate cache info|clear`."""
+    root = cache_root(str(settle(vars(given), environment)["cache_dir"] or ""))
+    store = Cache(root)
+    if given.action == "clear":
+        store.clear()
+        print(f"cleared {root}")
+    else:
+        sizes = [e.stat().st_size for e in store.files()]
+        print(f"{root}: {len(sizes)} values, {sum(sizes) / 1e6:.1f} MB")
+        store.prune(time.time())
+    return 0
+
+
+def demo(given: argparse.Namespace, environment: Mapping[str, str]) -> int:
+    """`agentgate demo`."""
+    return run_demo(given.keep, environment, verbosity=given.verbose - given.quiet)
+
+
+COMMANDS: Mapping[str, Callable[[argparse.Namespace, Mapping[str, str]], int]] = {
+    "check": check,
+    "pre-commit": pre_commit,
+    "pre-push": pre_push,
+    "policy": policy,
+    "schema": print_schema,
+    "cache": cache,
+    "demo": demo,
+}

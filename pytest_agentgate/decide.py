@@ -1,0 +1,66 @@
+"""The verdict. Pure: it sees evidence and policy, never git, trees or the network."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+
+import msgspec
+
+from pytest_agentgate.model import Evidence, Finding, Policy, Verdict
+
+
+def approve(evidence: Iterable[Evidence], approvals: Collection[str]) -> tuple[Evidence, ...]:
+    """Mark each `hold` that a human allowed; an approval is ``RULE`` or ``RULE:PATH`` (a node id is a path, too)."""
+    return tuple(
+        msgspec.structs.replace(
+            e,
+            findings=tuple(
+                msgspec.structs.replace(f, approved=True) if f.effect == "hold" and _allowed(f, approvals) else f
+                for f in e.findings
+            ),
+        )
+        for e in evidence
+    )
+
+
+def _allowed(finding: Finding, approvals: Collection[str]) -> bool:
+    names = {finding.rule, f"{finding.rule}:{finding.path}", f"{finding.rule}:{finding.node_id}"}
+    return not names.isdisjoint(approvals)
+
+
+def decide(evidence: Sequence[Evidence], policy: Policy, required: Collection[str]) -> Verdict:
+    """First row that fits: rejected, undecided, accepted (the table in the documentation, "How it decides")."""
+    if reasons := _rejections(evidence):
+        return Verdict(decision="rejected", reasons=reasons)
+    if reasons := _doubts(evidence, policy, required):
+        return Verdict(decision="undecided", reasons=reasons)
+    passed = [e.check for e in evidence if e.status in ("passed", "failed")]
+    return Verdict(decision="accepted", reasons=(f"every required check passed: {', '.join(passed)}",))
+
+
+def _counting(evidence: Evidence, effect: str) -> int:
+    return sum(1 for f in evidence.findings if f.counts and f.effect == effect)
+
+
+def _rejections(evidence: Iterable[Evidence]) -> tuple[str, ...]:
+    counts = [(e.check, _counting(e, "reject")) for e in evidence]
+    return tuple(f"{check}: {n} new problem{'s' if n > 1 else ''}" for check, n in counts if n)
+
+
+def _doubts(evidence: Sequence[Evidence], policy: Policy, required: Collection[str]) -> tuple[str, ...]:
+    reasons = [f"{e.check} could not run: {e.reason}" for e in evidence if e.status == "errored"]
+    present = {e.check for e in evidence}
+    reasons += [f"{name} is required and gave no evidence" for name in required if name not in present]
+    reasons += [
+        f"{e.check} was skipped: {e.reason}"
+        for e in evidence
+        if e.status == "skipped" and not e.leave and e.check in required and e.check not in policy.may_skip
+    ]
+    for item in evidence:
+        held = sorted({f.rule for f in item.findings if f.counts and f.effect == "hold"})
+        if held:
+            reasons.append(f"{item.check}: a human has to allow {', '.join(held)}")
+    settled = any(e.status == "passed" or (e.status == "failed" and not any(f.counts for f in e.findings)) for e in evidence)
+    if not settled and not reasons:
+        reasons.append("nothing was examined, so that nothing passed")
+    return tuple(reasons)

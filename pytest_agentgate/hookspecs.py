@@ -1,0 +1,50 @@
+"""Every place where a plugin may speak. Plugins can add evidence; none can remove any, or touch the verdict."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pluggy
+
+from pytest_agentgate.model import Change, Evidence, Policy, Report
+from pytest_agentgate.protocols import Check, Reporter, Reviewer, Tree
+
+PROJECT = "agentgate"
+hookspec = pluggy.HookspecMarker(PROJECT)
+hookimpl = pluggy.HookimplMarker(PROJECT)
+
+
+@hookspec
+def agentgate_checks(policy: Policy) -> Sequence[Check]:
+    """Checks to run besides the built-in ones. The runner owns order, time limits, cache and blame."""
+    raise NotImplementedError
+
+
+@hookspec
+def agentgate_reporters() -> Sequence[Reporter]:
+    """Reporters for ``--report FORMAT=FILE``. One that raises is named, and changes no exit code."""
+    raise NotImplementedError
+
+
+@hookspec(firstresult=True)
+def agentgate_reviewer(policy: Policy) -> Reviewer | None:
+    """The reviewer to consult after `accepted`, or None."""
+    raise NotImplementedError
+
+
+@hookspec
+def agentgate_prepare(tree: Tree, role: str, change: Change, policy: Policy) -> None:
+    """Called with each tree that code will run in: build extensions, generate files. Tracked files must stay the same."""
+    raise NotImplementedError
+
+
+@hookspec
+def agentgate_evidence(evidence: Evidence) -> None:
+    """Told of each piece of evidence as its check ends."""
+    raise NotImplementedError
+
+
+@hookspec
+def agentgate_report(report: Report) -> None:
+    """Told of the whole report at the end."""
+    raise NotImplementedError

@@ -1,0 +1,30 @@
+"""The words of the gate as frozen values. Pure: nothing here touches the world."""
+
+from pytest_agentgate.model.change import Change, Entry, FileChange, Hunk
+from pytest_agentgate.model.evidence import Evidence, TestOutcome
+from pytest_agentgate.model.finding import BaselineState, Effect, Finding
+from pytest_agentgate.model.policy import Command, Limits, Override, Policy, PolicyValue, Task, TestsPolicy
+from pytest_agentgate.model.report import EXIT_CODES, Report, Review, Verdict
+
+__all__ = [
+    "EXIT_CODES",
+    "BaselineState",
+    "Change",
+    "Command",
+    "Effect",
+    "Entry",
+    "Evidence",
+    "FileChange",
+    "Finding",
+    "Hunk",
+    "Limits",
+    "Override",
+    "Policy",
+    "PolicyValue",
+    "Report",
+    "Review",
+    "Task",
+    "TestOutcome",
+    "TestsPolicy",
+    "Verdict",
+]

@@ -1,0 +1,92 @@
+"""What one check proved."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from pytest_agentgate.model.finding import Finding
+
+Status = Literal["passed", "failed", "errored", "skipped"]
+Outcome = Literal["passed", "failed", "error", "skipped", "xfailed", "xpassed", "missing"]
+
+
+class TestOutcome(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of one test, by tree. `transition` uses SWE-bench's words (pass-to-fail, fail-to-pass …)."""
+
+    __test__ = False
+
+    node_id: str
+    transition: str
+    base: Outcome | None = None
+    head: Outcome | None = None
+    classification: str = ""
+    """`regression`, `pre-existing`, `flaky`, `order-dependent`, `environment` or empty."""
+
+
+class Evidence(msgspec.Struct, frozen=True, kw_only=True):
+    """Status of one check with its proof. Illegal states raise `ValueError`, and so does `bool(evidence)`."""
+
+    check: str
+    status: Status
+    examined: int = 0
+    """How many files, modules or tests were really looked at."""
+    reason: str = ""
+    leave: bool = False
+    """A skipped check had nothing to prove about this change, for the reason given."""
+    findings: tuple[Finding, ...] = ()
+    tests: dict[str, int] = {}
+    """Counts of tests by transition."""
+    outcomes: tuple[TestOutcome, ...] = ()
+    """Each test that is not simply pass-to-pass."""
+    tool_version: str = ""
+    sandbox: str = ""
+    """`bubblewrap`, `none` (ran unsandboxed) or empty (no process was started)."""
+    complete_channel: bool = False
+    """Every expected record came through the probe's pipe (assurance A1)."""
+    cached: bool = False
+    duration: float = 0.0
+    """Seconds of wall time."""
+
+    def __post_init__(self) -> None:
+        """Refuse states that would let nothing pass for something."""
+        counting = any(f.baseline_state == "new" and f.effect != "note" for f in self.findings)
+        if self.status == "passed" and (self.examined < 1 or counting):
+            raise ValueError(f"{self.check}: passed needs something examined and no finding that counts")
+        if self.status == "failed" and not counting:
+            raise ValueError(f"{self.check}: failed needs a new finding with effect reject or hold")
+        if self.status in ("errored", "skipped") and not self.reason:
+            raise ValueError(f"{self.check}: {self.status} needs a reason")
+
+    def __bool__(self) -> bool:
+        """Always raises: a skipped or errored check is neither true nor false."""
+        raise TypeError("evidence has no truth value; look at .status")
+
+    @staticmethod
+    def of(
+        check: str,
+        findings: tuple[Finding, ...],
+        examined: int,
+        *,
+        reason: str = "",
+        tests: dict[str, int] | None = None,
+        outcomes: tuple[TestOutcome, ...] = (),
+        tool_version: str = "",
+        sandbox: str = "",
+        complete_channel: bool = False,
+    ) -> Evidence:
+        """Passed or failed, by whether a new finding with an effect is among `findings`."""
+        counting = any(f.baseline_state == "new" and f.effect != "note" for f in findings)
+        return Evidence(
+            check=check,
+            status="failed" if counting else "passed",
+            examined=examined,
+            reason=reason,
+            findings=findings,
+            tests=tests or {},
+            outcomes=outcomes,
+            tool_version=tool_version,
+            sandbox=sandbox,
+            complete_channel=complete_channel,
+        )

@@ -1,0 +1,147 @@
+"""What is required of a change. Read from the base, never from the head."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from pytest_agentgate.model.finding import Effect
+
+SandboxMode = Literal["require", "auto", "off"]
+PolicyEffect = Literal["reject", "hold", "note", "off"]
+
+DEFAULT_CARRY = ("**/_version.py", "**/__version__.py", "**/*.so", "**/*.pyd")
+DEFAULT_TEST_PATHS = (
+    "tests/**",
+    "test/**",
+    "testing/**",
+    "**/tests/**",
+    "**/test/**",
+    "**/test_*.py",
+    "**/*_test.py",
+    "**/conftest.py",
+)
+
+
+class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Upper bounds. A number of 0 means: no limit."""
+
+    files: int = 0
+    """Changed files in one patch."""
+    lines: int = 0
+    """Added plus deleted lines in one patch."""
+    file_bytes: int = 1_000_000
+    """Size of one added or edited file."""
+    timeout: float = 900.0
+    """Seconds that one process of a check may take."""
+    output_bytes: int = 8_000_000
+    """Bytes of output kept of one process; one that writes eight times as much is stopped."""
+    memory_mb: int = 0
+    """Address space of one process, in MiB."""
+    processes: int = 0
+    """Processes and threads of the user, while a check runs."""
+
+
+class TestsPolicy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How the tests are found and run."""
+
+    __test__ = False
+
+    paths: tuple[str, ...] = DEFAULT_TEST_PATHS
+    """Patterns of the judge's files: tests, fixtures, golden files."""
+    args: tuple[str, ...] = ()
+    """Further arguments for pytest."""
+    workers: str = "0"
+    """`0`: one process. A number or `auto`: pytest-xdist, where the project has it."""
+    reruns: int = 2
+    """How often a failing test is run again to classify it. A rerun never turns red into green."""
+
+
+class Override(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Other effects for findings in some paths."""
+
+    paths: tuple[str, ...]
+    effects: dict[str, PolicyEffect]
+
+
+class Command(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A command-line tool as a check."""
+
+    name: str
+    argv: tuple[str, ...]
+    """Program and arguments; ``{python}`` is replaced by the project's interpreter."""
+    format: Literal["sarif", "json-lines", "exit-code"] = "exit-code"
+    effect: Effect = "reject"
+    version: tuple[str, ...] = ()
+    """Command that prints the tool's version, for the cache key and the report."""
+
+
+class Suppressed(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Effect of a new problem that the patch hides with a suppression, by how it is spelt."""
+
+    blanket: PolicyEffect = "reject"
+    """Without a code, or for a whole file or block."""
+    coded: PolicyEffect = "hold"
+    """With a code and no reason."""
+    reasoned: PolicyEffect = "note"
+    """With a code and a reason."""
+
+
+class Task(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The narrow scope of one piece of work; kept outside the judged tree (``--task FILE``)."""
+
+    objective: str
+    """What the change is for, in words."""
+    allowed_paths: tuple[str, ...] = ()
+    """Patterns; a change elsewhere is rejected. Empty: everywhere."""
+    tests_must_pass: tuple[str, ...] = ()
+    """Node ids, or prefixes of them, that have to pass on the head."""
+    tests_may_be_edited: tuple[str, ...] = ()
+    """Patterns of paths, or node ids, whose expectation the patch may change without a hold."""
+    max_files: int = 0
+    max_lines: int = 0
+
+
+class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The law of one run: ``[tool.agentgate]`` of the base's ``pyproject.toml``."""
+
+    checks: tuple[str, ...] = ("scope", "compile", "ruff", "mypy", "pytest")
+    """Checks that run, and that are required."""
+    hook_checks: tuple[str, ...] = ("scope", "compile", "ruff", "mypy")
+    """Checks of the fast pre-commit stage."""
+    may_skip: tuple[str, ...] = ()
+    """Checks that may be skipped without leaving the change undecided."""
+    effects: dict[str, PolicyEffect] = {}
+    """Effect by rule id; ``ruff/*`` stands for all rules of a check, the longest match wins."""
+    overrides: tuple[Override, ...] = ()
+    suppressed: Suppressed = Suppressed()
+    allow: tuple[str, ...] = ()
+    """Patterns of paths that a change may touch. Empty: all."""
+    forbid: tuple[str, ...] = ()
+    """Patterns of paths that a change must not touch."""
+    src: tuple[str, ...] = ()
+    """Roots of the product's modules. Empty: ``src`` where it exists, else the repository's root."""
+    data: tuple[str, ...] = ()
+    """Patterns of data files that count as product. Files inside product packages always do."""
+    carry: tuple[str, ...] = DEFAULT_CARRY
+    """Ignored, generated files of the checkout that the code needs."""
+    python: str = ""
+    """The project's interpreter, relative to the checkout or absolute."""
+    mypy_targets: tuple[str, ...] = ()
+    """What mypy checks. Empty: what its configuration names, else the product's packages."""
+    sandbox: SandboxMode = "auto"
+    environment: tuple[str, ...] = ()
+    """Names of further environment variables that the checks may see."""
+    tests: TestsPolicy = TestsPolicy()
+    limits: Limits = Limits()
+    command: tuple[Command, ...] = ()
+    fail_fast: bool = False
+
+
+class PolicyValue(msgspec.Struct, frozen=True, kw_only=True):
+    """One effective setting and where it came from."""
+
+    key: str
+    value: object
+    origin: str

@@ -1,0 +1,146 @@
+"""The pipe. It reads top to bottom, and is the place to start."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+
+import msgspec
+
+from pytest_agentgate import __version__
+from pytest_agentgate.decide import approve, decide
+from pytest_agentgate.examine import examine
+from pytest_agentgate.git import Checkout, open_checkout
+from pytest_agentgate.interpreter import Interpreter, choose, describe
+from pytest_agentgate.model import Change, Evidence, Policy, Report, Review, Verdict
+from pytest_agentgate.plugins import Plugins
+from pytest_agentgate.process import Processes, clean_environment
+from pytest_agentgate.protocols import Context, Reviewer
+from pytest_agentgate.read_policy import check_names, policy_digest, read_policy, read_task
+from pytest_agentgate.resolve import Source, resolve
+from pytest_agentgate.store import Store, open_store
+from pytest_agentgate.trees import Folders, Trees
+from pytest_agentgate.workspace import Workspace, open_workspace
+
+
+@dataclass(frozen=True)
+class Gate:
+    """How one run is made: everything that comes from the caller and nothing that comes from the judged tree."""
+
+    directory: str = "."
+    python: str = ""
+    task: str = ""
+    approvals: tuple[str, ...] = ()
+    fast: bool = False
+    """Only the checks of the commit stage (policy key `hook_checks`)."""
+    fail_fast: bool = False
+    sandbox: str = ""
+    """Overrides the policy's `sandbox`."""
+    use_cache: bool = True
+    cache_folder: str = ""
+    environment: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
+    processes: Processes = field(default_factory=Processes)
+    plugins: Plugins = field(default_factory=Plugins)
+    on_plan: Callable[[Change, Sequence[str]], None] = lambda change, names: None
+    on_progress: Callable[[str, str], None] = lambda check, words: None
+    on_evidence: Callable[[Evidence], None] = lambda evidence: None
+
+
+def judge(source: Source, gate: Gate) -> Report:
+    """A patch goes in, a report comes out. Raises `UsageError` for what cannot be judged, `Interrupted` for signals."""
+    started = time.monotonic()
+    checkout = open_checkout(gate.processes, gate.directory)
+    with open_workspace(checkout, gate.cache_folder, use_cache=gate.use_cache) as place:
+        store = open_store(checkout, os.path.join(place.run, "store.git"))
+        change = resolve(source, checkout, store, gate.environment)
+        policy = _policy(store, change, gate)
+        interpreter = describe(choose(checkout.top, gate.python, policy.python, gate.environment), gate.processes, place.cache)
+        required = _required(policy, gate)
+        with _open_trees(store, change, policy, checkout, place, interpreter, gate) as trees:
+            context = _context(change, policy, trees, interpreter, place, checkout, gate)
+            checks = [c for c in gate.plugins.checks(policy) if c.name in required]
+            gate.on_plan(change, [c.name for c in checks])
+            evidence = examine(checks, context, partial(_tell, gate), fail_fast=gate.fail_fast or policy.fail_fast)
+        evidence = approve(evidence, gate.approvals)
+        verdict = decide(evidence, policy, required)
+        review = consult(gate.plugins.reviewer(policy), change, evidence, verdict)
+        report = Report(
+            version=__version__,
+            change=change,
+            policy_digest=policy_digest(policy, context.task),
+            assurance=_assurance(evidence),
+            evidence=evidence,
+            verdict=verdict,
+            review=review,
+            interpreter=f"{interpreter.executable} ({interpreter.version})",
+            unsandboxed=any(e.sandbox == "none" for e in evidence),
+            duration=round(time.monotonic() - started, 3),
+        )
+    gate.plugins.tell_report(report)
+    return report
+
+
+def consult(reviewer: Reviewer | None, change: Change, evidence: Sequence[Evidence], verdict: Verdict) -> Review:
+    """Ask a model, only after `accepted`, and only where there is a reviewer."""
+    if verdict.decision != "accepted":
+        return Review(status="not-run", reason=f"the change is {verdict.decision}")
+    if reviewer is None:
+        return Review(status="not-run", reason="no reviewer")
+    return reviewer.review(change, evidence)
+
+
+def _policy(store: Store, change: Change, gate: Gate) -> Policy:
+    policy = read_policy(store, change)
+    if gate.sandbox:
+        policy = msgspec.convert(msgspec.to_builtins(policy) | {"sandbox": gate.sandbox}, Policy)
+    checks = gate.plugins.checks(policy)
+    rules = [rule for check in checks for rule in check.rules]
+    check_names(policy, [c.name for c in checks], rules, f"pyproject.toml at the base {change.base[:12]}")
+    return policy
+
+
+def _required(policy: Policy, gate: Gate) -> tuple[str, ...]:
+    if gate.fast:
+        return policy.hook_checks
+    return tuple(dict.fromkeys((*policy.checks, *(c.name for c in policy.command))))
+
+
+@contextmanager
+def _open_trees(
+    store: Store, change: Change, policy: Policy, checkout: Checkout, place: Workspace, interpreter: Interpreter, gate: Gate
+) -> Iterator[Trees]:
+    """The trees of the run, with plugins let in to prepare those that code will run in."""
+    trees = Trees(store, change, policy, checkout, Folders(place.run, place.slots, (place.root,)), interpreter)
+    trees.prepare = partial(gate.plugins.prepare, change=change, policy=policy)
+    yield trees
+
+
+def _context(
+    change: Change, policy: Policy, trees: Trees, interpreter: Interpreter, place: Workspace, checkout: Checkout, gate: Gate
+) -> Context:
+    environment = clean_environment({"HOME": "/nonexistent"})
+    return Context(
+        change=change,
+        policy=policy,
+        trees=trees,
+        interpreter=interpreter,
+        cache=place.cache,
+        run_tool=partial(gate.processes.run, env=environment, cap=policy.limits.output_bytes),
+        progress=gate.on_progress,
+        task=read_task(gate.task, checkout.top) if gate.task else None,
+        tool_caches=place.tools,
+    )
+
+
+def _tell(gate: Gate, evidence: Evidence) -> None:
+    gate.on_evidence(evidence)
+    gate.plugins.tell(evidence)
+
+
+def _assurance(evidence: Sequence[Evidence]) -> str:
+    """A1: the tests' result channel was complete, inside a sandbox; else A0."""
+    return "A1" if any(e.complete_channel and e.sandbox not in ("", "none") for e in evidence) else "A0"

@@ -1,0 +1,160 @@
+"""The seams: what a check, a reporter and a reviewer are. Structural, so that a plugin need not inherit anything."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Protocol, TypeVar
+
+import msgspec
+
+from pytest_agentgate.cache import Cache, digest
+from pytest_agentgate.effects import effect_of
+from pytest_agentgate.interpreter import Interpreter
+from pytest_agentgate.model import Change, Effect, Entry, Evidence, Policy, Report, Review, Task
+from pytest_agentgate.process import Completed
+from pytest_agentgate.sandbox import Sandbox
+
+T = TypeVar("T")
+
+
+class Tree(Protocol):
+    """A git tree on disk, as the processes of a check see it."""
+
+    @property
+    def key(self) -> str:
+        """Digest of the content."""
+
+    @property
+    def path(self) -> str:
+        """Where it is on disk, for tools that do not execute what they read."""
+
+    def run(
+        self,
+        argv: Sequence[str],
+        *,
+        timeout: float | None = None,
+        env: Mapping[str, str] | None = None,
+        stdin: bytes = b"",
+        records: Callable[[bytes], None] | None = None,
+        visible: Sequence[str] = (),
+        writable: Mapping[str, str] | None = None,
+    ) -> Completed:
+        """Run a command in the tree, confined. ``{records}`` in `argv` becomes the number of the records pipe."""
+
+    def inside(self, path: str = "") -> str:
+        """Absolute path of something in the tree, as a process in it sees it."""
+
+    def where(self, writable: Mapping[str, str]) -> Mapping[str, str]:
+        """Each writable folder's path as a process in the tree sees it."""
+
+
+class TreeSource(Protocol):
+    """The trees of one run, made when they are asked for."""
+
+    @property
+    def sandbox(self) -> Sandbox:
+        """How processes are confined."""
+
+    def entries(self, role: str) -> Mapping[str, Entry]:
+        """Leaves of a tree by path."""
+
+    def key(self, role: str) -> str:
+        """Digest of a tree's content, equal for equal trees."""
+
+    def read(self, role: str, path: str) -> bytes | None:
+        """One file of a tree, or None."""
+
+    def read_many(self, role: str, paths: Sequence[str]) -> Mapping[str, bytes]:
+        """Several files of a tree; those that do not exist are left out."""
+
+    def link_target(self, role: str, path: str) -> bytes:
+        """Where a symbolic link leads."""
+
+    def sizes(self, role: str, paths: Sequence[str]) -> Mapping[str, int]:
+        """Sizes in bytes, without reading."""
+
+    def carried(self) -> Mapping[str, bytes]:
+        """Generated files of the checkout that every tree gets as well."""
+
+    def place(self, role: str, *, read_only: bool = False) -> AbstractContextManager[Tree]:
+        """Lay a tree out on disk for the time of the block; nobody else writes there."""
+
+
+@dataclass(frozen=True)
+class Context:
+    """Everything a check may use. It holds no way to the user's repository, to the verdict or to other checks."""
+
+    change: Change
+    policy: Policy
+    trees: TreeSource
+    interpreter: Interpreter
+    cache: Cache
+    run_tool: Callable[..., Completed]
+    """`Processes.run` with a clean environment, for tools that do not execute the judged code."""
+    progress: Callable[[str, str], None]
+    """Called with the check's name and a few words, as work goes on."""
+    task: Task | None = None
+    tool_caches: str = ""
+    """A folder in which tools may keep their own caches of this repository."""
+
+    def effect(self, rule: str, path: str | None = None, default: Effect = "reject") -> Effect | None:
+        """Effect of a rule at a path by the policy; None where the policy turns the rule off."""
+        return effect_of(self.policy, rule, path, default)
+
+    def remember(self, parts: Sequence[object], make: Callable[[], T], kind: type[T]) -> T:
+        """A value from the cache, or made now and kept. `parts` name everything that the value depends on."""
+        key = digest("remember", kind.__name__, *parts)
+        stored = self.cache.get(key)
+        if stored is not None:
+            with contextlib.suppress(msgspec.DecodeError):
+                return msgspec.json.decode(stored, type=kind)
+        value = make()
+        self.cache.put(key, msgspec.json.encode(value))
+        return value
+
+
+class Check(Protocol):
+    """One judge. Objects of this shape come from the hook `agentgate_checks`."""
+
+    @property
+    def name(self) -> str:
+        """Short name, also the first half of its rule ids."""
+
+    @property
+    def barrier(self) -> bool:
+        """Whether later checks wait for it and do not run when it rejects."""
+
+    @property
+    def fast(self) -> bool:
+        """Whether it runs before the slow checks start (tens of milliseconds)."""
+
+    @property
+    def rules(self) -> Mapping[str, str]:
+        """Rule ids (or ``name/*``) that findings may carry, each with what it means."""
+
+    def depends_on(self, context: Context) -> Sequence[object] | None:
+        """Everything that the evidence depends on, besides policy and task; None: never take it from the cache."""
+
+    def examine(self, context: Context) -> Evidence:
+        """Judge the change. Raises `ToolError` where it could not run: the runner makes `errored` evidence of it."""
+
+
+class Reporter(Protocol):
+    """Writes a report in one format. Pure: text out, no decision."""
+
+    @property
+    def name(self) -> str:
+        """The FORMAT of ``--report FORMAT=FILE``."""
+
+    def render(self, report: Report) -> str:
+        """The whole report as text."""
+
+
+class Reviewer(Protocol):
+    """Asks a model for its opinion of an accepted change."""
+
+    def review(self, change: Change, evidence: Sequence[Evidence]) -> Review:
+        """The review, `incomplete` with a reason where it could not be had."""

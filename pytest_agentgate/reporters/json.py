@@ -1,0 +1,22 @@
+"""The whole report as JSON (its schema: ``agentgate schema``)."""
+
+from __future__ import annotations
+
+import msgspec
+
+from pytest_agentgate.model import Report
+
+
+class JsonReporter:
+    """``--report json=FILE``."""
+
+    name = "json"
+
+    def render(self, report: Report) -> str:
+        """Indented JSON with a line end."""
+        return msgspec.json.format(msgspec.json.encode(report), indent=2).decode() + "\n"
+
+
+def schema() -> str:
+    """JSON Schema (draft 2020-12) of the report."""
+    return msgspec.json.format(msgspec.json.encode(msgspec.json.schema(Report)), indent=2).decode() + "\n"

@@ -1,0 +1,150 @@
+"""The report for a person at a terminal or reading a CI log. Every word of the patch in it is escaped."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable, Iterator
+
+from pytest_agentgate.model import Evidence, Finding, Report
+from pytest_agentgate.text import shorten, visible
+
+STYLES = {
+    "accepted": "bold green",
+    "rejected": "bold red",
+    "undecided": "bold yellow",
+    "passed": "green",
+    "failed": "red",
+    "errored": "yellow",
+    "skipped": "dim",
+    "reject": "red",
+    "hold": "yellow",
+    "note": "dim",
+    "text": "dim",
+    "": "",
+}
+MEANING = {
+    "rejected": "the agent has to mend the problems above",
+    "undecided": "a human has to settle this",
+    "accepted": "every required check passed",
+}
+MOST = 50
+"""Findings of one check that are shown without ``-v``."""
+
+Line = tuple[str, str]
+"""A style and the text in it."""
+
+
+class TerminalReporter:
+    """``--report terminal``; also what `agentgate check` prints."""
+
+    name = "terminal"
+
+    def __init__(self, *, color: bool = False, verbosity: int = 0, checks_shown: bool = False) -> None:
+        self.color, self.verbosity, self.checks_shown = color, verbosity, checks_shown
+
+    def render(self, report: Report) -> str:
+        """Checks, findings, verdict."""
+        return paint(self._lines(report), color=self.color)
+
+    def _lines(self, report: Report) -> Iterator[Line]:
+        if not self.checks_shown and self.verbosity >= 0:
+            yield "", headline(report)
+            for evidence in report.evidence:
+                yield check_line(evidence)
+        for evidence in report.evidence:
+            yield from self._findings(evidence)
+        yield from _verdict(report, quiet=self.verbosity < 0)
+
+    def _findings(self, evidence: Evidence) -> Iterator[Line]:
+        wanted = [
+            f
+            for f in evidence.findings
+            if f.counts or self.verbosity > 0 or (f.baseline_state == "new" and f.effect == "note" and self.verbosity == 0)
+        ]
+        most = len(wanted) if self.verbosity > 0 else MOST
+        for finding in sorted(wanted, key=lambda f: (not f.counts, f.effect != "reject"))[:most]:
+            yield from finding_lines(finding, verbose=self.verbosity >= 0)
+        if len(wanted) > most:
+            yield "dim", f"  … and {len(wanted) - most} more of {evidence.check} (-v shows all)"
+        if self.verbosity > 0:
+            for outcome in evidence.outcomes:
+                yield "dim", f"  {outcome.transition:14} {visible(outcome.node_id)} {outcome.classification}".rstrip()
+
+
+def headline(report: Report) -> str:
+    """What was judged, in one line."""
+    change = report.change
+    added, deleted = sum(f.added_lines for f in change.files), sum(f.deleted_lines for f in change.files)
+    return (
+        f"{len(change.files)} file{'s' if len(change.files) != 1 else ''} changed (+{added} -{deleted}), "
+        f"{change.source} against {change.base[:12]} ({visible(change.note)})"
+    )
+
+
+def check_line(evidence: Evidence) -> Line:
+    """One check in one line."""
+    words = evidence.reason
+    if evidence.status in ("passed", "failed"):
+        counts = [
+            f"{n} {name}"
+            for name in ("reject", "hold", "note")
+            if (n := sum(1 for f in evidence.findings if f.baseline_state == "new" and f.effect == name))
+        ]
+        tests = [f"{n} {t}" for t, n in evidence.tests.items()]
+        words = ", ".join([*(counts or [f"examined {evidence.examined}"]), *tests, *([words] if words else [])])
+    extra = " (cached)" if evidence.cached else f" {evidence.duration:.1f}s" if evidence.duration >= 0.05 else ""
+    unsafe = ", unsandboxed" if evidence.sandbox == "none" else ""
+    return evidence.status, f"{evidence.check:10} {evidence.status:8}{extra}{unsafe}  {visible(words)}"
+
+
+def finding_lines(finding: Finding, *, verbose: bool = True) -> Iterator[Line]:
+    """Place and message; then the offending text and the command that repeats it."""
+    place = finding.path or ""
+    if finding.line:
+        place += f":{finding.line}"
+    if finding.node_id:
+        place = finding.node_id
+    state = " (allowed)" if finding.approved else "" if finding.baseline_state == "new" else f" ({finding.baseline_state})"
+    yield (
+        finding.effect,
+        f"{visible(place) or '-'}: {finding.rule} [{finding.effect}]{state} {shorten(visible(finding.message), 400)}",
+    )
+    if not verbose:
+        return
+    for row in finding.text.splitlines()[:8]:
+        yield "text", f"    | {shorten(visible(row), 160)}"
+    if finding.advice:
+        yield "text", f"    {visible(finding.advice)}"
+    if finding.command and finding.counts:
+        yield "text", f"    repeat: {visible(finding.command)}"
+    if finding.effect == "hold" and finding.counts:
+        target = finding.node_id or finding.path
+        yield "text", f"    to allow it: --approve '{finding.rule}{f':{visible(target)}' if target else ''}'"
+
+
+def _verdict(report: Report, *, quiet: bool) -> Iterator[Line]:
+    decision = report.verdict.decision
+    if not quiet:
+        for reason in report.verdict.reasons:
+            yield "", f"  {visible(reason)}"
+        if report.unsandboxed:
+            yield "undecided", "  unsandboxed: the patch's code could touch this machine; install bubblewrap"
+        yield (
+            "dim",
+            f"  assurance {report.assurance}, review {report.review.status}: {visible(report.review.reason)}, {report.duration:.1f}s",
+        )
+    yield decision, f"{decision}: {MEANING[decision]}"
+
+
+def paint(lines: Iterable[Line], *, color: bool) -> str:
+    """The lines as text, with terminal colours if asked for."""
+    if not color:
+        return "".join(f"{text}\n" for _, text in lines)
+    from rich.console import Console
+    from rich.text import Text
+
+    stream = io.StringIO()
+    console = Console(file=stream, force_terminal=True, width=10_000, highlight=False, soft_wrap=True)
+    for style, text in lines:
+        console.print(Text(text, style=STYLES.get(style, style)))
+    return stream.getvalue()

@@ -1,0 +1,78 @@
+"""How a comment that silences a linter or a type checker is spelt. Pure."""
+
+from __future__ import annotations
+
+import io
+import re
+import tokenize
+from collections import Counter
+from collections.abc import Iterator
+from typing import Literal
+
+Spelling = Literal["blanket", "coded", "reasoned"]
+
+_RUFF_LINE = re.compile(
+    r"#\s*(?:noqa:\s*(?P<codes>[A-Z]+[0-9]+(?:[,\s]+[A-Z]+[0-9]+)*)|"
+    r"ruff:\s*ignore\s*\[(?P<names>[^\]]+)\])(?P<rest>.*)",
+    re.IGNORECASE,
+)
+_MYPY_LINE = re.compile(r"#\s*type:\s*ignore\s*\[(?P<codes>[^\]]+)\](?P<rest>.*)")
+_MYPY_ANY = re.compile(r"#\s*(?:type:\s*ignore\b|mypy:\s*\S).*")
+_NO_TYPE_CHECK = re.compile(r"^\s*@(?:\w+\.)?no_type_check(?:_decorator)?\s*(?:#.*)?$")
+_WORD = re.compile(r"[A-Za-z]{3,}")
+
+
+def ruff_spelling(line: str, above: str, code: str) -> Spelling:
+    """How ruff's finding `code` on this line was silenced: by a comment on it (or on the line above), or wholesale."""
+    for text in (line, above if above.lstrip().startswith("#") else ""):
+        for match in _RUFF_LINE.finditer(text):
+            named = re.split(r"[,\s]+", (match["codes"] or match["names"]).upper().strip())
+            if any(code.upper() == n or (n and code.upper().startswith(n) and len(n) > 2) for n in named):
+                return "reasoned" if _WORD.search(_rest(match["rest"])) else "coded"
+    return "blanket"
+
+
+def mypy_spelling(line: str, code: str) -> Spelling:
+    """How mypy's error `code` on this line was silenced."""
+    match = _MYPY_LINE.search(line)
+    if match is None or code not in {c.strip() for c in match["codes"].split(",")}:
+        return "blanket"
+    return "reasoned" if _WORD.search(_rest(match["rest"])) else "coded"
+
+
+def _rest(text: str) -> str:
+    """What follows a suppression, without further suppressions."""
+    return re.sub(r"#\s*(noqa|type:\s*ignore|ruff:|pragma)\b[^#]*", "", text)
+
+
+def _comments(source: str) -> Iterator[tuple[int, int, str]]:
+    """Comments with 1-based line and 0-based column; by line where the source does not tokenize with our grammar."""
+    try:
+        tokens = list(tokenize.generate_tokens(io.StringIO(source).readline))
+    except (tokenize.TokenError, SyntaxError, ValueError):
+        for number, line in enumerate(source.splitlines(), 1):
+            if "#" in line:
+                yield number, line.index("#"), line[line.index("#") :]
+        return
+    for token in tokens:
+        if token.type == tokenize.COMMENT:
+            yield *token.start, token.string
+
+
+def type_suppressions(source: str) -> Counter[str]:
+    """Each way in which a file silences its type checker, with how often."""
+    if "ignore" not in source and "mypy:" not in source and "no_type_check" not in source:
+        return Counter()
+    found = Counter(" ".join(c.split()) for _, _, c in _comments(source) if _MYPY_ANY.search(c))
+    found.update("@no_type_check" for line in source.splitlines() if _NO_TYPE_CHECK.match(line))
+    return found
+
+
+def without_type_suppressions(source: str) -> str:
+    """The same lines without comments and decorators that silence the type checker; line numbers stay."""
+    lines = source.split("\n")
+    for number, column, comment in _comments(source):
+        match = _MYPY_ANY.search(comment)
+        if match and number <= len(lines):
+            lines[number - 1] = lines[number - 1][: column + match.start()].rstrip()
+    return "\n".join("" if _NO_TYPE_CHECK.match(line) else line for line in lines)

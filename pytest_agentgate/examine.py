@@ -75,7 +75,8 @@ def run_check(check: Check, context: Context) -> Evidence:
     started = time.monotonic()
     try:
         key = _key(check, context)
-        evidence = _cached(key, context) or _examine(check, context)
+        known = _cached(key, context)
+        evidence = known if known is not None else _examine(check, context)
         evidence = msgspec.structs.replace(evidence, duration=round(time.monotonic() - started, 3))
         if key and not evidence.cached and _keepable(evidence):
             context.cache.put(key, msgspec.json.encode(evidence))

@@ -18,7 +18,9 @@ from pytest_agentgate.store import Store
 
 T = TypeVar("T")
 TABLE = "tool.agentgate"
-SECRET = re.compile(r"KEY|TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIAL|COOKIE|^AWS_|^AZURE_|^GOOGLE_|^ANTHROPIC_|^OPENAI_", re.IGNORECASE)
+SECRET = re.compile(
+    r"KEY|TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIAL|COOKIE|^AWS_|^AZURE_|^GOOGLE_|^ANTHROPIC_|^OPENAI_", re.IGNORECASE
+)
 
 
 def read_policy(store: Store, change: Change) -> Policy:

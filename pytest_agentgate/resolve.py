@@ -108,13 +108,17 @@ def _head(source: Source, checkout: Checkout, store: Store, base_tree: str, head
 
 
 def _snapshot(checkout: Checkout, store: Store, *, with_working_tree: bool) -> str:
-    """Tree id of the index, or of the working tree with its untracked files, through a copy of the index."""
+    """Tree id of the index, or of the working tree with its untracked files, through a copy of the index.
+
+    The copy keeps its time: git looks again at files that changed no earlier than their index was written, and a copy
+    with a newer time would hide a change of the same size in the same clock tick.
+    """
     index = os.path.join(store.git_dir, "index")
     if os.path.exists(checkout.index):
-        shutil.copyfile(checkout.index, index)
+        shutil.copy2(checkout.index, index)
         shared = [n for n in os.listdir(checkout.git_dir) if n.startswith("sharedindex.")]
         for name in shared:
-            shutil.copyfile(os.path.join(checkout.git_dir, name), os.path.join(store.git_dir, name))
+            shutil.copy2(os.path.join(checkout.git_dir, name), os.path.join(store.git_dir, name))
     git = Git(
         store.git.processes,
         checkout.top,

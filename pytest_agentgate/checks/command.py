@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import unquote, urlparse
@@ -62,7 +63,8 @@ class CommandCheck:
 
     def _run(self, tree: Tree, context: Context) -> list[Finding]:
         path = os.pathsep.join([os.path.dirname(context.interpreter.executable), os.environ.get("PATH", os.defpath)])
-        done = tree.run(self._argv(self.command.argv, context), env={"PATH": path})
+        argv = self._argv(self.command.argv, context)
+        done = tree.run(argv, env={"PATH": path}, visible=_home_of(argv[0], path))
         if done.timed_out or done.flooded or (done.truncated and self.command.format != "exit-code"):
             why = "took longer than limits.timeout" if done.timed_out else "wrote more than limits.output_bytes"
             raise ToolError(f"{self.name} {why}", hint=f"try: {' '.join(self.command.argv)}")
@@ -105,6 +107,20 @@ class CommandCheck:
             text=str(row.get("text", ""))[:600],
             command=" ".join(self.command.argv),
         )
+
+
+def _home_of(program: str, path: str) -> tuple[str, ...]:
+    """Folders that a program needs to see of itself: its own, and its virtual environment where it lives in one."""
+    found = shutil.which(program, path=path)
+    if found is None:
+        return ()
+    folders = [os.path.dirname(found), os.path.dirname(os.path.realpath(found))]
+    prefixes = [os.path.dirname(f) for f in folders if os.path.exists(os.path.join(os.path.dirname(f), "pyvenv.cfg"))]
+    homes = []
+    for prefix in prefixes:
+        with open(os.path.join(prefix, "pyvenv.cfg"), encoding="utf-8") as stream:
+            homes += [os.path.dirname(row.partition("=")[2].strip()) for row in stream if row.startswith("home")]
+    return tuple(dict.fromkeys([*folders, *prefixes, *(h for h in homes if h not in ("", "/", "/usr"))]))
 
 
 def _sarif(result: Mapping[str, Any], tree: Tree) -> dict[str, Any]:

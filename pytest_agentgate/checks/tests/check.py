@@ -102,15 +102,14 @@ def _run(sessions: Sessions, own: tuple[str, ...], product: bool) -> _Work:
     """The sessions that every judgement needs, the base's collection beside the head's suite."""
     work = _Work()
     with ThreadPoolExecutor(2) as pool:
+        suite = pool.submit(sessions.run, Ask(HEAD_O), "the base's tests on the patch's code") if product else None
         expected = pool.submit(_expected, sessions)
-        if product:
-            suite = pool.submit(sessions.run, Ask(HEAD_O), "the base's tests on the patch's code")
-            work.suite = suite.result()
-        if own:
-            work.own = sessions.run(Ask("head", own), "the patch's own tests")
-            if product:
-                work.before = _before(sessions, own)
+        mine = pool.submit(sessions.run, Ask("head", own), "the patch's own tests") if own else None
+        before = pool.submit(_before, sessions, own) if own and product else None
+        work.suite = suite.result() if suite else None
         work.expected = expected.result()
+        work.own = mine.result() if mine else None
+        work.before = before.result() if before else None
     return work
 
 
@@ -140,6 +139,8 @@ def _nothing_ran(work: _Work, context: Context) -> str:
     if any(r.outcome != "skipped" for r in ran) or (work.expected.ids and work.suite is not None):
         return ""
     errors = [text for run in (work.suite, work.own) if run for text in run.errors.values()] or list(work.expected.errors.values())
+    if work.own is not None and work.own.errors and (work.expected.ids or not work.expected.errors):
+        return ""
     if errors:
         last = [line for line in errors[0].strip().splitlines() if line.strip()][-1:] or ["no message"]
         raise ToolError(

@@ -17,6 +17,8 @@ from pytest_agentgate.checks.tests.session import Ask, Sessions
 from pytest_agentgate.model.evidence import Outcome
 
 HEAD_O = "head+base-tests"
+HEAD_TESTS = "head+base-config"
+"""The head's own tests under the base's configuration: a patch cannot deselect by configuration what it fails."""
 ENVIRONMENT = re.compile(
     r"Temporary failure in name resolution|Network is unreachable|Name or service not known|"
     r"Read-only file system|Operation not permitted|Connection refused|Could not resolve host"
@@ -80,8 +82,7 @@ class Classifier:
         for node_id in solid:
             now = on_head.get(node_id, Result("missing"))
             kind = {"passed": "expectation-changed", "missing": "removed"}.get(now.outcome, "regression")
-            if self.context.trees.key("head") == self.context.trees.key(HEAD_O):
-                kind = "regression"
+            kind = kind if self._has_own_tests() else "regression"
             verdicts[node_id] = Verdict(kind, base[node_id].outcome, failing[node_id])
         return verdicts
 
@@ -114,15 +115,20 @@ class Classifier:
                 found |= {i for i, r in self.on_base(left, attempt=attempt).items() if r.outcome != "passed"}
         return found
 
+    def _has_own_tests(self) -> bool:
+        """Whether the patch changed anything of the tests, so that its own version can say something else."""
+        return self.context.trees.key(HEAD_TESTS) != self.context.trees.key(HEAD_O)
+
     def _on_head(self, ids: set[str], own: Run | None) -> dict[str, Result]:
         """What the same tests do with the head's own files."""
-        if not ids or self.context.trees.key("head") == self.context.trees.key(HEAD_O):
+        if not ids or not self._has_own_tests():
             return {}
-        known = {i: own.results[i] for i in ids if own is not None and i in own.results}
+        same = self.context.trees.key("head") == self.context.trees.key(HEAD_TESTS)
+        known = {i: own.results[i] for i in ids if i in own.results} if own is not None and same else {}
         left = frozenset(ids - set(known))
-        files = tuple(f for f in files_of(left) if f in self.context.trees.entries("head"))
+        files = tuple(f for f in files_of(left) if f in self.context.trees.entries(HEAD_TESTS))
         if left and files:
-            run = self.sessions.run(Ask("head", files, left), "with the patch's own tests")
+            run = self.sessions.run(Ask(HEAD_TESTS, files, left), "with the patch's own tests")
             known |= {i: run.results[i] for i in left if i in run.results}
         return known
 

@@ -1,0 +1,162 @@
+"""Real repositories, a real project interpreter, and the gate run on them."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from pytest_agentgate.model import Evidence, Finding, Report
+from pytest_agentgate.pipeline import Gate, judge
+from pytest_agentgate.resolve import Source
+
+pytest_plugins = ["pytester"]
+
+GIT_ENVIRONMENT = {
+    "GIT_AUTHOR_NAME": "a",
+    "GIT_AUTHOR_EMAIL": "a@example.invalid",
+    "GIT_COMMITTER_NAME": "a",
+    "GIT_COMMITTER_EMAIL": "a@example.invalid",
+    "GIT_CONFIG_GLOBAL": os.devnull,
+    "GIT_CONFIG_NOSYSTEM": "1",
+}
+
+
+@dataclass
+class Repo:
+    """A git repository in a temporary folder."""
+
+    path: Path
+    python: str
+    cache: Path
+
+    def git(self, *args: str, stdin: bytes | None = None, check: bool = True) -> str:
+        env = {k: v for k, v in os.environ.items() if not k.startswith("GIT_")} | GIT_ENVIRONMENT
+        done = subprocess.run(["git", *args], cwd=self.path, env=env, input=stdin, capture_output=True)
+        assert not check or done.returncode == 0, done.stderr.decode()
+        return done.stdout.decode("utf-8", "surrogateescape").removesuffix("\n")
+
+    def write(self, **files: str | bytes | None) -> Repo:
+        return self.files(files)
+
+    def files(self, files: dict[str, str | bytes | None]) -> Repo:
+        for name, content in files.items():
+            target = self.path / name
+            if content is None:
+                target.unlink()
+                continue
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(content.encode() if isinstance(content, str) else content)
+        return self
+
+    def commit(self, files: dict[str, str | bytes | None] | None = None, message: str = "change") -> str:
+        self.files(files or {})
+        self.git("add", "--all", "--force")
+        self.git("commit", "--quiet", "--allow-empty", "-m", message)
+        return self.git("rev-parse", "HEAD")
+
+    def gate(self, source: Source | None = None, **options: object) -> Report:
+        """Judge in this process."""
+        settings: dict[str, object] = {"python": self.python, "cache_folder": str(self.cache), "environment": {}}
+        return judge(source or Source(), Gate(directory=str(self.path), **{**settings, **options}))  # type: ignore[arg-type]
+
+    def cli(
+        self, *args: str, env: dict[str, str] | None = None, stdin: bytes = b"", cwd: Path | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        """Run the command as a user would."""
+        environment = {
+            k: v for k, v in os.environ.items() if not k.startswith(("GIT_", "AGENTGATE_", "PRE_COMMIT", "CI", "GITHUB_"))
+        }
+        environment |= {"AGENTGATE_CACHE_DIR": str(self.cache), "AGENTGATE_PYTHON": self.python, **(env or {})}
+        done = subprocess.run(
+            [sys.executable, "-m", "pytest_agentgate.cli", *args],
+            cwd=cwd or self.path,
+            env=environment,
+            input=stdin,
+            capture_output=True,
+            timeout=300,
+        )
+        return subprocess.CompletedProcess(
+            done.args, done.returncode, done.stdout.decode("utf-8", "replace"), done.stderr.decode("utf-8", "replace")
+        )
+
+
+def pick(report: Report, check: str) -> Evidence:
+    """The evidence of one check."""
+    return next(e for e in report.evidence if e.check == check)
+
+
+def counting(report: Report) -> list[tuple[str, str | None, int | None, str]]:
+    """Rule, path, line and effect of every finding that counts."""
+    return [(f.rule, f.path, f.line, f.effect) for e in report.evidence for f in e.findings if f.counts]
+
+
+def findings(report: Report, rule: str) -> list[Finding]:
+    """All findings of one rule."""
+    return [f for e in report.evidence for f in e.findings if f.rule == rule]
+
+
+@pytest.fixture(scope="session")
+def project_python(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> str:
+    """A project's own virtual environment that holds pytest and nothing else of ours."""
+    place = tmp_path_factory.mktemp("project") / "venv"
+    uv = shutil.which("uv", path=os.pathsep.join([os.path.dirname(sys.executable), os.environ["PATH"]]))
+    assert uv, "uv is missing: pip install '.[dev]'"
+    subprocess.run([uv, "venv", "-q", "--python", sys.executable, str(place)], check=True)
+    subprocess.run([uv, "pip", "install", "-q", "--python", str(place / "bin/python"), "pytest", "pytest-xdist"], check=True)
+    return str(place / "bin/python")
+
+
+@pytest.fixture(scope="session")
+def worker_id() -> str:
+    """Overridden by pytest-xdist, which is optional."""
+    return "main"
+
+
+@pytest.fixture
+def repo(tmp_path: Path, project_python: str) -> Repo:
+    """An empty repository on branch main."""
+    path = tmp_path / "repo"
+    path.mkdir()
+    made = Repo(path, project_python, tmp_path / "cache")
+    made.git("init", "-q", "-b", "main")
+    return made
+
+
+CALC = """\
+def add(a: int, b: int) -> int:
+    return a + b
+
+
+def mul(a: int, b: int) -> int:
+    return a * b
+"""
+TEST_CALC = """\
+from calc import add, mul
+
+
+def test_add():
+    assert add(1, 2) == 3
+
+
+def test_mul():
+    assert mul(2, 3) == 6
+"""
+
+
+def policy(*checks: str, more: str = "") -> str:
+    """A pyproject.toml with a policy that runs only the named checks."""
+    names = ", ".join(f'"{c}"' for c in checks)
+    return f"[tool.agentgate]\nchecks = [{names}]\nhook_checks = [{names}]\n{more}\n"
+
+
+@pytest.fixture
+def calc(repo: Repo) -> Repo:
+    """A flat module with a test, judged by pytest alone."""
+    repo.commit({"calc.py": CALC, "test_calc.py": TEST_CALC, "pyproject.toml": policy("pytest")}, "base")
+    return repo

@@ -1,0 +1,249 @@
+"""scope, compile, ruff, mypy and command checks: only what the patch introduced, with the real tools."""
+
+from __future__ import annotations
+
+import pytest
+from conftest import CALC, TEST_CALC, Repo, counting, findings, pick, policy
+
+RUFF = policy("ruff", more="[tool.ruff.lint]\nselect = ['F', 'E7', 'I', 'INP']\n")
+MYPY = policy("mypy", more="[tool.mypy]\nstrict = true\nfiles = ['calc.py', 'use.py']\n")
+
+
+def test_scope_limits_and_paths(repo: Repo):
+    more = (
+        "allow = ['calc.py', 'docs/']\nforbid = ['docs/law.md']\n[tool.agentgate.limits]\nlines = 3\nfiles = 2\nfile_bytes = 100\n"
+    )
+    repo.commit({"calc.py": CALC, "pyproject.toml": policy("scope", more=more)})
+    repo.write(**{"docs/law.md": "1\n2\n", "other.py": "x = 1\n", "docs/big.txt": "y" * 200})
+    found = {(rule, path) for rule, path, _, _ in counting(repo.gate())}
+    assert found == {
+        ("scope/too-many-files", None),
+        ("scope/too-many-lines", None),
+        ("scope/path-forbidden", "docs/law.md"),
+        ("scope/path-not-allowed", "other.py"),
+        ("scope/huge-file", "docs/big.txt"),
+    }
+
+
+def test_the_task_narrows_the_scope_and_must_lie_outside(repo: Repo, tmp_path):
+    repo.commit({"calc.py": CALC, "pyproject.toml": policy("scope")})
+    task = tmp_path / "task.toml"
+    task.write_text('objective = "docs only"\nallowed_paths = ["docs/"]\nmax_files = 1\n')
+    repo.write(**{"calc.py": CALC + "x = 1\n"})
+    assert counting(repo.gate(task=str(task))) == [("scope/path-not-allowed", "calc.py", None, "reject")]
+    repo.write(**{"task.toml": 'objective = "everything"\n'})
+    done = repo.cli("check", "--task", "task.toml")
+    assert done.returncode == 4 and "inside the judged checkout" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        {".env": "A=1\n"},
+        {"key.py": 'KEY = "AKIA' + "ABCDEFGHIJKLMNOP" + '"\n'},
+        {"deploy.txt": "-----BEGIN " + "PRIVATE KEY-----\n"},
+    ],
+)
+def test_credentials_are_held(repo: Repo, files):
+    repo.commit({"calc.py": CALC, "pyproject.toml": policy("scope")})
+    repo.files(files)
+    assert [rule for rule, *_ in counting(repo.gate())] == ["scope/secret"]
+
+
+@pytest.mark.parametrize("name", ["calc.pyc", "x/__pycache__/a.txt", "lib.so", "pkg.whl"])
+def test_compiled_code_is_held(repo: Repo, name: str):
+    repo.commit({"calc.py": CALC, "pyproject.toml": policy("scope")})
+    repo.files({name: b"\0\1"})
+    assert [rule for rule, *_ in counting(repo.gate())] == ["scope/compiled-code"]
+
+
+def test_compile_is_a_barrier_and_blames_only_the_patch(repo: Repo):
+    repo.commit({"calc.py": CALC, "old.py": "def broken(:\n", "pyproject.toml": policy("compile", "pytest")})
+    repo.write(**{"old.py": "def still_broken(:\n"})
+    report = repo.gate()
+    assert counting(report) == [] and findings(report, "compile/error")[0].baseline_state == "unchanged"
+    repo.write(**{"calc.py": "x = 1\ndef add(:\n", "cookie.py": b"# coding: latin-1\nx = '\xe9'\n", "nul.py": b"x = 1\0\n"})
+    report = repo.gate()
+    assert [f[:2] for f in counting(report)] == [("compile/error", "calc.py"), ("compile/error", "nul.py")]
+    assert pick(report, "pytest").reason == "not run, because compile rejected the change"
+
+
+def test_ruff_blames_only_what_is_new(repo: Repo):
+    repo.commit({"calc.py": "import os\n\n\n" + CALC, "pyproject.toml": RUFF.replace(", 'INP'", "")})
+    repo.write(**{"calc.py": "import sys\n\n\n" + "import os\n\n\n" + CALC})
+    report = repo.gate()
+    assert [f[:3] for f in counting(report) if f[0] == "ruff/F401"] == [("ruff/F401", "calc.py", 1)]
+
+
+def test_ruff_finds_what_the_patch_causes_in_untouched_files(repo: Repo):
+    repo.commit({"pkg/__init__.py": "", "pkg/a.py": "x = 1\n", "pyproject.toml": RUFF})
+    repo.write(**{"pkg/__init__.py": None})
+    assert [f[:2] for f in counting(repo.gate())] == [("ruff/INP001", "pkg/a.py")]
+
+
+@pytest.mark.parametrize(
+    ("line", "effect"),
+    [
+        ("import os  # noqa", "reject"),
+        ("import os  # ruff: ignore[F401]", "hold"),
+        ("import os  # noqa: F401", "hold"),
+        ("import os  # noqa: F401  registers the codec", None),
+        ("# ruff: noqa\nimport os", "reject"),
+        ("# ruff: file-ignore[F401]\nimport os", "reject"),
+        ("# ruff: disable[F401]\nimport os\n# ruff: enable[F401]", "reject"),
+        ("# flake8: noqa\nimport os", "reject"),
+    ],
+)
+def test_a_suppression_does_not_hide_a_new_problem(repo: Repo, line: str, effect: str | None):
+    repo.commit({"calc.py": CALC, "pyproject.toml": RUFF.replace("'E7', 'I', 'INP'", "'E7'")})
+    repo.write(**{"calc.py": line + "\n\n\n" + CALC})
+    assert [f[3] for f in counting(repo.gate())] == ([effect] if effect else [])
+
+
+def test_old_suppressions_and_moved_lines_are_silent(repo: Repo):
+    repo.commit({"calc.py": "import os  # noqa\n\n\n" + CALC, "pyproject.toml": RUFF})
+    repo.write(**{"calc.py": '"""A docstring\n\nof lines."""\n\nimport os  # noqa\n\n\n' + CALC})
+    assert counting(repo.gate()) == []
+
+
+@pytest.mark.parametrize("where", ["ruff.toml", "sub/ruff.toml", ".ruff.toml"])
+def test_configuration_of_the_head_does_not_relax_ruff(repo: Repo, where: str):
+    repo.commit({"calc.py": CALC, "sub/a.py": "x = 1\n", "pyproject.toml": RUFF.replace(", 'INP'", "")})
+    repo.files(
+        {
+            where: "[lint]\nselect = ['W']\n",
+            "calc.py": "import os\n\n\n" + CALC,
+            "sub/a.py": "import os\n\nx = 1\n",
+            ".gitignore": "*.py\n",
+        }
+    )
+    assert [f[:2] for f in counting(repo.gate())] == [("ruff/F401", "calc.py"), ("ruff/F401", "sub/a.py")]
+
+
+def test_a_repository_without_ruff_gets_correctness_rules_only(repo: Repo):
+    repo.commit({"calc.py": CALC, "pyproject.toml": policy("ruff")})
+    repo.write(**{"calc.py": "import os\nimport   sys\nassert(1,\n2)\n" + CALC})
+    assert {f[0] for f in counting(repo.gate())} == {"ruff/F401", "ruff/F631"}
+
+
+def test_a_file_that_was_formatted_and_no_longer_is(repo: Repo):
+    repo.commit({"calc.py": CALC, "ugly.py": "x   = 1\n", "pyproject.toml": RUFF})
+    repo.write(**{"calc.py": CALC + "x   = 1\n", "ugly.py": "x   = 2\n", "new.py": "y   = 1\n"})
+    assert [f[:2] for f in counting(repo.gate()) if f[0] == "ruff/format"] == [("ruff/format", "calc.py")]
+
+
+def test_a_broken_ruff_configuration_is_an_error_and_not_a_finding(repo: Repo):
+    repo.commit({"calc.py": CALC, "pyproject.toml": policy("ruff"), "ruff.toml": "select = 7\n"})
+    repo.write(**{"calc.py": CALC + "x = 1\n"})
+    report = repo.gate()
+    assert (pick(report, "ruff").status, report.verdict.decision) == ("errored", "undecided")
+
+
+USE = "from calc import add\n\n\ndef twice(n: int) -> int:\n    return add(n, n)\n"
+
+
+def test_mypy_finds_errors_that_the_patch_causes_in_untouched_files(repo: Repo):
+    repo.commit({"calc.py": CALC, "use.py": USE + "\nold: str = 1\n", "pyproject.toml": MYPY})
+    repo.write(
+        **{
+            "calc.py": CALC.replace(
+                "def add(a: int, b: int) -> int:\n    return a + b", "def add(a: int, b: int) -> str:\n    return str(a + b)"
+            )
+        }
+    )
+    report = repo.gate()
+    assert counting(report) == [("mypy/return-value", "use.py", 5, "reject")]
+    assert [f.line for f in findings(report, "mypy/assignment")] == [7], "the old error is known and does not count"
+
+
+@pytest.mark.parametrize(
+    ("comment", "effect"),
+    [("# type: ignore", "reject"), ("# type: ignore[assignment]", "hold"), ("# type: ignore[assignment]  # stub is wrong", None)],
+)
+def test_a_type_ignore_does_not_hide_a_new_error(repo: Repo, comment: str, effect: str | None):
+    repo.commit({"calc.py": CALC, "use.py": USE, "pyproject.toml": MYPY})
+    repo.write(**{"calc.py": CALC + f"\nx: str = 1  {comment}\n"})
+    assert [(f[0], f[2], f[3]) for f in counting(repo.gate())] == ([("mypy/assignment", 8, effect)] if effect else [])
+
+
+@pytest.mark.parametrize("text", ["# mypy: ignore-errors\n", "# type: ignore\n"])
+def test_a_whole_file_cannot_be_silenced(repo: Repo, text: str):
+    repo.commit({"calc.py": CALC, "use.py": USE, "pyproject.toml": MYPY})
+    repo.write(**{"calc.py": text + CALC + "\nx: str = 1\n"})
+    assert ("mypy/assignment", "reject") in {(f[0], f[3]) for f in counting(repo.gate())}
+
+
+def test_configuration_of_the_head_does_not_relax_mypy(repo: Repo):
+    repo.commit({"calc.py": CALC, "use.py": USE, "pyproject.toml": MYPY})
+    repo.write(
+        **{
+            "mypy.ini": "[mypy]\nignore_errors = True\nplugins = ./evil.py\n",
+            "evil.py": "raise SystemExit(0)\n",
+            "calc.py": CALC + "\nx: str = 1\n",
+        }
+    )
+    assert counting(repo.gate()) == [("mypy/assignment", "calc.py", 8, "reject")]
+
+
+def test_where_mypy_is_not_configured_its_findings_are_notes(repo: Repo):
+    repo.commit({"calc.py": CALC, "pyproject.toml": policy("mypy")})
+    repo.write(**{"calc.py": CALC + "\nx: str = 1\n"})
+    report = repo.gate()
+    assert report.verdict.decision == "accepted" and [f.effect for f in findings(report, "mypy/assignment")] == ["note"]
+
+
+COMMAND = """
+[[tool.agentgate.command]]
+name = "{name}"
+argv = ["{python}", "-c", '''{code}''']
+format = "{format}"
+"""
+
+
+def command(name: str, code: str, format: str = "exit-code") -> str:
+    return policy("scope", name, more=COMMAND.format(name=name, code=code, format=format, python="{python}"))
+
+
+def test_a_command_that_fails_only_on_the_head(repo: Repo):
+    law = command("todo", "import sys; sys.exit('TODO' in open('calc.py').read())")
+    repo.commit({"calc.py": CALC, "pyproject.toml": law})
+    repo.write(**{"calc.py": CALC + "# TODO\n"})
+    assert counting(repo.gate()) == [("todo/exit-code", None, None, "reject")]
+    repo.commit()
+    repo.write(**{"calc.py": CALC + "# TODO\nx = 1\n"})
+    report = repo.gate()
+    assert counting(report) == [] and findings(report, "todo/exit-code")[0].baseline_state == "unchanged"
+
+
+def test_a_command_that_speaks_json_lines_and_one_that_speaks_sarif(repo: Repo):
+    lines = "import json\nfor n, l in enumerate(open('calc.py'), 1):\n    if 'eval' in l: print(json.dumps(dict(rule='eval', message='no', path='calc.py', line=n)))"
+    repo.commit({"calc.py": CALC, "pyproject.toml": command("noeval", lines, "json-lines")})
+    repo.write(**{"calc.py": CALC + "eval('1')\n"})
+    assert counting(repo.gate()) == [("noeval/eval", "calc.py", 7, "reject")]
+    sarif = "import json, os\nprint(json.dumps(dict(runs=[dict(results=[dict(ruleId='E', message=dict(text='no'), locations=[dict(physicalLocation=dict(artifactLocation=dict(uri='file://' + os.getcwd() + '/calc.py'), region=dict(startLine=7)))])] if 'eval' in open('calc.py').read() else [])])))"
+    repo.commit({"calc.py": CALC, "pyproject.toml": command("sar", sarif, "sarif")})
+    repo.write(**{"calc.py": CALC + "eval('1')\n"})
+    assert counting(repo.gate()) == [("sar/E", "calc.py", 7, "reject")]
+
+
+@pytest.mark.parametrize(
+    ("code", "format", "words"),
+    [("print('hello')", "json-lines", "no json-lines"), ("import os; os.kill(os.getpid(), 9)", "exit-code", "could not run")],
+)
+def test_a_command_that_cannot_run_is_errored(repo: Repo, code: str, format: str, words: str):
+    repo.commit({"calc.py": CALC, "pyproject.toml": command("odd", code, format)})
+    repo.write(**{"calc.py": CALC + "x = 1\n"})
+    evidence = pick(repo.gate(), "odd")
+    assert evidence.status == "errored" and words in evidence.reason
+
+
+def test_the_whole_gate_on_an_honest_patch(repo: Repo):
+    repo.commit({"calc.py": CALC, "test_calc.py": TEST_CALC, "use.py": USE})
+    repo.write(**{"calc.py": CALC.replace("a * b", "b * a")})
+    report = repo.gate()
+    assert report.verdict.decision == "accepted", report.verdict.reasons
+    assert [e.check for e in report.evidence] == ["scope", "compile", "ruff", "mypy", "pytest"]
+    assert report.review.status == "not-run" and report.review.reason == "no reviewer"
+    again = repo.gate()
+    assert all(e.cached for e in again.evidence if e.check != "scope")
+    assert again.verdict == report.verdict

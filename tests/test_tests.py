@@ -1,0 +1,225 @@
+"""The `pytest` check on real sessions: what counts against a patch, and what must not."""
+
+from __future__ import annotations
+
+import pytest
+from conftest import CALC, TEST_CALC, Repo, counting, findings, pick, policy
+
+BROKEN = CALC.replace("a + b", "a - b")
+
+
+def test_a_broken_function_is_a_regression_at_its_test(calc: Repo):
+    calc.write(**{"calc.py": BROKEN})
+    report = calc.gate()
+    assert counting(report) == [("pytest/regression", "test_calc.py", 5, "reject")]
+    assert report.verdict.decision == "rejected"
+    assert pick(report, "pytest").tests == {"pass-to-fail": 1, "pass-to-pass": 1}
+
+
+def test_an_honest_fix_with_its_test_is_fail_to_pass(calc: Repo):
+    new = TEST_CALC.replace("import add, mul", "import add, mul, sub") + "\n\ndef test_sub():\n    assert sub(3, 1) == 2\n"
+    calc.write(**{"calc.py": CALC + "\n\ndef sub(a, b):\n    return a - b\n", "test_calc.py": new})
+    report = calc.gate()
+    assert report.verdict.decision == "accepted"
+    assert pick(report, "pytest").tests["fail-to-pass"] == 1
+    assert report.assurance == "A1"
+
+
+@pytest.mark.parametrize(
+    ("name", "cheat"),
+    [
+        ("skip", "import pytest\n\n" + TEST_CALC.replace("def test_add", "@pytest.mark.skip\ndef test_add")),
+        ("xfail", "import pytest\n\n" + TEST_CALC.replace("def test_add", "@pytest.mark.xfail\ndef test_add")),
+        ("renamed", TEST_CALC.replace("def test_add", "def check_add")),
+        ("weakened", TEST_CALC.replace("assert add(1, 2) == 3", "assert add(1, 2)")),
+        ("deleted", "from calc import mul\n\n\ndef test_mul():\n    assert mul(2, 3) == 6\n"),
+        ("module skipped", "import pytest\n\npytest.skip('todo', allow_module_level=True)\n"),
+    ],
+)
+def test_editing_the_test_does_not_hide_a_bug(calc: Repo, name: str, cheat: str):
+    calc.write(**{"calc.py": BROKEN, "test_calc.py": cheat})
+    report = calc.gate()
+    assert report.verdict.decision != "accepted", name
+    assert {f.node_id for e in report.evidence for f in e.findings if f.counts} >= {"test_calc.py::test_add"}
+
+
+@pytest.mark.parametrize(
+    "forger",
+    [
+        "import pytest\n@pytest.hookimpl(hookwrapper=True)\ndef pytest_runtest_makereport(item, call):\n"
+        "    out = yield\n    out.get_result().outcome = 'passed'\n",
+        "def pytest_sessionfinish(session):\n    session.exitstatus = 0\n",
+        "def pytest_collection_modifyitems(items):\n    items[:] = items[1:]\n",
+        "collect_ignore = ['test_calc.py']\n",
+    ],
+)
+def test_a_new_conftest_has_no_say_over_the_bases_tests(calc: Repo, forger: str):
+    calc.write(**{"calc.py": BROKEN, "conftest.py": forger})
+    assert calc.gate().verdict.decision != "accepted"
+
+
+@pytest.mark.parametrize(
+    "addopts", ["--collect-only", "--deselect=test_calc.py::test_add", "-k mul", "--ignore=test_calc.py", "-p no:python"]
+)
+def test_configuration_of_the_head_has_no_say(calc: Repo, addopts: str):
+    calc.write(**{"calc.py": BROKEN, "pytest.ini": f"[pytest]\naddopts = {addopts}\n"})
+    report = calc.gate()
+    assert [f.rule for f in findings(report, "pytest/regression")] == ["pytest/regression"]
+
+
+@pytest.mark.parametrize(
+    "line", ["import os; os._exit(0)", "raise SystemExit(0)", "import atexit, os; atexit.register(os._exit, 0)"]
+)
+def test_product_code_that_ends_the_session_proves_nothing(calc: Repo, line: str):
+    calc.write(**{"calc.py": BROKEN + f"\n\n{line}\n"})
+    report = calc.gate()
+    assert report.verdict.decision in ("undecided", "rejected")
+
+
+def test_product_code_that_skips_its_tests_is_a_regression(calc: Repo):
+    calc.write(**{"calc.py": "import pytest\n\n\ndef add(a, b):\n    pytest.skip('slow')\n\n\ndef mul(a, b):\n    return a * b\n"})
+    assert ("pytest/regression", "test_calc.py") in [(f[0], f[1]) for f in counting(calc.gate())]
+
+
+def test_a_failure_that_was_there_before_does_not_count(calc: Repo):
+    calc.commit({"test_calc.py": TEST_CALC + "\n\ndef test_broken_before():\n    assert add(1, 1) == 3\n"})
+    calc.write(**{"calc.py": CALC + "\n\ndef sub(a, b):\n    return a - b\n"})
+    report = calc.gate()
+    assert report.verdict.decision == "accepted"
+    assert [f.baseline_state for f in findings(report, "pytest/pre-existing")] == ["unchanged"]
+    assert pick(report, "pytest").tests["fail-to-fail"] == 1
+
+
+def test_skips_that_the_base_has_do_not_count(calc: Repo):
+    skipped = "import pytest\n\n\n@pytest.mark.skipif(True, reason='not here')\ndef test_elsewhere():\n    assert 0\n"
+    calc.commit({"test_more.py": skipped + "\n\n@pytest.mark.xfail\ndef test_known_bug():\n    assert 0\n"})
+    calc.write(**{"calc.py": CALC + "\n\nx = 1\n"})
+    report = calc.gate()
+    assert report.verdict.decision == "accepted" and counting(report) == []
+    assert pick(report, "pytest").tests == {"pass-to-pass": 2, "skip-to-skip": 1, "xfail-to-xfail": 1}
+
+
+def test_a_changed_expectation_is_held_for_a_human_and_can_be_allowed(calc: Repo):
+    calc.write(**{"calc.py": CALC.replace("a * b", "a * b * 10"), "test_calc.py": TEST_CALC.replace("== 6", "== 60")})
+    report = calc.gate()
+    assert report.verdict.decision == "undecided"
+    assert counting(report) == [("pytest/expectation-changed", "test_calc.py", 9, "hold")]
+    allowed = calc.gate(approvals=("pytest/expectation-changed:test_calc.py::test_mul",))
+    assert allowed.verdict.decision == "accepted"
+    assert calc.gate(approvals=("pytest/expectation-changed:test_calc.py::test_add",)).verdict.decision == "undecided"
+
+
+def test_the_task_may_name_tests_to_edit_and_tests_that_must_pass(calc: Repo, tmp_path):
+    task = tmp_path / "task.toml"
+    task.write_text('objective = "mul"\ntests_may_be_edited = ["test_calc.py"]\ntests_must_pass = ["test_calc.py::test_mul"]\n')
+    calc.write(**{"calc.py": CALC.replace("a * b", "a * b * 10"), "test_calc.py": TEST_CALC.replace("== 6", "== 60")})
+    assert calc.gate(task=str(task)).verdict.decision == "accepted"
+    task.write_text('objective = "mul"\ntests_may_be_edited = ["test_calc.py"]\ntests_must_pass = ["test_calc.py::test_gone"]\n')
+    assert [f.rule for f in findings(calc.gate(task=str(task)), "pytest/required-test-failed")]
+
+
+def test_a_failing_new_test_is_the_patchs_fault(calc: Repo):
+    calc.write(**{"test_new.py": "def test_new():\n    assert 1 == 2\n"})
+    assert counting(calc.gate()) == [("pytest/own-test-failed", "test_new.py", 2, "reject")]
+
+
+def test_a_new_test_file_that_cannot_be_imported_is_the_patchs_fault(calc: Repo):
+    calc.write(**{"test_new.py": "import nothing_of_this_name\n"})
+    report = calc.gate()
+    assert [(f[0], f[1]) for f in counting(report)] == [("pytest/own-test-failed", "test_new.py")]
+
+
+def test_removing_passing_tests_without_others_needs_a_human(calc: Repo):
+    calc.write(**{"test_calc.py": TEST_CALC.partition("\n\n\ndef test_mul")[0] + "\n"})
+    report = calc.gate()
+    assert counting(report) == [("pytest/test-removed", "test_calc.py", None, "hold")]
+
+
+def test_moving_and_parametrising_tests_is_silent(calc: Repo):
+    calc.commit({"tests/test_a.py": TEST_CALC})
+    calc.git("mv", "tests/test_a.py", "tests/test_b.py")
+    assert calc.gate().verdict.decision == "accepted"
+    calc.write(
+        **{
+            "test_calc.py": "import pytest\nfrom calc import add, mul\n\n\n@pytest.mark.parametrize('f, w', [(add, 5), (mul, 6)])\n"
+            "def test_both(f, w):\n    assert f(2, 3) == w\n"
+        }
+    )
+    assert calc.gate().verdict.decision == "accepted"
+
+
+def test_a_flaky_test_leaves_the_change_undecided_and_green_reruns_do_not_help(calc: Repo, tmp_path):
+    flaky = "import itertools, os\nN = os.path.join(os.path.dirname(__file__), 'n')\n\n\ndef test_flaky():\n    import random\n    from calc import STABLE\n    assert STABLE or random.random() < 0.5\n"
+    calc.commit({"calc.py": CALC + "\nSTABLE = True\n", "test_flaky.py": flaky})
+    calc.write(**{"calc.py": CALC + "\nSTABLE = False\n"})
+    for _ in range(12):
+        report = calc.gate(use_cache=False)
+        if findings(report, "pytest/flaky"):
+            assert report.verdict.decision == "undecided"
+            return
+    pytest.fail("the coin fell on one side twelve times")
+
+
+def test_order_dependence_that_the_base_has_does_not_count(calc: Repo):
+    dependent = "STATE = []\n\n\ndef test_first():\n    STATE.append(1)\n\n\ndef test_second():\n    assert not STATE\n"
+    calc.commit({"test_order.py": dependent})
+    calc.write(**{"calc.py": CALC + "\n\nx = 1\n"})
+    report = calc.gate()
+    assert report.verdict.decision == "accepted"
+
+
+def test_zero_tests_are_never_a_pass(repo: Repo):
+    repo.commit({"calc.py": CALC, "pyproject.toml": policy("pytest")})
+    repo.write(**{"calc.py": CALC + "x = 1\n"})
+    report = repo.gate()
+    assert (pick(report, "pytest").status, report.verdict.decision) == ("skipped", "undecided")
+    repo.commit({"pyproject.toml": policy("scope", "pytest", more='may_skip = ["pytest"]'), "calc.py": CALC})
+    repo.write(**{"calc.py": CALC + "x = 1\n"})
+    assert repo.gate().verdict.decision == "accepted"
+
+
+def test_a_hanging_test_is_errored_with_its_cause(calc: Repo):
+    calc.commit({"pyproject.toml": policy("pytest", more="[tool.agentgate.limits]\ntimeout = 3.0")})
+    calc.write(**{"calc.py": CALC.replace("return a + b", "while True: pass")})
+    evidence = pick(calc.gate(), "pytest")
+    assert evidence.status == "errored" and "limits.timeout" in evidence.reason
+
+
+def test_a_crashing_test_process_is_errored_with_the_test(calc: Repo):
+    calc.write(**{"calc.py": CALC.replace("return a * b", "import os; os.abort()")})
+    evidence = pick(calc.gate(), "pytest")
+    assert evidence.status == "errored" and "test_calc.py::test_" in evidence.reason
+
+
+def test_missing_test_dependencies_are_named(calc: Repo):
+    calc.commit({"test_calc.py": "import not_installed_here\n" + TEST_CALC})
+    calc.write(**{"calc.py": CALC + "x = 1\n"})
+    evidence = pick(calc.gate(), "pytest")
+    assert evidence.status == "errored" and "not_installed_here" in evidence.reason and "dependencies" in evidence.reason
+
+
+def test_workers_are_used_where_the_policy_says_so(calc: Repo):
+    calc.commit({"pyproject.toml": policy("pytest", more='[tool.agentgate.tests]\nworkers = "2"')})
+    calc.write(**{"calc.py": BROKEN})
+    report = calc.gate()
+    assert ("pytest/regression", "test_calc.py") in [(f[0], f[1]) for f in counting(report)]
+    calc.write(**{"calc.py": CALC + "x = 1\n"})
+    assert calc.gate().verdict.decision == "accepted"
+
+
+def test_documentation_alone_is_accepted_without_running_tests(calc: Repo):
+    calc.commit({"pyproject.toml": policy("scope", "compile", "ruff", "pytest")})
+    calc.write(**{"README.md": "Hello\n"})
+    report = calc.gate()
+    assert report.verdict.decision == "accepted"
+    assert (pick(report, "pytest").status, pick(report, "pytest").leave) == ("skipped", True)
+
+
+def test_a_subtest_that_fails_counts(calc: Repo):
+    calc.commit(
+        {
+            "test_sub.py": "from calc import add\n\n\ndef test_all(subtests):\n    for n in range(3):\n        with subtests.test(n=n):\n            assert add(n, 1) == n + 1\n"
+        }
+    )
+    calc.write(**{"calc.py": BROKEN})
+    assert "test_sub.py::test_all" in {f.node_id for f in findings(calc.gate(), "pytest/regression")}

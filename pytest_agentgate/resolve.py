@@ -122,23 +122,34 @@ def _snapshot(checkout: Checkout, store: Store, *, with_working_tree: bool) -> s
     git = Git(
         store.git.processes,
         checkout.top,
-        {"GIT_DIR": store.git_dir, "GIT_WORK_TREE": checkout.top, "GIT_INDEX_FILE": index},
+        {**store.git.environment, "GIT_WORK_TREE": checkout.top, "GIT_INDEX_FILE": index},
         checkout.settings(),
     )
-    unmerged = git.run("ls-files", "--unmerged", "-z").split(b"\0")[0]
-    if unmerged:
-        name = unmerged.partition(b"\t")[2].decode("utf-8", "backslashreplace")
-        raise SourceError(f"a merge is in progress and {name} is not resolved", hint="resolve it and `git add` it first")
+    rows = [row.partition(b"\t") for row in git.run("ls-files", "--stage", "-z").split(b"\0") if row]
+    unmerged = next((name for meta, _, name in rows if not meta.endswith(b" 0")), None)
+    if unmerged is not None:
+        raise SourceError(
+            f"a merge is in progress and {unmerged.decode('utf-8', 'backslashreplace')} is not resolved",
+            hint="resolve it and `git add` it first",
+        )
     if with_working_tree:
-        _add_all(checkout, store, git)
-    return git.run("write-tree").decode().strip()
+        converts = any(name.endswith(b".gitattributes") for _, _, name in rows) or any("autocrlf" in s for s in git.settings)
+        _add_all(checkout, store, git, converts=converts)
+    return store.write_tree(index)
 
 
-def _add_all(checkout: Checkout, store: Store, git: Git) -> None:
+def _add_all(checkout: Checkout, store: Store, git: Git, *, converts: bool) -> None:
+    """Take the working tree into the copied index.
+
+    Where line ends are converted, git has to look at the old content to decide, and so has to see the user's objects.
+    """
     exclude = os.path.join(checkout.common_dir, "info", "exclude")
     if os.path.isfile(exclude):
         os.makedirs(os.path.join(store.git_dir, "info"), exist_ok=True)
         shutil.copyfile(exclude, os.path.join(store.git_dir, "info", "exclude"))
+    if not converts:
+        kept = {k: v for k, v in git.environment.items() if k != "GIT_ALTERNATE_OBJECT_DIRECTORIES"}
+        git = Git(git.processes, git.cwd, kept, git.settings)
     try:
         git.run("-c", "core.safecrlf=false", "-c", "advice.addEmbeddedRepo=false", "add", "--all", "--", ".")
     except GitError as error:

@@ -1,4 +1,4 @@
-"""The run's private repository: it borrows the user's objects through an alternates file and keeps new ones to itself."""
+"""The run's private repository: it borrows the user's objects and keeps new ones to itself."""
 
 from __future__ import annotations
 
@@ -20,7 +20,14 @@ class Store:
 
     def write_tree(self, index: str) -> str:
         """Tree id of an index file of ours."""
-        return self.git.run("write-tree", env={"GIT_INDEX_FILE": index}).decode().strip()
+        return self.writer(index).run("write-tree", "--missing-ok").decode().strip()
+
+    def writer(self, index: str, **environment: str) -> Git:
+        """git for commands that write objects: it cannot see the user's objects.
+
+        Where git finds an object that it is about to write, it sets that object's time; the user's would be touched.
+        """
+        return Git(self.git.processes, self.git.cwd, {"GIT_DIR": self.git_dir, "GIT_INDEX_FILE": index, **environment})
 
     def tree_of(self, commit: str) -> str:
         """Tree id of a commit."""
@@ -75,10 +82,11 @@ def open_store(checkout: Checkout, folder: str) -> Store:
     extension = "\trepositoryformatversion = 1\n\tbare = false\n[extensions]\n\tobjectformat = " + checkout.object_format
     plain = "\trepositoryformatversion = 0\n\tbare = false"
     _write(os.path.join(folder, "config"), f"[core]\n{plain if checkout.object_format == 'sha1' else extension}\n")
-    quoted = checkout.objects.replace("\\", "\\\\").replace('"', '\\"')
-    needs_quotes = checkout.objects.startswith('"') or "\n" in checkout.objects
-    _write(os.path.join(folder, "objects", "info", "alternates"), f'"{quoted}"\n' if needs_quotes else checkout.objects + "\n")
-    return Store(Git(checkout.git.processes, folder, {"GIT_DIR": folder}), folder)
+    alternates = checkout.objects
+    if ":" in alternates or alternates.startswith('"'):
+        alternates = '"' + alternates.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    git = Git(checkout.git.processes, folder, {"GIT_DIR": folder, "GIT_ALTERNATE_OBJECT_DIRECTORIES": alternates})
+    return Store(git, folder)
 
 
 def _write(path: str, text: str) -> None:

@@ -124,9 +124,10 @@ def finding_lines(finding: Finding, *, verbose: bool = True) -> Iterator[Line]:
 
 def _verdict(report: Report, *, quiet: bool) -> Iterator[Line]:
     decision = report.verdict.decision
-    if not quiet:
+    if not quiet or decision == "undecided":
         for reason in report.verdict.reasons:
             yield "", f"  {visible(reason)}"
+    if not quiet:
         if report.unsandboxed:
             yield "undecided", "  unsandboxed: the patch's code could touch this machine; install bubblewrap"
         yield (

@@ -56,25 +56,35 @@ def introduced(
     """Every finding of the head with its baseline state: `unchanged` where the base has its like, else `new`."""
     renamed = {f.old_path: f.path for f in change.files if f.old_path}
     hunks = {f.path: f.hunks for f in change.files}
-    known: defaultdict[_Key, list[int | None]] = defaultdict(list)
+    known: defaultdict[_Key, list[tuple[int | None, int]]] = defaultdict(list)
     for finding in base:
         path = finding.path or ""
         now = renamed.get(path, path)
         line = map_line(hunks.get(now, ()), finding.line) if finding.line else None
-        known[_key(finding, now, base_text(path, finding.line or 0))].append(line)
+        known[_key(finding, now, base_text(path, finding.line or 0))].append((line, finding.line or 0))
     groups: defaultdict[_Key, list[Finding]] = defaultdict(list)
     for finding in head:
         path = finding.path or ""
         groups[_key(finding, path, head_text(path, finding.line or 0))].append(finding)
-    result: list[Finding] = []
+    old: list[Finding] = []
+    new: list[Finding] = []
+    left: defaultdict[tuple[str, str, str], list[int]] = defaultdict(list)
     for key, findings in groups.items():
-        result += _pair(findings, known.get(key, []))
+        paired, rest = _pair(findings, known.get(key, []))
+        old += paired
+        new += rest
+    for key, lines in known.items():
+        surplus = len(lines) - len(groups.get(key, []))
+        left[key[:3]] += [line for _, line in lines[: max(surplus, 0)]]
+    kept = [f for f in new if not _was_edited(f, hunks.get(f.path or "", ()), left)]
+    old += [f for f in new if f not in kept]
+    result = [msgspec.structs.replace(f, baseline_state="unchanged") for f in old] + kept
     return tuple(sorted(result, key=lambda f: (f.path or "", f.line or 0, f.column or 0, f.rule, f.message)))
 
 
-def _pair(findings: list[Finding], lines: list[int | None]) -> list[Finding]:
-    """Pair equal findings: first those on the very line that the hunk map names, then by count."""
-    left = list(lines)
+def _pair(findings: list[Finding], lines: list[tuple[int | None, int]]) -> tuple[list[Finding], list[Finding]]:
+    """Old and new among equal findings: first those on the very line that the hunk map names, then by count."""
+    left = [line for line, _ in lines]
     old: list[Finding] = []
     rest: list[Finding] = []
     for finding in findings:
@@ -84,9 +94,24 @@ def _pair(findings: list[Finding], lines: list[int | None]) -> list[Finding]:
         else:
             rest.append(finding)
     kept = min(len(rest), len(left))
-    old += rest[:kept]
-    return [msgspec.structs.replace(f, baseline_state="unchanged") for f in old] + rest[kept:]
+    return old + rest[:kept], rest[kept:]
+
+
+def _was_edited(finding: Finding, hunks: Sequence[Hunk], left: dict[tuple[str, str, str], list[int]]) -> bool:
+    """Whether the hunk that this finding is in replaced a line with the very same problem (and takes that one off `left`)."""
+    lines = left.get((finding.rule, finding.path or "", _words(finding)), [])
+    for hunk in hunks:
+        if finding.line is not None and hunk.new_start <= finding.line < hunk.new_start + hunk.new_lines:
+            for line in lines:
+                if hunk.old_start <= line < hunk.old_start + hunk.old_lines:
+                    lines.remove(line)
+                    return True
+    return False
+
+
+def _words(finding: Finding) -> str:
+    return _COORDINATE.sub("", finding.message)
 
 
 def _key(finding: Finding, path: str, text: str) -> _Key:
-    return finding.rule, path, _COORDINATE.sub("", finding.message), " ".join(text.split())
+    return finding.rule, path, _words(finding), " ".join(text.split())

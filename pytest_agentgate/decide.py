@@ -35,7 +35,9 @@ def decide(evidence: Sequence[Evidence], policy: Policy, required: Collection[st
     if reasons := _doubts(evidence, policy, required):
         return Verdict(decision="undecided", reasons=reasons)
     passed = [e.check for e in evidence if e.status in ("passed", "failed")]
-    return Verdict(decision="accepted", reasons=(f"every required check passed: {', '.join(passed)}",))
+    allowed = sorted({f.rule for e in evidence for f in e.findings if f.approved})
+    words = [f"a human allowed {', '.join(allowed)}"] if allowed else []
+    return Verdict(decision="accepted", reasons=(f"every required check passed: {', '.join(passed)}", *words))
 
 
 def _counting(evidence: Evidence, effect: str) -> int:

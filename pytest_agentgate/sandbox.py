@@ -115,17 +115,33 @@ def _mounts(box: Box) -> list[str]:
     masks = (*masked_folders(), *(h for h in box.hidden if os.path.isdir(h)))
     mounts = [arg for folder in masks for arg in ("--tmpfs", folder)]
     mounts += ["--dir", HOME]
-    within = [p for p in box.visible if _below(p, box.at)]
+    inner = [p for p in box.visible if _below(p, box.at)]
+    within = [p for p in inner if _in_environment(p, box.at)]
     for path in box.visible:
-        if path not in within and any(_below(path, mask) for mask in masks):
+        if path not in inner and any(_below(path, mask) for mask in masks):
             mounts += ["--ro-bind", path, path]
     mounts += ["--ro-bind" if box.read_only else "--bind", box.tree, box.at]
     for path in within:
-        Path(box.tree, os.path.relpath(path, box.at)).mkdir(parents=True, exist_ok=True)
+        place = Path(box.tree, os.path.relpath(path, box.at))
+        if place.is_dir() and any(place.iterdir()):
+            raise ToolError(f"the interpreter's folder {path} is part of the judged tree", hint="do not track virtual environments")
+        place.mkdir(parents=True, exist_ok=True)
         mounts += ["--ro-bind", path, path]
     for here, there in box.writable:
         mounts += ["--bind", here, there]
     return mounts
+
+
+def _in_environment(path: str, at: str) -> bool:
+    """Whether a folder inside the checkout belongs to a virtual environment there.
+
+    Everything else inside the checkout (the target of an editable install!) must stay the judged tree's.
+    """
+    while path != at:
+        if os.path.isfile(os.path.join(path, "pyvenv.cfg")):
+            return True
+        path = os.path.dirname(path)
+    return False
 
 
 def _below(path: str, folder: str) -> bool:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import ast
 import io
 import re
 import tokenize
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Literal
 
 Spelling = Literal["blanket", "coded", "reasoned"]
@@ -22,9 +23,9 @@ _NO_TYPE_CHECK = re.compile(r"^\s*@(?:\w+\.)?no_type_check(?:_decorator)?\s*(?:#
 _WORD = re.compile(r"[A-Za-z]{3,}")
 
 
-def ruff_spelling(line: str, above: str, code: str) -> Spelling:
-    """How ruff's finding `code` on this line was silenced: by a comment on it (or on the line above), or wholesale."""
-    for text in (line, above if above.lstrip().startswith("#") else ""):
+def ruff_spelling(lines: Sequence[str], above: str, code: str) -> Spelling:
+    """How ruff's finding `code` was silenced: in the lines of its statement, on the line above, or wholesale."""
+    for text in (*lines, above if above.lstrip().startswith("#") else ""):
         for match in _RUFF_LINE.finditer(text):
             named = re.split(r"[,\s]+", (match["codes"] or match["names"]).upper().strip())
             if any(code.upper() == n or (n and code.upper().startswith(n) and len(n) > 2) for n in named):
@@ -32,12 +33,42 @@ def ruff_spelling(line: str, above: str, code: str) -> Spelling:
     return "blanket"
 
 
-def mypy_spelling(line: str, code: str) -> Spelling:
-    """How mypy's error `code` on this line was silenced."""
-    match = _MYPY_LINE.search(line)
-    if match is None or code not in {c.strip() for c in match["codes"].split(",")}:
-        return "blanket"
-    return "reasoned" if _WORD.search(_rest(match["rest"])) else "coded"
+PARENTS = {
+    "method-assign": "assignment",
+    "typeddict-unknown-key": "typeddict-item",
+    "import-not-found": "import",
+    "import-untyped": "import",
+    "call-arg": "misc",
+    "overload-cannot-match": "misc",
+    "overload-overlap": "misc",
+    "prop-decorator": "misc",
+}
+"""mypy's error codes that an ignore of another code silences as well (`mypy.errorcodes.sub_code_map`, mypy 2.4)."""
+
+
+def mypy_spelling(lines: Sequence[str], code: str) -> Spelling:
+    """How mypy's error `code` was silenced, given the lines of the statement that it is in."""
+    for line in lines:
+        match = _MYPY_LINE.search(line)
+        if match and not {code, PARENTS.get(code, code)}.isdisjoint(c.strip() for c in match["codes"].split(",")):
+            return "reasoned" if _WORD.search(_rest(match["rest"])) else "coded"
+    return "blanket"
+
+
+def statement_lines(source: str, line: int) -> tuple[int, int]:
+    """First and last line of the simple statement, or of the header of the compound one, that `line` (1-based) is in."""
+    try:
+        tree = ast.parse(source)
+    except (SyntaxError, ValueError, RecursionError):
+        return line, line
+    best = (line, line)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.stmt) and node.lineno <= line <= (node.end_lineno or node.lineno):
+            body = getattr(node, "body", None)
+            last = max(body[0].lineno - 1, node.lineno) if body else node.end_lineno or node.lineno
+            if node.lineno <= line <= last:
+                best = (node.lineno, last)
+    return best
 
 
 def _rest(text: str) -> str:

@@ -108,7 +108,10 @@ def project_python(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> 
     uv = shutil.which("uv", path=os.pathsep.join([os.path.dirname(sys.executable), os.environ["PATH"]]))
     assert uv, "uv is missing: pip install '.[dev]'"
     subprocess.run([uv, "venv", "-q", "--python", sys.executable, str(place)], check=True)
-    subprocess.run([uv, "pip", "install", "-q", "--python", str(place / "bin/python"), "pytest", "pytest-xdist"], check=True)
+    subprocess.run(
+        [uv, "pip", "install", "-q", "--compile-bytecode", "--python", str(place / "bin/python"), "pytest", "pytest-xdist"],
+        check=True,
+    )
     return str(place / "bin/python")
 
 

@@ -47,7 +47,7 @@ def living(word: str) -> list[str]:
         except OSError:
             continue
         if word in line and int(pid) != os.getpid() and "pytest_agentgate" not in line.split(" ")[0]:
-            found.append(f"{pid}: {line[:200]}")
+            found.append(f"{pid}: {line}")
     return found
 
 

@@ -223,3 +223,62 @@ def test_a_subtest_that_fails_counts(calc: Repo):
     )
     calc.write(**{"calc.py": BROKEN})
     assert "test_sub.py::test_all" in {f.node_id for f in findings(calc.gate(), "pytest/regression")}
+
+
+SRC_PROJECT = '[build-system]\nrequires = []\nbuild-backend = "none"\n'
+
+
+@pytest.fixture
+def editable(repo: Repo, tmp_path, project_python: str) -> Repo:
+    """A src layout with a virtual environment inside the checkout, into which it is installed in editable mode."""
+    import subprocess
+
+    subprocess.run([project_python, "-m", "venv", "--system-site-packages", "--without-pip", str(repo.path / ".venv")], check=True)
+    outer = subprocess.run(
+        [project_python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"], capture_output=True, text=True
+    ).stdout
+    site = next((repo.path / ".venv/lib").glob("python*/site-packages"))
+    (site / "outer.pth").write_text(outer)
+    (site / "editable.pth").write_text(f"{repo.path / 'src'}\n")
+    repo.commit({".gitignore": ".venv/\n"})
+    repo.git("rm", "-rq", "--cached", ".venv", check=False)
+    repo.git("commit", "-qam", "venv", check=False)
+    repo.files({"src/calc/__init__.py": CALC, "tests/test_calc.py": TEST_CALC, "pyproject.toml": policy("pytest")})
+    repo.git("add", ".")
+    repo.git("commit", "-qm", "base")
+    repo.python = str(repo.path / ".venv/bin/python")
+    return repo
+
+
+def test_an_editable_install_tests_the_judged_tree_and_not_the_checkout(editable: Repo):
+    editable.files({"src/calc/__init__.py": BROKEN})
+    editable.git("commit", "-qam", "broken")
+    editable.files({"src/calc/__init__.py": CALC})
+    from pytest_agentgate.resolve import Source
+
+    report = editable.gate(Source("commit", base="HEAD~1", head="HEAD"))
+    assert [f.node_id for f in findings(report, "pytest/regression")] == ["tests/test_calc.py::test_add"], (
+        "the checkout holds good code"
+    )
+    editable.git("commit", "-qam", "mended")
+    editable.files({"src/calc/__init__.py": BROKEN})
+    assert editable.gate(Source("commit", base="HEAD~1", head="HEAD")).verdict.decision == "accepted", "the checkout holds bad code"
+
+
+def test_an_installed_copy_that_shadows_the_judged_tree_is_errored(editable: Repo):
+    site = next((editable.path / ".venv/lib").glob("python*/site-packages"))
+    (site / "editable.pth").unlink()
+    (site / "calc.py").write_text(CALC)
+    (site / "aaa_early.pth").write_text("import calc\n")
+    editable.files({"src/calc/__init__.py": BROKEN})
+    evidence = pick(editable.gate(), "pytest")
+    assert evidence.status == "errored"
+    assert "not the judged tree" in evidence.reason and "pip install -e ." in evidence.reason
+
+
+def test_ignored_generated_files_are_carried_and_stale_binaries_are_not(calc: Repo):
+    calc.commit({".gitignore": "_version.py\n*.so\n", "calc.py": "from _version import V\n\n\n" + CALC})
+    calc.write(**{"_version.py": "V = 1\n", "calc.cpython-311-x86_64-linux-gnu.so": b"\0"})
+    calc.git("rm", "-q", "--cached", "_version.py", "*.so", check=False)
+    calc.write(**{"calc.py": "from _version import V\n\n\n" + CALC + "W = V\n"})
+    assert calc.gate().verdict.decision == "accepted"

@@ -19,7 +19,7 @@ from pytest_agentgate.baseline import Lines, introduced
 from pytest_agentgate.errors import ToolError
 from pytest_agentgate.model import Evidence, Finding
 from pytest_agentgate.protocols import Context, Tree
-from pytest_agentgate.suppressions import ruff_spelling
+from pytest_agentgate.suppressions import ruff_spelling, statement_lines
 
 RULES = {
     "ruff/*": "A rule of ruff, by its code.",
@@ -164,7 +164,8 @@ def _judge_suppressed(findings: list[Finding], tree: Tree, context: Context, fla
     if not paths:
         return findings
     seen = {(f.rule, f.path, f.line, f.column) for f in _lint(tree, context, flags, ("--", *paths))}
-    lines = Lines(context.trees.read_many(ROLE, paths))
+    sources = context.trees.read_many(ROLE, paths)
+    lines = Lines(sources)
     result = []
     for finding in findings:
         hidden = finding.baseline_state == "new" and (finding.rule, finding.path, finding.line, finding.column) not in seen
@@ -172,7 +173,9 @@ def _judge_suppressed(findings: list[Finding], tree: Tree, context: Context, fla
             result.append(finding)
             continue
         path, line = finding.path or "", finding.line or 0
-        spelling = ruff_spelling(lines(path, line), lines(path, line - 1), finding.rule.partition("/")[2])
+        first, last = statement_lines(sources[path].decode("utf-8", "replace"), line)
+        texts = [lines(path, n) for n in range(first, last + 1)]
+        spelling = ruff_spelling(texts, lines(path, first - 1), finding.rule.partition("/")[2])
         effect = getattr(context.policy.suppressed, spelling)
         if effect != "off" and finding.effect != "note":
             words = {"blanket": "for everything", "coded": "without a reason", "reasoned": "with a reason"}[spelling]

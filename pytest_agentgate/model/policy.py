@@ -62,17 +62,22 @@ class Override(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Other effects for findings in some paths."""
 
     paths: tuple[str, ...]
+    """Where."""
     effects: dict[str, PolicyEffect]
+    """Effect by rule id, as in the main table."""
 
 
 class Command(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A command-line tool as a check."""
 
     name: str
+    """Name of the check."""
     argv: tuple[str, ...]
     """Program and arguments; ``{python}`` is replaced by the project's interpreter."""
     format: Literal["sarif", "json-lines", "exit-code"] = "exit-code"
+    """How to read what it prints. `exit-code`: any code but 0 is a finding."""
     effect: Effect = "reject"
+    """Effect of its findings."""
     version: tuple[str, ...] = ()
     """Command that prints the tool's version, for the cache key and the report."""
 
@@ -100,7 +105,9 @@ class Task(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     tests_may_be_edited: tuple[str, ...] = ()
     """Patterns of paths, or node ids, whose expectation the patch may change without a hold."""
     max_files: int = 0
+    """Changed files. 0: no limit."""
     max_lines: int = 0
+    """Added plus deleted lines. 0: no limit."""
 
 
 class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -115,7 +122,9 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     effects: dict[str, PolicyEffect] = {}
     """Effect by rule id; ``ruff/*`` stands for all rules of a check, the longest match wins."""
     overrides: tuple[Override, ...] = ()
+    """Other effects for some paths; the last that fits wins."""
     suppressed: Suppressed = Suppressed()
+    """What a suppression that hides a new problem is worth."""
     allow: tuple[str, ...] = ()
     """Patterns of paths that a change may touch. Empty: all."""
     forbid: tuple[str, ...] = ()
@@ -131,12 +140,17 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     mypy_targets: tuple[str, ...] = ()
     """What mypy checks. Empty: what its configuration names, else the product's packages."""
     sandbox: SandboxMode = "auto"
+    """`require`: undecided without one. `auto`: used where it works, and said. `off`: never."""
     environment: tuple[str, ...] = ()
     """Names of further environment variables that the checks may see."""
     tests: TestsPolicy = TestsPolicy()
+    """How tests are found and run."""
     limits: Limits = Limits()
+    """Upper bounds."""
     command: tuple[Command, ...] = ()
+    """Further tools as checks."""
     fail_fast: bool = False
+    """Stop at the first rejection."""
 
 
 class PolicyValue(msgspec.Struct, frozen=True, kw_only=True):

@@ -15,7 +15,7 @@ from pytest_agentgate.checks.mypy.run import ROLE, Errors, Plan, Row, make_plan,
 from pytest_agentgate.errors import ToolError
 from pytest_agentgate.model import Evidence, Finding
 from pytest_agentgate.protocols import Context
-from pytest_agentgate.suppressions import mypy_spelling, type_suppressions, without_type_suppressions
+from pytest_agentgate.suppressions import mypy_spelling, statement_lines, type_suppressions, without_type_suppressions
 
 RULES = {"mypy/*": "An error of mypy, by its error code.", "mypy/fatal": "mypy stops before it has checked anything."}
 
@@ -111,11 +111,14 @@ def _judge(head: Errors, stripped: Errors, hidden: Sequence[str], plan: Plan, co
     renamed = {f.path: f.old_path or f.path for f in context.change.files}
     seen = {(r.file, r.line, r.message) for r in head.rows}
     silenced = [r for r in stripped.rows if (r.file, r.line, r.message) not in seen and r.file in hidden]
-    lines = Lines(context.trees.read_many(ROLE, list(hidden)))
+    sources = context.trees.read_many(ROLE, list(hidden))
+    lines = Lines(sources)
     before = [renamed[p] for p in hidden if renamed[p] in context.trees.entries("base")]
     result = list(visible)
     for finding in _introduced(silenced, before, plan, context) if silenced else []:
-        spelling = mypy_spelling(lines(finding.path or "", finding.line or 0), finding.rule.partition("/")[2])
+        path, line = finding.path or "", finding.line or 0
+        first, last = statement_lines(sources[path].decode("utf-8", "replace"), line)
+        spelling = mypy_spelling([lines(path, n) for n in range(first, last + 1)], finding.rule.partition("/")[2])
         effect = getattr(context.policy.suppressed, spelling)
         if finding.baseline_state != "new" or finding.effect == "note":
             effect = finding.effect

@@ -12,7 +12,7 @@ import msgspec
 from pytest_agentgate.checks.tests.classify import HEAD_O, Classifier, Verdict
 from pytest_agentgate.checks.tests.judge import RULES, Judge
 from pytest_agentgate.checks.tests.records import Result, Run
-from pytest_agentgate.checks.tests.session import Ask, Sessions, test_files
+from pytest_agentgate.checks.tests.session import CONFIG_FILES, Ask, Sessions, test_files, testpaths
 from pytest_agentgate.errors import ToolError
 from pytest_agentgate.layout import is_test
 from pytest_agentgate.model import Evidence, Finding
@@ -87,14 +87,18 @@ def own_arguments(context: Context) -> tuple[str, ...]:
 
     For another file of the tests (a `conftest.py`, a fixture, a data file): everything in that file's folder.
     """
-    changed = [f.path for f in context.change.files if f.new and not f.odd and is_test(f.path, context.policy)]
-    tests = set(test_files(changed))
     head = context.trees.entries("head").keys()
+    collected = testpaths(context.trees.read_many("head", CONFIG_FILES))
+
+    def ours(path: str) -> bool:
+        return is_test(path, context.policy) and (not collected or any(path == p or path.startswith(f"{p}/") for p in collected))
+
+    changed = [f.path for f in context.change.files if f.new and not f.odd and ours(f.path)]
+    tests = set(test_files(changed))
     for path in changed:
         if path not in tests:
             folder = path.rpartition("/")[0]
-            below = [p for p in head if p.startswith(f"{folder}/" if folder else "") and is_test(p, context.policy)]
-            tests |= set(test_files(below))
+            tests |= set(test_files([p for p in head if p.startswith(f"{folder}/" if folder else "") and ours(p)]))
     return tuple(sorted(tests))
 
 

@@ -33,8 +33,8 @@ class Record(msgspec.Struct):
     pytest: str = ""
     python: str = ""
     exit: int | None = None
-    files: dict[str, str] = {}
-    origins: dict[str, str] = {}
+    files: dict[str, tuple[str, int]] = {}
+    origins: dict[str, tuple[str, int]] = {}
 
 
 class Result(msgspec.Struct):
@@ -54,8 +54,8 @@ class Run(msgspec.Struct):
     results: dict[str, Result]
     errors: dict[str, str]
     """Files that could not be collected, with the error's text."""
-    files: dict[str, str]
-    """Project modules that were imported: name to file."""
+    files: dict[str, tuple[str, int]]
+    """Project modules that were imported: name to file and inode."""
     pytest: str = ""
 
     def outcome(self, node_id: str) -> Outcome:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import configparser
+import contextlib
 import os
-from collections.abc import Collection, Sequence
+import re
+import tomllib
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -109,9 +113,9 @@ class Sessions:
         """Every project module that was imported must be a file of the judged tree."""
         known: Collection[str] = self.context.trees.entries(role).keys() | self.context.trees.carried().keys()
         root = tree.inside()
-        for name, file in sorted(run.files.items()):
+        for name, (file, inode) in sorted(run.files.items()):
             inside = os.path.relpath(file, root)
-            if inside not in known:
+            if inside not in known or os.stat(os.path.join(tree.path, inside)).st_ino != inode:
                 raise ToolError(
                     f"the tests imported {name} from {file}, which is not the judged tree",
                     hint=f"install the project in editable mode: {self.context.interpreter.executable} -m pip install -e .",
@@ -122,3 +126,29 @@ def test_files(paths: Sequence[str]) -> list[str]:
     """Those paths that pytest takes for test modules by default."""
     names = ((p, p.rpartition("/")[2]) for p in paths)
     return [p for p, n in names if n.endswith(".py") and (n.startswith("test") or n.endswith("_test.py"))]
+
+
+CONFIG_FILES = ("pytest.toml", ".pytest.toml", "pytest.ini", ".pytest.ini", "pyproject.toml", "tox.ini", "setup.cfg")
+"""Where pytest 9 looks for its configuration, in its order."""
+
+
+def testpaths(files: Mapping[str, bytes]) -> tuple[str, ...]:
+    """Folders that the project's own configuration collects; empty: all. A pattern counts up to its first wildcard."""
+    for name in CONFIG_FILES:
+        section: Mapping[str, object] | None = None
+        text = files.get(name, b"").decode("utf-8", "replace")
+        with contextlib.suppress(tomllib.TOMLDecodeError, configparser.Error, AttributeError):
+            if name.endswith(".toml"):
+                table = tomllib.loads(text)
+                pytest = table.get("tool", {}).get("pytest", {}) if name == "pyproject.toml" else table.get("pytest", {})
+                section = pytest.get("ini_options", pytest) or None
+            else:
+                parser = configparser.ConfigParser(interpolation=None)
+                parser.read_string(text)
+                title = "tool:pytest" if name == "setup.cfg" else "pytest"
+                section = dict(parser[title]) if parser.has_section(title) else None
+        if section is not None:
+            found = section.get("testpaths", ())
+            rows = found.split() if isinstance(found, str) else [str(p) for p in found] if isinstance(found, list) else []
+            return tuple(re.split(r"[*?\[]", p)[0].strip("./").rstrip("/") for p in rows if p not in (".", "./"))
+    return ()

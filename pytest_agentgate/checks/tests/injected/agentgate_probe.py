@@ -118,8 +118,16 @@ def imported(names):
         if name.partition(".")[0] in wanted:
             file = getattr(module, "__file__", None)
             if isinstance(file, str):
-                found[name] = file
+                found[name] = [file, inode(file)]
     return found
+
+
+def inode(file):
+    """Which file it really is: a path can be mounted over."""
+    try:
+        return os.stat(file).st_ino
+    except OSError:
+        return 0
 
 
 def origins(names):
@@ -131,7 +139,7 @@ def origins(names):
         except (ImportError, ValueError, AttributeError):
             continue
         if spec is not None and spec.has_location:
-            found[name] = spec.origin
+            found[name] = [spec.origin, inode(spec.origin)]
     return found
 
 

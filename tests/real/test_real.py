@@ -1,0 +1,135 @@
+"""The gate on real projects: two consecutive releases as base and head, and defects planted into them."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from conftest import counting, findings, pick
+from projects import PROJECTS, Project, build, git
+
+from pytest_agentgate.model import Report
+from pytest_agentgate.pipeline import Gate, judge
+from pytest_agentgate.resolve import Source
+
+pytestmark = pytest.mark.real
+
+HONEST = {
+    "iniconfig": ("accepted", set()),
+    "itsdangerous": ("rejected", {"mypy/unused-ignore", "mypy/arg-type", "mypy/return-value", "mypy/override"}),
+    "click": ("undecided", {"mypy/method-assign", "mypy/assignment"}),
+    "attrs": ("rejected", set()),
+    "cachetools": ("accepted", set()),
+    "humanize": ("accepted", set()),
+    "tenacity": ("accepted", set()),
+    "pluggy": ("undecided", {"mypy/assignment", "mypy/attr-defined", "mypy/unreachable"}),
+}
+"""What each release is under the tools of today, as `(decision, rules that count)`.
+
+Five are clean or need nothing; click and pluggy add ignores with a code and no reason (a human allows them); itsdangerous
+has an ignore that mypy 2 finds unused; attrs adds
+a test that needs Python 3.14.
+"""
+PLANTED = '''
+
+def planted() -> int:
+    """Planted by the tests of the gate."""
+    import colorsys
+
+    return "no number"
+'''
+
+
+@pytest.fixture(scope="module", params=PROJECTS, ids=lambda p: p.name)
+def project(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Project, Path, str]:
+    """A project as a repository with its virtual environment."""
+    path = tmp_path_factory.mktemp("real") / request.param.name
+    return request.param, path, build(request.param, path)
+
+
+def gate(path: Path, python: str, base: str, head: str) -> Report:
+    return judge(
+        Source("commit", base, head),
+        Gate(directory=str(path), python=python, cache_folder=str(path.parent / "cache"), environment={}),
+    )
+
+
+def explained(report: Report) -> str:
+    lines = [f"{e.check} {e.status} {e.reason}" for e in report.evidence]
+    return "\n".join(
+        [
+            *lines,
+            *(
+                f"{f.rule} {f.path}:{f.line} {f.node_id} {f.message} {f.text}"
+                for e in report.evidence
+                for f in e.findings
+                if f.counts
+            ),
+        ]
+    )
+
+
+def test_the_next_release_is_what_it_is(project: tuple[Project, Path, str]):
+    what, path, python = project
+    report = gate(path, python, "base", "head")
+    decision, rules = HONEST[what.name]
+    assert report.verdict.decision == decision, explained(report)
+    assert {rule for rule, *_ in counting(report) if not rule.startswith("pytest/")} == rules, explained(report)
+    assert not findings(report, "pytest/regression"), "no release breaks a test of the one before"
+    assert pick(report, "pytest").examined > 40
+
+
+def test_planted_defects_are_found_and_nothing_else(project: tuple[Project, Path, str]):
+    what, path, python = project
+    tests = "tests" if (path / "tests").is_dir() else "testing"
+    git(path, "checkout", "-qB", "known", "head")
+    (path / tests / "test_known_failure.py").write_text("def test_known_failure():\n    assert 1 == 2\n")
+    git(path, "add", "-A")
+    git(path, "commit", "-qm", "a failure that was there before")
+    git(path, "checkout", "-qB", "planted")
+    product = path / what.product
+    start = len(product.read_text().splitlines())
+    product.write_text(product.read_text() + PLANTED)
+    (path / tests / "test_planted.py").write_text("def test_planted():\n    assert 3 == 4\n")
+    git(path, "add", "-A")
+    git(path, "commit", "-qm", "planted")
+    report = gate(path, python, "known", "planted")
+    assert report.verdict.decision == "rejected"
+    assert [f.line for f in findings(report, "ruff/F401")] == [start + 5], explained(report)
+    if pick(report, "mypy").status != "errored":
+        assert (what.product, start + 7) in {(f.path, f.line) for f in findings(report, "mypy/return-value")}, explained(report)
+    assert [f.node_id for f in findings(report, "pytest/own-test-failed")] == [f"{tests}/test_planted.py::test_planted"], explained(
+        report
+    )
+    for rule, where, line, _ in counting(report):
+        planted = (
+            where == what.product and (line is None or line > start or rule == "ruff/format")
+        ) or where == f"{tests}/test_planted.py"
+        assert planted, f"{rule} {where}:{line}"
+    assert not [f for f in findings(report, "pytest/own-test-failed") if "known" in (f.node_id or "")]
+
+
+@pytest.mark.parametrize(
+    ("name", "good", "bad"),
+    [
+        ("cachetools", "args + _kwmark + tuple(sorted(kwargs.items()))", "args"),
+        ("humanize", "return str(items[0])", "return str(items[:1])"),
+        ("iniconfig", "return self.config.lineof(self.name, name)", "return None"),
+    ],
+)
+def test_a_broken_function_is_a_regression(tmp_path: Path, name: str, good: str, bad: str):
+    what = next(p for p in PROJECTS if p.name == name)
+    path = tmp_path / name
+    python = build(what, path)
+    product = path / what.product
+    text = product.read_text()
+    assert good in text, f"{name} has changed: choose another line"
+    product.write_text(text.replace(good, bad, 1))
+    git(path, "commit", "-qam", "broken")
+    report = gate(path, python, "head", "main")
+    assert report.verdict.decision == "rejected"
+    assert {rule for rule, *_ in counting(report) if rule.startswith("pytest/")} == {"pytest/regression"}, explained(report)

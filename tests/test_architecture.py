@@ -1,0 +1,163 @@
+"""The floors of the house: imports go down only, one module a job, small modules and functions, nothing lazy but the three doors."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parent.parent / "pytest_agentgate"
+MODULES = sorted(p for p in PACKAGE.rglob("*.py") if "injected" not in p.parts)
+
+FLOORS = [
+    {"", "errors", "model"},
+    {
+        "process",
+        "git",
+        "store",
+        "sandbox",
+        "diff",
+        "baseline",
+        "cache",
+        "slots",
+        "layout",
+        "effects",
+        "interpreter",
+        "suppressions",
+        "text",
+        "bases",
+        "leash",
+    },
+    {"resolve", "read_policy", "trees", "protocols", "workspace"},
+    {"checks", "review", "reporters", "decide", "feedback"},
+    {"hookspecs", "builtin", "plugins"},
+    {"examine", "pipeline"},
+    {"demo", "live", "hooks"},
+    {"options", "commands", "cli", "pytest_plugin"},
+]
+LAZY = {"reporters/terminal.py": {"rich"}, "checks/mypy/run.py": {"importlib.metadata"}}
+"""Imports inside functions: rich where colour is wanted, and the gate's own mypy where the project has none."""
+DOORS = {"cli", "commands", "demo", "live", "pytest_plugin", "checks/compile", "leash"}
+
+
+def name_of(path: Path) -> str:
+    relative = path.relative_to(PACKAGE).with_suffix("")
+    return "/".join(p for p in relative.parts if p != "__init__")
+
+
+def floor_of(name: str) -> int:
+    return next(i for i, floor in enumerate(FLOORS) if name.split("/", 1)[0] in floor)
+
+
+def imports(path: Path) -> list[tuple[str, int, bool]]:
+    """Imported modules, with the line and whether the import stands inside a function."""
+    tree = ast.parse(path.read_text())
+    inside = {id(n) for f in ast.walk(tree) if isinstance(f, ast.FunctionDef | ast.AsyncFunctionDef) for n in ast.walk(f)}
+    found = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found += [(a.name, node.lineno, id(node) in inside) for a in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            found.append((node.module or "", node.lineno, id(node) in inside))
+    return found
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_imports_go_down_only(path: Path):
+    mine = name_of(path)
+    for module, line, _ in imports(path):
+        if not module.startswith("pytest_agentgate"):
+            continue
+        other = module.removeprefix("pytest_agentgate").strip(".").replace(".", "/")
+        assert floor_of(other) <= floor_of(mine), f"{mine}:{line} imports {other} from a higher floor"
+        if mine.startswith("checks/") and other.startswith("checks/"):
+            assert mine.split("/")[1] == other.split("/")[1], f"{mine}:{line}: checks never import each other"
+
+
+def test_there_are_no_cycles():
+    graph = {
+        name_of(p): {
+            m.removeprefix("pytest_agentgate").strip(".").replace(".", "/")
+            for m, _, _ in imports(p)
+            if m.startswith("pytest_agentgate.")
+        }
+        for p in MODULES
+    }
+    done: set[str] = set()
+
+    def visit(name: str, path: tuple[str, ...]) -> None:
+        assert name not in path, " -> ".join((*path, name))
+        if name in done:
+            return
+        for other in graph.get(name, ()):
+            visit(other, (*path, name))
+        done.add(name)
+
+    for name in graph:
+        visit(name, ())
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_modules_and_functions_are_small(path: Path):
+    text = path.read_text()
+    assert len(text.splitlines()) <= 300
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.FunctionDef):
+            assert (node.end_lineno or 0) - node.lineno < 50, f"{path.name}:{node.lineno} {node.name}"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_one_module_a_job(path: Path):
+    mine = name_of(path)
+    relative = str(path.relative_to(PACKAGE))
+    for module, line, lazy in imports(path):
+        top = module.split(".", 1)[0]
+        if top == "subprocess":
+            assert mine in ("process", "pytest_plugin"), f"{mine}:{line}: processes are started in process.py alone"
+        assert top not in ("anthropic", "httpx2"), f"{mine}:{line}: nothing imports the SDK yet"
+        if lazy:
+            assert top in {n.split(".", 1)[0] for n in LAZY.get(relative, set())} | (
+                {"warnings"} if mine == "plugins" else set()
+            ), f"{mine}:{line}: import inside a function"
+    tree = ast.parse(path.read_text())
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "print":
+            assert mine in DOORS, f"{mine}:{node.lineno}: print belongs to the doors"
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+            ours = [n for n in ast.walk(node) if isinstance(n, ast.ImportFrom) and (n.module or "").startswith("pytest_agentgate")]
+            assert not ours, f"{mine}: no TYPE_CHECKING imports of our own names"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_every_public_name_has_a_docstring(path: Path):
+    tree = ast.parse(path.read_text())
+    assert ast.get_docstring(tree), path
+    for node in tree.body:
+        if isinstance(node, ast.FunctionDef | ast.ClassDef) and not node.name.startswith("_"):
+            assert ast.get_docstring(node), f"{path.name}: {node.name}"
+
+
+def test_pure_modules_touch_no_world():
+    for name in ("decide", "feedback", "baseline", "diff", "layout", "effects", "suppressions", "text"):
+        tops = {m.split(".")[0] for m, _, _ in imports(PACKAGE / f"{name}.py")}
+        assert tops.isdisjoint(
+            {"subprocess", "socket", "shutil", "tempfile", "urllib", "io"} - ({"io"} if name == "suppressions" else set())
+        )
+        assert "pytest_agentgate.git" not in {m for m, _, _ in imports(PACKAGE / f"{name}.py")}
+
+
+def test_the_probe_needs_nothing_of_ours_and_old_python_can_read_it():
+    probe = PACKAGE / "checks/tests/injected/agentgate_probe.py"
+    ast.parse(probe.read_text(), feature_version=(3, 9))
+    tops = {m.split(".")[0] for m, _, _ in imports(probe)}
+    assert tops <= {*sys.stdlib_module_names, "pytest"}
+
+
+def test_a_run_that_is_not_accepted_imports_no_sdk():
+    script = "import sys; from pytest_agentgate.cli import main\ntry: main(['check', '--repo', '/'])\nexcept SystemExit: pass\nprint('anthropic' in sys.modules)"
+    out = subprocess.run([sys.executable, "-I", "-c", script], capture_output=True, text=True, check=True).stdout
+    assert out.strip().endswith("False")

@@ -1,0 +1,115 @@
+"""Every command and code block of README and docs is executed; generated pages are what their data says."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+from conftest import Repo, findings, policy
+
+from pytest_agentgate.demo import HONEST, HONEST_TESTS, PRODUCT, PYPROJECT, TESTS
+from pytest_agentgate.plugins import Plugins
+from pytest_agentgate.read_policy import check_names, parse_policy
+from pytest_agentgate.resolve import Source
+
+ROOT = Path(__file__).parent.parent
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), ROOT / "SECURITY.md", ROOT / "CONTRIBUTING.md"]
+BLOCK = re.compile(r"^```([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+BLOCKS = [(page.name, info.strip(), text) for page in PAGES for info, text in BLOCK.findall(page.read_text())]
+KNOWN = {"sh", "sh setup", "toml", "yaml", "python", "console"}
+
+
+def blocks(info: str) -> list[tuple[str, str]]:
+    return [(page, text) for page, kind, text in BLOCKS if kind == info]
+
+
+def test_every_block_is_of_a_kind_that_is_executed():
+    assert {info for _, info, _ in BLOCKS} <= KNOWN
+
+
+def test_setup_commands_are_what_ci_runs():
+    ci = (ROOT / ".ci/run").read_text()
+    for _, text in blocks("sh setup"):
+        assert text.strip() in ci
+
+
+@pytest.mark.parametrize(("page", "text"), blocks("sh"), ids=lambda v: v.split("\n")[0][:40])
+def test_commands_run(repo: Repo, page: str, text: str):
+    """In a repository with a topic branch (an honest fix) and a spec branch (a changed expectation)."""
+    repo.commit({"pyproject.toml": PYPROJECT, "purse.py": PRODUCT, "test_purse.py": TESTS})
+    repo.git("checkout", "-qb", "topic")
+    repo.commit({"purse.py": HONEST, "test_purse.py": HONEST_TESTS})
+    repo.git("checkout", "-qb", "spec", "main")
+    repo.commit(
+        {
+            "purse.py": PRODUCT.replace("sum(coins)", "sum(coins, 1)"),
+            "test_purse.py": TESTS.replace("== 8", "== 9").replace("== 3", "== 10 / 3"),
+        }
+    )
+    repo.git("checkout", "-q", "main")
+    repo.write(**{"purse.py": HONEST})
+    repo.git("add", "purse.py")
+    env = {k: v for k, v in os.environ.items() if not k.startswith(("GIT_", "AGENTGATE_", "PYTEST_", "CI", "GITHUB_"))}
+    env |= {
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        "AGENTGATE_CACHE_DIR": str(repo.cache),
+        "AGENTGATE_PYTHON": repo.python,
+    }
+    for line in text.strip().splitlines():
+        done = subprocess.run(["bash", "-c", line], cwd=repo.path, env=env, capture_output=True, text=True)
+        assert done.returncode == 0, f"{page}: {line}\n{done.stdout}{done.stderr}"
+
+
+@pytest.mark.parametrize(("page", "text"), blocks("toml"), ids=lambda v: v[:20])
+def test_policies_are_valid(page: str, text: str):
+    if "tool.agentgate" in text:
+        law = parse_policy(text.encode(), page)
+        checks = Plugins(entry_points=False).checks(law)
+        check_names(law, [c.name for c in checks], [r for c in checks for r in c.rules], page)
+    else:
+        assert tomllib.loads(text)
+
+
+def test_the_hooks_that_the_readme_names_exist():
+    manifest = (ROOT / ".pre-commit-hooks.yaml").read_text()
+    for _, text in blocks("yaml"):
+        for name in re.findall(r"- id: (\S+)", text):
+            assert f"- id: {name}\n" in manifest
+
+
+def test_the_plugin_of_the_docs_works_as_an_installed_package(repo: Repo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    package = tmp_path / "site"
+    (package / "noprint-1.dist-info").mkdir(parents=True)
+    (package / "noprint.py").write_text(next(text for page, text in blocks("python") if page == "plugins.md"))
+    (package / "noprint-1.dist-info/METADATA").write_text("Metadata-Version: 2.1\nName: noprint\nVersion: 1\n")
+    (package / "noprint-1.dist-info/entry_points.txt").write_text("[agentgate]\nnoprint = noprint\n")
+    monkeypatch.syspath_prepend(str(package))
+    repo.commit({"a.py": "print(1)\n", "pyproject.toml": policy("scope", "noprint")})
+    repo.write(**{"a.py": "print(1)\nprint(2)\n"})
+    report = repo.gate(plugins=Plugins())
+    assert [(f.path, f.line) for f in findings(report, "noprint/call")] == [("a.py", 2)]
+    assert report.verdict.decision == "rejected"
+    assert repo.gate(Source(), plugins=Plugins(), approvals=("noprint/call",)).verdict.decision == "rejected", (
+        "only a hold is approved"
+    )
+
+
+def test_the_policy_page_is_up_to_date():
+    subprocess.run([sys.executable, str(ROOT / "docs/make_policy_page.py"), "--check"], check=True)
+
+
+def test_links_lead_somewhere():
+    for page in PAGES:
+        for target in re.findall(r"\]\(([^)#]+)", page.read_text()):
+            assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+def test_help_is_there_and_names_the_exit_codes():
+    done = subprocess.run([sys.executable, "-m", "pytest_agentgate.cli", "--help"], capture_output=True, text=True, check=True)
+    assert "3 undecided" in done.stdout
+    assert "agentgate check --base main --head topic" in done.stdout

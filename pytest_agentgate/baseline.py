@@ -17,7 +17,7 @@ from pytest_agentgate.model import Change, Finding, Hunk
 LineText = Callable[[str, int], str]
 """Text of a line: ``(path, line) -> text``; an empty string where there is none."""
 
-_COORDINATE = re.compile(r"\b(?:line|lines|col|column)\s+\d+\b")
+_COORDINATE = re.compile(r"\b(?:line|lines|col|column)\s+\d+\b|\(\d+ > \d+\)")
 _Key = tuple[str, str, str, str]
 
 

@@ -73,7 +73,7 @@ def find_base(checkout: Checkout, head_commit: str, environment: Mapping[str, st
             return common, words
     if wanted:
         raise _unreachable(checkout, f"base {wanted[0][0]!r} (from {wanted[0][1]})")
-    guesses = [(r, f"merge base with {r}") for r in ("@{upstream}", *DEFAULT_BRANCHES)]
+    guesses = [(r, f"merge base with {r}") for r in (*_upstream(checkout), *DEFAULT_BRANCHES)]
     for revision, words in (*_push(environment), *guesses):
         if common := _common(checkout, revision, head_commit):
             return common, words
@@ -83,3 +83,12 @@ def find_base(checkout: Checkout, head_commit: str, environment: Mapping[str, st
 def _common(checkout: Checkout, revision: str, head_commit: str) -> str | None:
     commit = checkout.commit(revision)
     return checkout.merge_base(commit, head_commit) if commit else None
+
+
+def _upstream(checkout: Checkout) -> list[str]:
+    """The branch that the current one is meant to go into; not its own pushed copy, which holds what is to be judged."""
+    done = checkout.git.attempt("rev-parse", "--abbrev-ref", "HEAD", "@{upstream}")
+    names = done.stdout.decode("utf-8", "surrogateescape").split()
+    if done.returncode != 0 or len(names) != 2 or names[1].partition("/")[2] == names[0]:
+        return []
+    return ["@{upstream}"]

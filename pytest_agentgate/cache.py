@@ -89,5 +89,6 @@ class Cache:
             total -= size
 
     def clear(self) -> None:
-        """Forget everything, trees that are in use excepted."""
-        shutil.rmtree(os.path.join(self.folder, "values"), ignore_errors=True)
+        """Forget everything. Gates that run at this moment make what they need anew."""
+        for name in ("values", "repositories"):
+            shutil.rmtree(os.path.join(self.folder, name), ignore_errors=True)

@@ -6,6 +6,7 @@ import argparse
 import os
 import signal
 import sys
+import traceback
 from collections.abc import Mapping, Sequence
 from types import FrameType
 
@@ -84,6 +85,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return Interrupted.exit_code
+    except Exception as error:  # a bug of ours says nothing about the patch, and must not look like a verdict
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        where = f"{os.path.basename(place.filename)}:{place.lineno}"
+        print(
+            f"agentgate: a bug in agentgate {__version__} ({type(error).__name__} at {where}): {error}; please report it",
+            file=sys.stderr,
+        )
+        return GateError.exit_code
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:

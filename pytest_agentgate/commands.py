@@ -51,7 +51,7 @@ def pre_push(given: argparse.Namespace, environment: Mapping[str, str]) -> int:
     stdin = "" if "PRE_COMMIT" in environment or sys.stdin is None or sys.stdin.isatty() else sys.stdin.read()
     sources = push_sources(open_checkout(Processes(), str(values["repo"] or ".")), environment, stdin)
     if not sources:
-        print("agentgate: nothing is pushed but deleted refs")
+        print("agentgate: nothing new is pushed")
         return 0
     codes = [_judge(source, values, given, environment) for source in sources]
     return min(codes, key=lambda c: WORST.index(c) if c in WORST else -1)
@@ -59,6 +59,9 @@ def pre_push(given: argparse.Namespace, environment: Mapping[str, str]) -> int:
 
 def source_of(values: Values) -> Source:
     """What the flags name; raises `UsageError` where they contradict each other."""
+    for name in ("base", "head", "patch"):
+        if values.get(name) == "":
+            raise UsageError(f"--{name} is empty", hint="a variable that was not set?")
     heads = [name for name in ("head", "patch", "staged", "working_tree") if values.get(name)]
     if len(heads) > 1:
         raise UsageError(f"--{heads[0]} and --{heads[1].replace('_', '-')} name two heads", hint="give one of them")

@@ -106,7 +106,7 @@ def _key(check: Check, context: Context) -> str | None:
     if parts is None:
         return None
     sandbox = "" if check.fast else context.trees.sandbox.kind
-    return digest("evidence", __version__, check.name, policy_digest(context.policy, context.task), sandbox, *parts)
+    return digest("evidence", __version__, check.name, policy_digest(context.policy, context.task), sandbox, context.salt, *parts)
 
 
 def _cached(key: str | None, context: Context) -> Evidence | None:

@@ -145,6 +145,10 @@ class Checkout:
         done = self.git.attempt("merge-base", one, two)
         return done.stdout.decode().split("\n")[0] or None if done.returncode == 0 else None
 
+    def on_remote(self, commit: str | None) -> bool:
+        """Whether a remote-tracking branch contains a commit."""
+        return bool(commit and self.git.attempt("for-each-ref", "--count=1", "--contains", commit, "refs/remotes").stdout.strip())
+
     def differs_from_head(self) -> bool:
         """Whether the index holds anything that HEAD does not."""
         env = {"GIT_INDEX_FILE": self.index}

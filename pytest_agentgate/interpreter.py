@@ -48,10 +48,6 @@ class Interpreter(msgspec.Struct, frozen=True, kw_only=True):
         real = os.path.dirname(os.path.dirname(os.path.realpath(self.executable)))
         return tuple(dict.fromkeys(p for p in (self.base_prefix, real, self.prefix, *self.paths) if os.path.isdir(p) and p != "/"))
 
-    def is_own(self) -> bool:
-        """Whether the gate runs in this very environment."""
-        return os.path.realpath(self.prefix) == os.path.realpath(sys.prefix)
-
 
 class _Stored(msgspec.Struct, frozen=True):
     interpreter: Interpreter

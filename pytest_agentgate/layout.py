@@ -99,8 +99,8 @@ def is_config(path: str) -> bool:
 
 
 def is_test(path: str, policy: Policy) -> bool:
-    """Whether a file is a test or belongs to the tests."""
-    return matches(path, policy.tests.paths)
+    """Whether a file is a test or belongs to the tests; a `conftest.py` always does."""
+    return posixpath.basename(path) == "conftest.py" or matches(path, policy.tests.paths)
 
 
 def packages(paths: Iterable[str]) -> frozenset[str]:
@@ -124,32 +124,54 @@ def kind(path: str, policy: Policy, known_packages: Collection[str] = ()) -> Kin
     return "other"
 
 
-def compose(role: str, base: Mapping[str, Entry], head: Mapping[str, Entry], policy: Policy) -> dict[str, Entry]:
-    """The entries of one of the trees of a run; raises `KeyError` for a role that does not exist."""
+def compose(
+    role: str, base: Mapping[str, Entry], head: Mapping[str, Entry], policy: Policy, named: Collection[str] = ()
+) -> dict[str, Entry]:
+    """The entries of one of the trees of a run; `named` are judges' own programs in the tree, which come from the base."""
     if role in ("base", "head"):
         return dict(base if role == "base" else head)
     if role == "head+base-config":
-        kept = {p: e for p, e in head.items() if not is_config(p)}
-        return kept | {p: e for p, e in base.items() if is_config(p)}
+        law = {p for p in {*base, *head} if is_config(p)} | set(named)
+        kept = {p: e for p, e in head.items() if p not in law}
+        return _without_conflicts(kept | {p: e for p, e in base.items() if p in law})
     source, judge = {"head+base-tests": (head, base), "base+head-tests": (base, head)}[role]
-    known = packages([*base, *head])
-    kinds = {p: kind(p, policy, known) for p in {*base, *head}}
+    old, known = packages(base), packages([*base, *head])
+    # What a file was to the judge at the base it stays: a patch that adds an `__init__.py` makes no golden file a product.
+    kinds = {p: kind(p, policy, old if p in base else known) for p in {*base, *head}}
     mixed = {p: e for p, e in judge.items() if kinds[p] != "product"}
-    return mixed | {p: e for p, e in source.items() if kinds[p] == "product"}
+    return _without_conflicts(mixed | {p: e for p, e in source.items() if kinds[p] == "product"})
 
 
-def source_roots(paths: Collection[str], policy: Policy) -> tuple[str, ...]:
-    """Folders from which the product's modules are imported: the policy's, else ``src``, else the root (``""``)."""
+def _without_conflicts(entries: dict[str, Entry]) -> dict[str, Entry]:
+    """Leave out leaves of one side whose path is a folder of the other."""
+    folders: set[str] = set()
+    for path in entries:
+        parent = path.rpartition("/")[0]
+        while parent and parent not in folders:
+            folders.add(parent)
+            parent = parent.rpartition("/")[0]
+    return {p: e for p, e in entries.items() if p not in folders}
+
+
+def _roots(paths: Collection[str]) -> list[str]:
+    return ["src"] if any(p.startswith("src/") and p.endswith(".py") for p in paths) else [""]
+
+
+def source_roots(base: Collection[str], head: Collection[str], policy: Policy) -> tuple[str, ...]:
+    """Folders from which the product's modules are imported: the policy's, else ``src`` where it exists, else the root.
+
+    Those of the base come first: a patch that adds a ``src/`` must not point away from the package that it breaks.
+    """
     if policy.src:
         return tuple("" if root == "." else root.strip("/") for root in policy.src)
-    return ("src",) if any(p.startswith("src/") and p.endswith(".py") for p in paths) else ("",)
+    return tuple(dict.fromkeys([*(_roots(base) if any(p.endswith(".py") for p in base) else []), *_roots(head)]))
 
 
-def top_modules(paths: Iterable[str], policy: Policy) -> frozenset[str]:
-    """Names of the product's importable top-level modules and packages."""
+def top_modules(paths: Iterable[str], roots: Iterable[str], policy: Policy) -> frozenset[str]:
+    """Names of the product's importable top-level modules and packages below some roots."""
     paths = frozenset(paths)
     names: set[str] = set()
-    for root in source_roots(paths, policy):
+    for root in roots:
         prefix = f"{root}/" if root else ""
         for path in paths:
             if not path.startswith(prefix) or not path.endswith(".py") or is_config(path) or is_test(path, policy):

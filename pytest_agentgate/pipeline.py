@@ -12,6 +12,7 @@ from functools import partial
 import msgspec
 
 from pytest_agentgate import __version__
+from pytest_agentgate.cache import digest
 from pytest_agentgate.decide import approve, decide
 from pytest_agentgate.examine import examine
 from pytest_agentgate.git import Checkout, open_checkout
@@ -20,7 +21,18 @@ from pytest_agentgate.model import Change, Evidence, Policy, Report, Review, Ver
 from pytest_agentgate.plugins import Plugins
 from pytest_agentgate.process import Processes, clean_environment
 from pytest_agentgate.protocols import Context, Reviewer
-from pytest_agentgate.read_policy import check_names, policy_digest, read_policy, read_task
+from pytest_agentgate.read_policy import (
+    MYPY_FILES,
+    PYTEST_FILES,
+    base_files,
+    check_names,
+    named_programs,
+    policy_digest,
+    read_policy,
+    read_task,
+    refuse_tracked,
+    with_base_tests,
+)
 from pytest_agentgate.resolve import Source, resolve
 from pytest_agentgate.store import Store, open_store
 from pytest_agentgate.trees import Folders, Trees
@@ -58,7 +70,9 @@ def judge(source: Source, gate: Gate) -> Report:
         store = open_store(checkout, os.path.join(place.run, "store.git"))
         change = resolve(source, checkout, store, gate.environment)
         policy = _policy(store, change, gate)
-        interpreter = describe(choose(checkout.top, gate.python, policy.python, gate.environment), gate.processes, place.cache)
+        python = choose(checkout.top, gate.python, policy.python, gate.environment)
+        refuse_tracked(python, checkout.top, change, store)
+        interpreter = describe(python, gate.processes, place.cache)
         required = _required(policy, gate)
         with _open_trees(store, change, policy, checkout, place, interpreter, gate) as trees:
             context = _context(change, policy, trees, interpreter, place, checkout, gate)
@@ -94,7 +108,8 @@ def consult(reviewer: Reviewer | None, change: Change, evidence: Sequence[Eviden
 
 
 def _policy(store: Store, change: Change, gate: Gate) -> Policy:
-    policy = read_policy(store, change)
+    files = base_files(store, change, (*PYTEST_FILES, *MYPY_FILES))
+    policy = with_base_tests(read_policy(store, change), files)
     if gate.sandbox:
         policy = msgspec.convert(msgspec.to_builtins(policy) | {"sandbox": gate.sandbox}, Policy)
     checks = gate.plugins.checks(policy)
@@ -114,7 +129,10 @@ def _open_trees(
     store: Store, change: Change, policy: Policy, checkout: Checkout, place: Workspace, interpreter: Interpreter, gate: Gate
 ) -> Iterator[Trees]:
     """The trees of the run, with plugins let in to prepare those that code will run in."""
-    trees = Trees(store, change, policy, checkout, Folders(place.run, place.slots, (place.root,)), interpreter)
+    known = store.entries(change.base_tree)
+    named = named_programs(policy, base_files(store, change, MYPY_FILES), known)
+    folders = Folders(place.run, place.slots, (place.root,))
+    trees = Trees(store, change, policy, checkout, folders, interpreter, named)
     trees.prepare = partial(gate.plugins.prepare, change=change, policy=policy)
     yield trees
 
@@ -133,6 +151,7 @@ def _context(
         progress=gate.on_progress,
         task=read_task(gate.task, checkout.top) if gate.task else None,
         tool_caches=place.tools,
+        salt=digest(*sorted(clean_environment({}, policy.environment).items())),
     )
 
 

@@ -99,6 +99,8 @@ class _Streams:
     def _write(self, fd: int) -> None:
         try:
             sent = os.write(fd, self.feed[:65536])
+        except BlockingIOError:
+            return
         except (BrokenPipeError, ConnectionError):
             sent = len(self.feed)
         del self.feed[:sent]
@@ -194,16 +196,18 @@ class Processes:
         out, err = os.dup(process.stdout.fileno()), os.dup(process.stderr.fileno())
         process.stdout.close()
         process.stderr.close()
-        captures = {out: Capture(cap), err: Capture(cap)}
+        captures = {out: Capture(cap or 1 << 40), err: Capture(cap or 1 << 40)}
         with selectors.DefaultSelector() as selector:
             streams = _Streams(selector, captures, bytearray(stdin), records, {out, err})
             for fd in (out, err, *((record_fd[0],) if record_fd else ())):
                 selector.register(fd, selectors.EVENT_READ, "read")
                 streams.open.add(fd)
             if process.stdin is not None:
-                selector.register(os.dup(process.stdin.fileno()), selectors.EVENT_WRITE, "stdin")
+                feed = os.dup(process.stdin.fileno())
+                os.set_blocking(feed, False)  # a child that waits for us to read must not make us wait for it to read
+                selector.register(feed, selectors.EVENT_WRITE, "stdin")
                 process.stdin.close()
-            timed_out, flooded = self._loop(process, streams, started + timeout, cap)
+            timed_out, flooded = self._loop(process, streams, started + (timeout or float("inf")), cap or 1 << 40)
             for fd in [k.fd for k in selector.get_map().values()]:
                 os.close(fd)
         if self._closed:
@@ -261,10 +265,15 @@ def _kill_group(pid: int) -> None:
         os.killpg(pid, signal.SIGKILL)
 
 
-def which(program: str, *, hint: str) -> str:
-    """Absolute path of `program`; raises `ToolError` with the `hint` when there is none. Relative PATH entries are skipped."""
+def find_program(program: str) -> str | None:
+    """Absolute path of `program`, or None. Relative entries of PATH are skipped: they would name the judged tree."""
     path = os.pathsep.join(p for p in os.environ.get("PATH", os.defpath).split(os.pathsep) if os.path.isabs(p))
-    found = shutil.which(program, path=path)
+    return shutil.which(program, path=path)
+
+
+def which(program: str, *, hint: str) -> str:
+    """Absolute path of `program`; raises `ToolError` with the `hint` when there is none."""
+    found = find_program(program)
     if found is None:
         raise ToolError(f"{program} was not found", hint=hint)
     return found

@@ -100,13 +100,22 @@ class Context:
     tool_caches: str = ""
     """A folder in which tools may keep their own caches of this repository."""
 
+    salt: str = ""
+    """Digest of the environment that the tools inherit."""
+
     def effect(self, rule: str, path: str | None = None, default: Effect = "reject") -> Effect | None:
         """Effect of a rule at a path by the policy; None where the policy turns the rule off."""
         return effect_of(self.policy, rule, path, default)
 
     def remember(self, parts: Sequence[object], make: Callable[[], T], kind: type[T]) -> T:
-        """A value from the cache, or made now and kept. `parts` name everything that the value depends on."""
-        key = digest("remember", kind.__name__, *parts)
+        """A value from the cache, or made now and kept.
+
+        `parts` name what the value depends on besides policy, environment and sandbox. Nothing is kept or believed where
+        judged code could have reached the cache.
+        """
+        if not self.trees.sandbox.program:
+            return make()
+        key = digest("remember", kind.__name__, self.salt, msgspec.json.encode(self.policy, order="sorted"), *parts)
         stored = self.cache.get(key)
         if stored is not None:
             with contextlib.suppress(msgspec.DecodeError):

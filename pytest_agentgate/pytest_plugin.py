@@ -10,6 +10,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -58,7 +59,8 @@ class Child:
             str(config.invocation_params.dir),
             *arguments(config),
         ]
-        self.process = subprocess.Popen(argv, pass_fds=(write,), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        self.out, self.err = tempfile.TemporaryFile(), tempfile.TemporaryFile()  # noqa: SIM115  # read at the end; pipes would fill
+        self.process = subprocess.Popen(argv, pass_fds=(write,), stdin=subprocess.DEVNULL, stdout=self.out, stderr=self.err)
         os.close(write)
         self.events = os.fdopen(read, encoding="utf-8")
         self.evidence: dict[str, dict[str, Any]] = {}
@@ -90,8 +92,12 @@ class Child:
         """Exit code, standard output and standard error of the gate."""
         for line in self.events:
             self._take(json.loads(line))
-        out, err = self.process.communicate()
-        return self.process.returncode, out.decode("utf-8", "replace"), err.decode("utf-8", "replace")
+        self.process.wait()
+        texts = []
+        for stream in (self.out, self.err):
+            stream.seek(0)
+            texts.append(stream.read().decode("utf-8", "replace"))
+        return self.process.returncode, texts[0], texts[1]
 
     def stop(self) -> None:
         """End the gate, which ends its own children."""

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import configparser
+import contextlib
 import difflib
 import os
 import re
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import TypeVar
 
 import msgspec
 
 from pytest_agentgate.cache import digest
-from pytest_agentgate.errors import PolicyError
+from pytest_agentgate.errors import PolicyError, UsageError
 from pytest_agentgate.model import Change, Policy, PolicyValue, Task
 from pytest_agentgate.store import Store
 
@@ -37,6 +39,28 @@ def policy_text(store: Store, tree: str) -> bytes:
     return store.blob(row.split(b"\t")[0].split(b" ")[2].decode())
 
 
+def base_files(store: Store, change: Change, names: Iterable[str]) -> dict[str, bytes]:
+    """Those files at the root of the base that exist."""
+    rows = store.git.run("ls-tree", "-z", change.base_tree, *dict.fromkeys(names)).split(b"\0")
+    found = {r.partition(b"\t")[2].decode(): r.split(b" ")[2].split(b"\t")[0].decode() for r in rows if r.startswith(b"100")}
+    contents = dict(store.blobs(found.values())) if found else {}
+    return {name: contents[oid] for name, oid in found.items()}
+
+
+def refuse_tracked(python: str, top: str, change: Change, store: Store) -> None:
+    """Refuse an interpreter that the judged tree could bring along; raises `UsageError` before anything of it runs."""
+    for path in {os.path.abspath(python), os.path.realpath(python)}:
+        relative = os.path.relpath(path, top)
+        if relative.startswith(".."):
+            continue
+        folder = relative.rpartition("/bin/")[0] or relative
+        for tree in (change.base_tree, change.head_tree):
+            if store.git.run("ls-tree", "-r", "--name-only", tree, "--", folder, relative).strip():
+                raise UsageError(
+                    f"the interpreter {python} is part of the judged tree", hint="name one that git does not track, with --python"
+                )
+
+
 def parse_policy(text: bytes, place: str) -> Policy:
     """Parse the table out of a ``pyproject.toml``; `place` is for error messages."""
     table: object = _toml(text, place)
@@ -58,6 +82,56 @@ def read_task(path: str, top: str) -> Task:
     except OSError as error:
         raise PolicyError(f"cannot read the task file {path}: {error.strerror}") from error
     return _convert(_toml(text, path), Task, path, "")
+
+
+PYTEST_FILES = ("pytest.toml", ".pytest.toml", "pytest.ini", ".pytest.ini", "pyproject.toml", "tox.ini", "setup.cfg")
+"""Where pytest 9 looks for its configuration, in its order."""
+MYPY_FILES = ("mypy.ini", ".mypy.ini", "pyproject.toml", "setup.cfg")
+
+
+def pytest_table(files: Mapping[str, bytes]) -> Mapping[str, object]:
+    """pytest's own configuration, from the first file that has any; empty where there is none or it cannot be read."""
+    for name in PYTEST_FILES:
+        text = files.get(name, b"").decode("utf-8", "replace")
+        with contextlib.suppress(tomllib.TOMLDecodeError, configparser.Error, AttributeError):
+            if name.endswith(".toml"):
+                table = tomllib.loads(text)
+                found = table.get("tool", {}).get("pytest", {}) if name == "pyproject.toml" else table.get("pytest", {})
+                section: Mapping[str, object] = found.get("ini_options", found)
+            else:
+                parser = configparser.ConfigParser(interpolation=None)
+                parser.read_string(text)
+                title = "tool:pytest" if name == "setup.cfg" else "pytest"
+                section = dict(parser[title]) if parser.has_section(title) else {}
+            if section:
+                return section
+    return {}
+
+
+def words_of(table: Mapping[str, object], key: str) -> tuple[str, ...]:
+    """A setting that is a list, or words in a string."""
+    value = table.get(key, ())
+    return tuple(value.split()) if isinstance(value, str) else tuple(str(v) for v in value) if isinstance(value, list) else ()
+
+
+def with_base_tests(policy: Policy, files: Mapping[str, bytes]) -> Policy:
+    """The policy with what the base's own pytest configuration calls tests added to the judge's files."""
+    table = pytest_table(files)
+    folders = [p.strip("./").rstrip("/") for p in words_of(table, "testpaths")]
+    patterns = [f"**/{p}" for p in words_of(table, "python_files")]
+    paths = (*policy.tests.paths, *(f"{f}/**" for f in folders if f and not re.search(r"[*?\[]", f)), *patterns)
+    return msgspec.structs.replace(policy, tests=msgspec.structs.replace(policy.tests, paths=tuple(dict.fromkeys(paths))))
+
+
+def named_programs(policy: Policy, files: Mapping[str, bytes], known: Collection[str]) -> tuple[str, ...]:
+    """Files of the base that judge: scripts that commands of the policy name, and plugins of mypy."""
+    names = [a.removeprefix("./") for c in policy.command for a in (*c.argv, *c.version)]
+    for name in MYPY_FILES:
+        text = files.get(name, b"").decode("utf-8", "replace")
+        for match in re.finditer(r"(?m)^plugins\s*=\s*(\[[^\]]*\]|[^\n]*(?:\n[ \t]+[^\n]*)*)", text):
+            words = [w.partition(":")[0].removeprefix("./") for w in re.findall(r"[\w./:-]+", match[1])]
+            names += [f for w in words for f in (w, w.replace(".", "/") + ".py", w.replace(".", "/") + "/__init__.py")]
+    return tuple(n for n in dict.fromkeys(names) if n in known)
 
 
 def _toml(text: bytes, place: str) -> dict[str, object]:

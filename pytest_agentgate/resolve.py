@@ -163,7 +163,11 @@ def _apply(patch: bytes, store: Store, base_tree: str) -> str:
     index = os.path.join(store.git_dir, "index")
     env = {"GIT_INDEX_FILE": index}
     store.git.run("read-tree", base_tree, env=env)
-    for part in _mails(patch, store):
+    try:
+        parts = _mails(patch, store)
+    except GitError as error:
+        raise SourceError(f"the mbox cannot be read: {error}") from error
+    for part in parts:
         done = store.git.attempt("apply", "--cached", "--whitespace=nowarn", "-", stdin=part, env=env)
         if done.returncode != 0:
             raise SourceError(_apply_failure(done.stderr.decode("utf-8", "replace"), part))

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import pwd
-import shutil
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ from pathlib import Path
 from pytest_agentgate.errors import ToolError
 from pytest_agentgate.model import Limits
 from pytest_agentgate.model.policy import SandboxMode
-from pytest_agentgate.process import Processes
+from pytest_agentgate.process import Processes, find_program
 
 HOME = "/tmp/agentgate-home"  # noqa: S108  # a path inside the sandbox's own empty /tmp
 ISOLATION = (
@@ -116,14 +115,15 @@ def _mounts(box: Box) -> list[str]:
     mounts = [arg for folder in masks for arg in ("--tmpfs", folder)]
     mounts += ["--dir", HOME]
     inner = [p for p in box.visible if _below(p, box.at)]
-    within = [p for p in inner if _in_environment(p, box.at)]
+    environments = [p for p in inner if _in_environment(p, box.at)]
+    within = [p for p in environments if not any(p != other and _below(p, other) for other in environments)]
     for path in box.visible:
         if path not in inner and any(_below(path, mask) for mask in masks):
             mounts += ["--ro-bind", path, path]
     mounts += ["--ro-bind" if box.read_only else "--bind", box.tree, box.at]
     for path in within:
         place = Path(box.tree, os.path.relpath(path, box.at))
-        if place.is_dir() and any(place.iterdir()):
+        if any(files for _, _, files in os.walk(place)):
             raise ToolError(f"the interpreter's folder {path} is part of the judged tree", hint="do not track virtual environments")
         place.mkdir(parents=True, exist_ok=True)
         mounts += ["--ro-bind", path, path]
@@ -150,10 +150,10 @@ def _below(path: str, folder: str) -> bool:
 
 def probe(processes: Processes, mode: SandboxMode) -> Sandbox:
     """Try the sandbox once and say what there is; raises `ToolError` where the policy requires one and none works."""
-    limiter = shutil.which("prlimit") or ""
+    limiter = find_program("prlimit") or ""
     if mode == "off":
         return Sandbox("", 'the policy says sandbox = "off"', limiter)
-    program = shutil.which("bwrap")
+    program = find_program("bwrap")
     if program is None:
         reason = "bubblewrap is not installed"
     else:

@@ -6,7 +6,6 @@ import ast
 import io
 import re
 import tokenize
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Literal
 
@@ -19,7 +18,10 @@ _RUFF_LINE = re.compile(
 )
 _MYPY_LINE = re.compile(r"#\s*type:\s*ignore\s*\[(?P<codes>[^\]]+)\](?P<rest>.*)")
 _MYPY_ANY = re.compile(r"#\s*(?:type:\s*ignore\b|mypy:\s*\S).*")
-_NO_TYPE_CHECK = re.compile(r"^\s*@(?:\w+\.)?no_type_check(?:_decorator)?\s*(?:#.*)?$")
+_NO_TYPE_CHECK = re.compile(r"^\s*@(?:\w+\.)*(?P<name>\w+)\s*(?:#.*)?$")
+_ALIAS = re.compile(r"\bno_type_check(?:_decorator)?\b(?:\s+as\s+(?P<name>\w+))?")
+_RUFF_ANY = re.compile(r"#\s*(?:noqa\b|(?:ruff|flake8):|isort:\s*skip|fmt:\s*(?:off|skip))", re.IGNORECASE)
+_MAYBE = re.compile(r"noqa|ignore|ruff|flake8|mypy:|no_type_check|isort|fmt:", re.IGNORECASE)
 _WORD = re.compile(r"[A-Za-z]{3,}")
 
 
@@ -90,13 +92,12 @@ def _comments(source: str) -> Iterator[tuple[int, int, str]]:
             yield *token.start, token.string
 
 
-def type_suppressions(source: str) -> Counter[str]:
-    """Each way in which a file silences its type checker, with how often."""
-    if "ignore" not in source and "mypy:" not in source and "no_type_check" not in source:
-        return Counter()
-    found = Counter(" ".join(c.split()) for _, _, c in _comments(source) if _MYPY_ANY.search(c))
-    found.update("@no_type_check" for line in source.splitlines() if _NO_TYPE_CHECK.match(line))
-    return found
+def silencing_lines(source: str) -> set[int]:
+    """Lines (1-based) that silence a linter or a type checker in any way."""
+    if not _MAYBE.search(source):
+        return set()
+    found = {number for number, _, comment in _comments(source) if _MYPY_ANY.search(comment) or _RUFF_ANY.search(comment)}
+    return found | {n for n, line in enumerate(source.splitlines(), 1) if "no_type_check" in line}
 
 
 def without_type_suppressions(source: str) -> str:
@@ -106,4 +107,5 @@ def without_type_suppressions(source: str) -> str:
         match = _MYPY_ANY.search(comment)
         if match and number <= len(lines):
             lines[number - 1] = lines[number - 1][: column + match.start()].rstrip()
-    return "\n".join("" if _NO_TYPE_CHECK.match(line) else line for line in lines)
+    names = {"no_type_check", "no_type_check_decorator", *(m["name"] for m in _ALIAS.finditer(source) if m["name"])}
+    return "\n".join("" if (m := _NO_TYPE_CHECK.match(line)) and m["name"] in names else line for line in lines)

@@ -15,7 +15,6 @@ from pytest_agentgate.git import Checkout
 from pytest_agentgate.interpreter import Interpreter
 from pytest_agentgate.layout import compose, matches
 from pytest_agentgate.model import Change, Entry, Policy
-from pytest_agentgate.model.change import SYMLINK
 from pytest_agentgate.process import Completed, Processes, clean_environment
 from pytest_agentgate.sandbox import Box, Sandbox, probe
 from pytest_agentgate.slots import Slot, acquire
@@ -86,7 +85,7 @@ class PlacedTree:
             cwd=box.tree,
             env=environment,
             stdin=stdin,
-            timeout=timeout or limits.timeout,
+            timeout=limits.timeout if timeout is None else timeout,
             cap=limits.output_bytes,
             records=records,
             record_fd=pipe,
@@ -97,7 +96,14 @@ class Trees:
     """The trees of one run (see `protocols.TreeSource`). Thread-safe."""
 
     def __init__(
-        self, store: Store, change: Change, policy: Policy, checkout: Checkout, folders: Folders, interpreter: Interpreter
+        self,
+        store: Store,
+        change: Change,
+        policy: Policy,
+        checkout: Checkout,
+        folders: Folders,
+        interpreter: Interpreter,
+        named: tuple[str, ...] = (),
     ) -> None:
         self._store, self._policy, self._checkout, self._folders = store, policy, checkout, folders
         self._lock = threading.RLock()
@@ -108,6 +114,7 @@ class Trees:
         self._carried: dict[str, bytes] | None = None
         self._composed: dict[str, dict[str, Entry]] = {}
         self._keys: dict[str, str] = {}
+        self._named = named
         for role, tree in (("base", change.base_tree), ("head", change.head_tree)):
             self._composed[role] = {p: e for p, e in store.entries(tree).items() if not odd_name(p)}
 
@@ -124,7 +131,7 @@ class Trees:
         with self._lock:
             if role not in self._composed:
                 base, head = self._composed["base"], self._composed["head"]
-                self._composed[role] = compose(role, base, head, self._policy)
+                self._composed[role] = compose(role, base, head, self._policy, self._named)
             return self._composed[role]
 
     def key(self, role: str) -> str:
@@ -194,7 +201,7 @@ class Trees:
                 self._carried = {}
                 for path in wanted:
                     full = os.path.join(self._checkout.top, path)
-                    twin = path.split(".", 1)[0] + ".py"
+                    twin = os.path.join(os.path.dirname(path), os.path.basename(path).split(".", 1)[0]) + ".py"
                     if twin not in known and not odd_name(path) and os.path.isfile(full) and not os.path.islink(full):
                         with open(full, "rb") as stream:
                             self._carried[path] = stream.read()
@@ -214,8 +221,3 @@ def escapes(path: str, target: bytes) -> bool:
         return True
     joined = os.path.normpath(os.path.join(os.path.dirname(path), os.fsdecode(target)))
     return joined == ".." or joined.startswith("../")
-
-
-def symlinks(entries: Mapping[str, Entry]) -> tuple[str, ...]:
-    """Paths of the symbolic links of a tree."""
-    return tuple(p for p, e in entries.items() if e.mode == SYMLINK)

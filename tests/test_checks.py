@@ -117,7 +117,16 @@ def test_configuration_of_the_head_does_not_relax_ruff(repo: Repo, where: str):
             ".gitignore": "*.py\n",
         }
     )
-    assert [f[:2] for f in counting(repo.gate())] == [("ruff/F401", "calc.py"), ("ruff/F401", "sub/a.py")]
+    found = counting(repo.gate())
+    assert [f[:2] for f in found] == [("ruff/F401", "calc.py"), ("ruff/F401", "sub/a.py")]
+
+
+def test_a_patch_that_relaxes_ruff_for_what_it_adds_needs_a_human(repo: Repo):
+    repo.commit({"calc.py": CALC, "pyproject.toml": RUFF.replace(", 'INP'", "")})
+    repo.write(**{"pyproject.toml": RUFF.replace("'F', 'E7', 'I', 'INP'", "'E7'"), "calc.py": "import os\n\n\n" + CALC})
+    report = repo.gate()
+    assert counting(report) == [("ruff/F401", "calc.py", 1, "hold")]
+    assert report.verdict.decision == "undecided"
 
 
 def test_a_repository_without_ruff_gets_correctness_rules_only(repo: Repo):
@@ -247,3 +256,63 @@ def test_the_whole_gate_on_an_honest_patch(repo: Repo):
     again = repo.gate()
     assert all(e.cached for e in again.evidence if e.check != "scope")
     assert again.verdict == report.verdict
+
+
+def test_a_judges_own_script_comes_from_the_base(repo: Repo):
+    law = policy(
+        "scope",
+        "law",
+        more=COMMAND.format(name="law", code="x", format="exit-code", python="{python}").replace(
+            "\"-c\", '''x'''", '"tools/check.py"'
+        ),
+    )
+    repo.commit(
+        {"calc.py": CALC, "tools/check.py": "import sys\nsys.exit('bad' in open('calc.py').read())\n", "pyproject.toml": law}
+    )
+    repo.write(**{"calc.py": CALC + "# bad\n", "tools/check.py": "raise SystemExit(0)\n"})
+    assert [f[0] for f in counting(repo.gate())] == ["law/exit-code"]
+
+
+def test_a_mypy_plugin_comes_from_the_base_and_silence_is_no_answer(repo: Repo):
+    plugin = "from mypy.plugin import Plugin\n\n\ndef plugin(version):\n    return Plugin\n"
+    repo.commit(
+        {
+            "calc.py": CALC,
+            "use.py": USE,
+            "tools/plug.py": plugin,
+            "pyproject.toml": MYPY.replace("strict = true", "strict = true\nplugins = ['tools/plug.py']"),
+        }
+    )
+    repo.write(**{"calc.py": CALC + "\nx: str = 1\n", "tools/plug.py": "import os\nos._exit(0)\n"})
+    assert counting(repo.gate()) == [("mypy/assignment", "calc.py", 8, "reject")]
+
+
+def test_a_moved_type_ignore_and_an_alias_of_no_type_check_hide_nothing(repo: Repo):
+    repo.commit({"calc.py": CALC + "\ny: str = 2  # type: ignore\n", "use.py": USE, "pyproject.toml": MYPY})
+    repo.write(**{"calc.py": CALC + "\ny: str = ''\nz: int = ''  # type: ignore\n"})
+    assert [f[:3] for f in counting(repo.gate())] == [("mypy/assignment", "calc.py", 9)]
+    alias = "from typing import no_type_check as ntc\n\n\n" + CALC + "\n\n@ntc\ndef bad() -> int:\n    return ''\n"
+    repo.write(**{"calc.py": alias})
+    assert ("mypy/return-value", "reject") in {(f[0], f[3]) for f in counting(repo.gate())}
+
+
+def test_suppressions_of_the_base_stay_the_bases_decision(repo: Repo):
+    repo.commit({"pkg/__init__.py": "# ruff: noqa: F401\nfrom os import path\n", "pyproject.toml": RUFF.replace(", 'INP'", "")})
+    repo.write(**{"pkg/__init__.py": "# ruff: noqa: F401\nfrom os import path\nfrom os import sep\n"})
+    assert [f for f in counting(repo.gate()) if f[0] == "ruff/F401"] == []
+
+
+def test_the_environment_that_tools_may_see_is_part_of_the_cache_key(repo: Repo, monkeypatch: pytest.MonkeyPatch):
+    test = "import os\n\n\ndef test_flavor():\n    assert os.environ['FLAVOR'] == 'x'\n\n\ndef test_one():\n    pass\n"
+    repo.commit({"calc.py": CALC, "test_f.py": test, "pyproject.toml": policy("pytest", more='environment = ["FLAVOR"]')})
+    repo.write(**{"calc.py": CALC + "x = 1\n"})
+    monkeypatch.setenv("FLAVOR", "x")
+    assert pick(repo.gate(), "pytest").tests == {"pass-to-pass": 2}
+    monkeypatch.setenv("FLAVOR", "y")
+    assert pick(repo.gate(), "pytest").tests == {"fail-to-fail": 1, "pass-to-pass": 1}
+
+
+def test_a_broken_test_fixture_is_no_barrier(repo: Repo):
+    repo.commit({"calc.py": CALC, "pyproject.toml": policy("compile")})
+    repo.files({"tests/data/syntax_error.py": "def broken(:\n"})
+    assert counting(repo.gate()) == []

@@ -282,3 +282,104 @@ def test_ignored_generated_files_are_carried_and_stale_binaries_are_not(calc: Re
     calc.git("rm", "-q", "--cached", "_version.py", "*.so", check=False)
     calc.write(**{"calc.py": "from _version import V\n\n\n" + CALC + "W = V\n"})
     assert calc.gate().verdict.decision == "accepted"
+
+
+def test_a_new_testpaths_does_not_hide_the_tests_that_the_patch_guts(calc: Repo):
+    calc.write(
+        **{
+            "pytest.ini": "[pytest]\ntestpaths = nowhere\n",
+            "test_calc.py": "import pytest\n\n\n@pytest.mark.skip\ndef test_add():\n    pass\n",
+        }
+    )
+    assert calc.gate().verdict.decision != "accepted"
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        {"rates.json": "{"},
+        {"helpers/util.py": "raise ImportError\n"},
+        {"test_other.py": None},
+    ],
+)
+def test_whatever_tests_depend_on_is_judged(calc: Repo, files):
+    reader = "import json, pathlib\nfrom helpers import util\n\n\ndef test_rates():\n    assert json.loads(pathlib.Path(__file__).with_name('rates.json').read_text())\n"
+    law = policy("pytest", more='[tool.agentgate.tests]\npaths = ["test_*.py", "helpers/**"]')
+    calc.commit(
+        {
+            "rates.json": "[1]",
+            "helpers/util.py": "",
+            "test_rates.py": reader,
+            "test_other.py": "def test_other():\n    pass\n",
+            "pyproject.toml": law,
+        }
+    )
+    calc.files(files)
+    assert calc.gate().verdict.decision != "accepted"
+
+
+def test_a_patch_makes_no_golden_file_a_product(calc: Repo):
+    golden = "import json, pathlib\nfrom calc import add\n\n\ndef test_golden():\n    assert add(1, 1) == json.loads(pathlib.Path('golden/total.json').read_text())\n"
+    calc.commit({"golden/total.json": "2", "test_golden.py": golden})
+    calc.files(
+        {"calc.py": BROKEN, "golden/total.json": "0", "golden/__init__.py": "", "test_calc.py": TEST_CALC.replace("== 3", "== -1")}
+    )
+    assert calc.gate().verdict.decision != "accepted"
+
+
+def test_a_test_that_needs_its_neighbour_is_no_excuse(calc: Repo):
+    pair = "from calc import add\nSTATE = {}\n\n\ndef test_put():\n    STATE['x'] = add(1, 1)\n\n\ndef test_get():\n    assert STATE['x'] == 2\n"
+    calc.commit({"test_pair.py": pair})
+    calc.write(**{"calc.py": BROKEN})
+    assert "test_pair.py::test_get" in {f.node_id for f in findings(calc.gate(), "pytest/regression")}
+
+
+def test_random_parameters_hide_nothing_and_honest_ones_pass(calc: Repo):
+    fresh = "import uuid, pytest\nfrom calc import add\n\n\n@pytest.mark.parametrize('name', [str(uuid.uuid4())])\ndef test_name(name):\n    assert add(len(name), 1) == 37\n"
+    calc.commit({"test_fresh.py": fresh})
+    calc.write(**{"calc.py": CALC + "x = 1\n"})
+    assert calc.gate().verdict.decision == "accepted"
+    calc.write(**{"calc.py": BROKEN, "test_calc.py": TEST_CALC.replace("== 3", "== -1")})
+    assert calc.gate(approvals=("pytest/expectation-changed",)).verdict.decision != "accepted"
+
+
+def test_an_added_src_folder_does_not_point_away_from_the_package(calc: Repo):
+    calc.commit(
+        {
+            "pay/__init__.py": "def pay():\n    return 'good'\n",
+            "test_pay.py": "from pay import pay\n\n\ndef test_pay():\n    assert pay() == 'good'\n",
+        }
+    )
+    calc.files({"pay/__init__.py": "def pay():\n    return 'evil'\n", "src/helper.py": "x = 1\n"})
+    assert [f.node_id for f in findings(calc.gate(), "pytest/regression")] == ["test_pay.py::test_pay"]
+
+
+def test_an_interpreter_that_the_patch_brings_along_is_never_started(calc: Repo):
+    calc.files({".venv/bin/python": "#!/bin/sh\ntouch /tmp/agentgate-was-here-$PPID\n", ".venv/pyvenv.cfg": ""})
+    (calc.path / ".venv/bin/python").chmod(0o755)
+    calc.commit()
+    calc.write(**{"calc.py": BROKEN})
+    from pytest_agentgate.errors import UsageError
+
+    with pytest.raises(UsageError, match="part of the judged tree"):
+        calc.gate(python="")
+
+
+def test_a_conftest_that_cannot_be_imported_any_more_is_a_regression(calc: Repo):
+    calc.commit({"conftest.py": "from calc import mul\n"})
+    calc.write(**{"calc.py": "def add(a, b):\n    return a + b\n"})
+    report = calc.gate()
+    assert report.verdict.decision == "rejected"
+    assert {f.node_id for f in findings(report, "pytest/regression")} == {"test_calc.py::test_add", "test_calc.py::test_mul"}
+
+
+def test_a_suite_in_which_nothing_passes_proves_nothing(calc: Repo):
+    calc.commit({"test_calc.py": "import os\n\n\ndef test_db():\n    assert os.environ['DATABASE_URL']\n"})
+    calc.write(**{"calc.py": BROKEN})
+    assert pick(calc.gate(), "pytest").status == "errored"
+
+
+def test_two_thousand_large_files_do_not_block_the_pipes(calc: Repo):
+    calc.commit({f"data/f{n}.txt": f"{n}\n" * 2000 for n in range(2000)})
+    calc.write(**{"calc.py": CALC + "x = 1\n"})
+    assert calc.gate().verdict.decision == "accepted"

@@ -30,10 +30,8 @@ class CommandCheck:
         self.rules: Mapping[str, str] = {f"{command.name}/*": f"What `{' '.join(command.argv)}` reports."}
 
     def depends_on(self, context: Context) -> Sequence[object] | None:
-        """Both trees and the environment; a tool without a `version` command is never taken from the cache."""
-        if not self.command.version:
-            return None
-        return [context.trees.key(ROLE), context.trees.key("base"), context.interpreter.fingerprint]
+        """Never cached: what a foreign tool depends on is not known."""
+        return None
 
     def examine(self, context: Context) -> Evidence:
         """Run the tool; only what the base has not counts."""

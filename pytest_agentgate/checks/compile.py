@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from pytest_agentgate.errors import ToolError
+from pytest_agentgate.layout import is_test
 from pytest_agentgate.model import Evidence, Finding
 from pytest_agentgate.protocols import Context
 
@@ -42,7 +43,10 @@ class Compile:
 
     def depends_on(self, context: Context) -> Sequence[object] | None:
         """The changed files and the interpreter."""
-        return [(f.path, f.new.oid if f.new else "") for f in context.change.files] + [context.interpreter.fingerprint]
+        return [(f.path, f.new.oid if f.new else "") for f in context.change.files] + [
+            context.change.base_tree,
+            context.interpreter.fingerprint,
+        ]
 
     def examine(self, context: Context) -> Evidence:
         """Compile each changed file; one that does not compile at the base either is not the patch's fault."""
@@ -61,7 +65,8 @@ class Compile:
 
 
 def _finding(row: _Row, context: Context, broken_before: bool) -> Finding | None:
-    effect = context.effect("compile/error", row.path)
+    fixture = is_test(row.path, context.policy) and not row.path.rpartition("/")[2].startswith(("test", "conftest"))
+    effect = context.effect("compile/error", row.path, "note" if fixture else "reject")
     if effect is None:
         return None
     return Finding(

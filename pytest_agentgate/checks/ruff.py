@@ -19,7 +19,7 @@ from pytest_agentgate.baseline import Lines, introduced
 from pytest_agentgate.errors import ToolError
 from pytest_agentgate.model import Evidence, Finding
 from pytest_agentgate.protocols import Context, Tree
-from pytest_agentgate.suppressions import ruff_spelling, statement_lines
+from pytest_agentgate.suppressions import ruff_spelling, silencing_lines, statement_lines
 
 RULES = {
     "ruff/*": "A rule of ruff, by its code.",
@@ -27,8 +27,8 @@ RULES = {
 }
 ROLE = "head+base-config"
 CONFIG = ("ruff.toml", ".ruff.toml")
-CORRECTNESS = ("--isolated", "--select", "E9,F")
-"""What a repository gets that does not configure ruff: errors, never somebody else's taste."""
+CORRECTNESS = ("--isolated", "--select", "E9,F", "--per-file-ignores", "__init__.py:F401")
+"""What a repository gets that does not configure ruff: errors, never somebody else's taste (nor its way to re-export)."""
 
 
 class Ruff:
@@ -52,6 +52,7 @@ class Ruff:
             unformatted = _unformatted(head, context) if configured else []
             new = _introduced(found, context, flags)
             judged = _judge_suppressed(new, head, context, flags)
+        judged = _judge_reconfigured(judged, context, flags)
         judged += _format_findings(unformatted, context)
         return Evidence.of(
             self.name,
@@ -166,12 +167,19 @@ def _judge_suppressed(findings: list[Finding], tree: Tree, context: Context, fla
     seen = {(f.rule, f.path, f.line, f.column) for f in _lint(tree, context, flags, ("--", *paths))}
     sources = context.trees.read_many(ROLE, paths)
     lines = Lines(sources)
+    silenced = {
+        p
+        for p, t in sources.items()
+        if (c := context.change.file(p)) and any(c.touches(n) for n in silencing_lines(t.decode("utf-8", "replace")))
+    }
     result = []
     for finding in findings:
         hidden = finding.baseline_state == "new" and (finding.rule, finding.path, finding.line, finding.column) not in seen
         if not hidden:
             result.append(finding)
             continue
+        if finding.path not in silenced:
+            continue  # what hides it was there before: the base's own decision
         path, line = finding.path or "", finding.line or 0
         first, last = statement_lines(sources[path].decode("utf-8", "replace"), line)
         texts = [lines(path, n) for n in range(first, last + 1)]
@@ -185,6 +193,25 @@ def _judge_suppressed(findings: list[Finding], tree: Tree, context: Context, fla
                 )
             )
     return result
+
+
+def _judge_reconfigured(findings: list[Finding], context: Context, flags: Sequence[str]) -> list[Finding]:
+    """Hold what the base's configuration reports and the patch's own one does not: a human decides on configuration."""
+    paths = sorted({f.path for f in findings if f.path and f.baseline_state == "new" and f.effect == "reject"})
+    if not paths or flags or context.trees.key("head") == context.trees.key(ROLE):
+        return findings
+    try:
+        with context.trees.place("head", read_only=True) as tree:
+            reported = {(f.rule, f.path, f.line, f.column) for f in _lint(tree, context, (), ("--ignore-noqa", "--", *paths))}
+    except ToolError:
+        return findings
+    words = "the patch's own configuration of ruff does not report it"
+    return [
+        msgspec.structs.replace(f, effect="hold", advice=words)
+        if f.path in paths and f.effect == "reject" and (f.rule, f.path, f.line, f.column) not in reported
+        else f
+        for f in findings
+    ]
 
 
 def _unformatted(tree: Tree, context: Context) -> list[str]:

@@ -16,10 +16,15 @@ DEFAULT_TEST_PATHS = (
     "tests/**",
     "test/**",
     "testing/**",
+    "Tests/**",
+    "Test/**",
+    "unit_tests/**",
     "**/tests/**",
     "**/test/**",
     "**/test_*.py",
     "**/*_test.py",
+    "**/*_tests.py",
+    "**/tests.py",
     "**/conftest.py",
 )
 
@@ -79,7 +84,7 @@ class Command(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     effect: Effect = "reject"
     """Effect of its findings."""
     version: tuple[str, ...] = ()
-    """Command that prints the tool's version, for the cache key and the report."""
+    """Command that prints the tool's version, for the report."""
 
 
 class Suppressed(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

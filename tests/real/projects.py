@@ -36,8 +36,8 @@ PROJECTS = (
     Project("attrs", "25.3.0", "25.4.0", ("hypothesis", "cloudpickle", "pympler"), "src/attr/filters.py"),
     Project("cachetools", "7.2.8", "7.3.0", (), "src/cachetools/keys.py"),
     Project("humanize", "4.14.0", "4.15.0", ("freezegun",), "src/humanize/lists.py"),
-    Project("tenacity", "9.1.3", "9.1.4", ("tornado", "typeguard"), "tenacity/_utils.py"),
     Project("pluggy", "1.5.0", "1.6.0", (), "src/pluggy/_result.py"),
+    Project("pathspec", "1.1.0", "1.1.1", (), "pathspec/util.py"),
 )
 
 

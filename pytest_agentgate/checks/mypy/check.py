@@ -15,7 +15,7 @@ from pytest_agentgate.checks.mypy.run import ROLE, Errors, Plan, Row, make_plan,
 from pytest_agentgate.errors import ToolError
 from pytest_agentgate.model import Evidence, Finding
 from pytest_agentgate.protocols import Context
-from pytest_agentgate.suppressions import mypy_spelling, statement_lines, type_suppressions, without_type_suppressions
+from pytest_agentgate.suppressions import mypy_spelling, silencing_lines, statement_lines, without_type_suppressions
 
 RULES = {"mypy/*": "An error of mypy, by its error code.", "mypy/fatal": "mypy stops before it has checked anything."}
 
@@ -71,20 +71,16 @@ class Mypy:
 
 
 def _grown(context: Context) -> tuple[str, ...]:
-    """Changed files in which the patch silences mypy more often, or in new ways, than the base did."""
+    """Changed files in which a line that the patch added or edited silences mypy."""
     changed = [
         f
         for f in context.change.files
         if f.new and not f.odd and f.path.endswith((".py", ".pyi")) and f.path in context.trees.entries(ROLE)
     ]
-    new = context.trees.read_many(ROLE, [f.path for f in changed])
-    old = context.trees.read_many("base", [f.old_path or f.path for f in changed])
-    grown = []
-    for file in changed:
-        before = type_suppressions(old.get(file.old_path or file.path, b"").decode("utf-8", "replace"))
-        if type_suppressions(new.get(file.path, b"").decode("utf-8", "replace")) - before:
-            grown.append(file.path)
-    return tuple(grown)
+    texts = context.trees.read_many(ROLE, [f.path for f in changed])
+    return tuple(
+        f.path for f in changed if any(f.touches(n) for n in silencing_lines(texts.get(f.path, b"").decode("utf-8", "replace")))
+    )
 
 
 def _stripped(context: Context, role: str, paths: Sequence[str]) -> dict[str, str]:

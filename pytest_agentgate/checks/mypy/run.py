@@ -104,8 +104,8 @@ def make_plan(context: Context) -> Plan:
     paths = context.trees.entries("base").keys() | context.trees.entries(ROLE).keys()
     targets: tuple[str, ...] = context.policy.mypy_targets
     if not names_targets and not targets:
-        roots = source_roots(paths, context.policy)
-        modules = sorted(top_modules(paths, context.policy))
+        roots = source_roots(context.trees.entries("base"), context.trees.entries(ROLE), context.policy)
+        modules = sorted(top_modules(paths, roots, context.policy))
         candidates = [os.path.join(r, m + end) for r in roots for m in modules for end in ("", ".py")]
         folders = {p.rpartition("/")[0] for p in paths}
         targets = tuple(c for c in candidates if c in paths or c in folders)
@@ -121,7 +121,6 @@ def run_mypy(tree: Tree, plan: Plan, context: Context, shadows: Mapping[str, str
             *plan.argv,
             "--output",
             "json",
-            "--no-error-summary",
             "--no-color-output",
             "--cache-dir",
             inside[folder],
@@ -156,10 +155,11 @@ def _parse(done: Completed, tree: Tree) -> Errors:
             row.file = os.path.relpath(row.file, tree.inside()) if os.path.isabs(row.file) else row.file
             rows.append(row)
     errors = [r for r in rows if r.severity == "error"]
-    if done.returncode == 0 or (done.returncode == 1 and errors) or (done.returncode == 2 and errors):
+    if (done.returncode == 0 and done.stdout) or (done.returncode == 1 and errors):
         return Errors(errors)
-    if done.returncode in (1, 2):
-        return Errors([], done.error.splitlines()[0] if done.error else "it gave no reason")
+    if done.returncode in (0, 1, 2):
+        words = f"{errors[0].file}:{errors[0].line}: {errors[0].message}" if errors else done.error
+        return Errors([], words.splitlines()[0] if words else "it ended without an answer")
     raise ToolError(f"mypy crashed with {done.returncode}: {done.error}", hint="run mypy by hand to see more")
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
@@ -11,13 +12,14 @@ import msgspec
 
 from pytest_agentgate.checks.tests.classify import HEAD_O, Classifier, Verdict
 from pytest_agentgate.checks.tests.judge import RULES, Judge
-from pytest_agentgate.checks.tests.records import Result, Run
-from pytest_agentgate.checks.tests.session import CONFIG_FILES, Ask, Sessions, test_files, testpaths
+from pytest_agentgate.checks.tests.records import Result, Run, StartError
+from pytest_agentgate.checks.tests.session import Ask, Sessions, test_files
 from pytest_agentgate.errors import ToolError
-from pytest_agentgate.layout import is_test
+from pytest_agentgate.layout import is_test, kind, packages
 from pytest_agentgate.model import Evidence, Finding
 from pytest_agentgate.model.evidence import TestOutcome
 from pytest_agentgate.protocols import Context
+from pytest_agentgate.read_policy import PYTEST_FILES, pytest_table
 
 BASE_O = "base+head-tests"
 
@@ -39,6 +41,8 @@ class _Work:
     before: Run | None = None
     """The patch's own tests on the base's code."""
     verdicts: dict[str, Verdict] = field(default_factory=dict)
+    own_error: str = ""
+    """Why the patch's own tests could not be run, although the base's could."""
 
 
 class Tests:
@@ -56,63 +60,127 @@ class Tests:
         """Run what has to be run, and judge it."""
         product = context.trees.key(HEAD_O) != context.trees.key("base")
         own = own_arguments(context)
-        if not product and not own:
+        whole = own is None
+        if not product and not whole and not own:
             return Evidence(
-                check=self.name, status="skipped", leave=True, reason="neither the product's code nor a test was changed"
+                check=self.name, status="skipped", leave=True, reason="nothing was changed that code or tests could depend on"
             )
         sessions = Sessions(context)
-        work = _run(sessions, own, product)
+        work = _run(sessions, own or (), whole=whole, product=product)
         if nothing := _nothing_ran(work, context):
             return Evidence(check=self.name, status="skipped", reason=nothing)
         if work.suite is not None:
-            bad = {
-                i: work.suite.results.get(i, Result("missing", work.suite.errors.get(i.partition("::")[0], "")))
-                for i in work.expected.ids
-                if work.suite.outcome(i) != "passed"
-            }
+            bad = _not_passed(work.suite, work.expected)
             work.verdicts = Classifier(sessions).classify(bad, work.own)
-        judge = Judge(context, work.expected.ids, work.suite, work.own, work.before, work.verdicts)
+            if not _proves_anything(work):
+                raise ToolError("not one test passes, on the base either", hint="does the suite run here at all?")
+        judge = Judge(context, work.expected.ids, work.suite, work.own, work.before, work.verdicts, work.expected.errors)
         findings = [
             *judge.regressions(),
+            *judge.strangers(),
+            *judge.unproven(work.own_error),
             *judge.own_tests(Classifier(sessions)),
-            *judge.removed(own),
+            *(judge.removed(own or ()) if own or whole else ()),
             *judge.required(),
             *judge.new_tests(),
         ]
         return _evidence(findings, judge.outcomes(), work, context)
 
 
-def own_arguments(context: Context) -> tuple[str, ...]:
-    """What to run of the patch's own tests: the test files that it adds or edits.
+INERT = re.compile(
+    r"\.(md|rst|adoc|png|jpe?g|gif|svg|pdf|ico)$|(^|/)(LICEN[CS]E|COPYING|NOTICE|AUTHORS|CONTRIBUTORS|CODEOWNERS|"
+    r"CHANGE(S|LOG)|NEWS|README)(\.\w+)?$|^(docs?|\.github|\.gitlab)/|^\.(gitignore|gitattributes|editorconfig|mailmap)$",
+    re.IGNORECASE,
+)
+"""Files that neither code nor tests depend on, wherever they are."""
 
-    For another file of the tests (a `conftest.py`, a fixture, a data file): everything in that file's folder.
+
+def own_arguments(context: Context) -> tuple[str, ...] | None:
+    """What to run with the patch's own files: the test files that it adds or edits; None: the whole suite.
+
+    For another file of the tests (a helper, a fixture, a data file) every test in that file's folder, or in the nearest
+    folder above that has any. The whole suite where something was changed or deleted that anything could depend on.
     """
-    head = context.trees.entries("head").keys()
-    collected = testpaths(context.trees.read_many("head", CONFIG_FILES))
-
-    def ours(path: str) -> bool:
-        return is_test(path, context.policy) and (not collected or any(path == p or path.startswith(f"{p}/") for p in collected))
-
-    changed = [f.path for f in context.change.files if f.new and not f.odd and ours(f.path)]
-    tests = set(test_files(changed))
-    for path in changed:
-        if path not in tests:
-            folder = path.rpartition("/")[0]
-            tests |= set(test_files([p for p in head if p.startswith(f"{folder}/" if folder else "") and ours(p)]))
+    head, base = context.trees.entries("head"), context.trees.entries("base")
+    product = packages([*base, *head])
+    tests: set[str] = set()
+    for file in context.change.files:
+        kinds = {kind(p, context.policy, product) for p in (file.path, file.old_path) if p}
+        if file.odd or kinds == {"product"}:
+            continue
+        if "test" in kinds:
+            mine = _around(file.path, head, context) if file.new else None
+            if mine is None:
+                return None
+            tests |= set(mine)
+        elif "config" in kinds:
+            if _pytest_differs(context):
+                return None
+        elif not INERT.search(file.path):
+            return None
     return tuple(sorted(tests))
 
 
-def _run(sessions: Sessions, own: tuple[str, ...], product: bool) -> _Work:
-    """The sessions that every judgement needs, the base's collection beside the head's suite."""
+def _around(path: str, head: Collection[str], context: Context) -> list[str] | None:
+    """The test file itself, or the test files nearest to a file of the tests; None where there are none."""
+    if test_files([path]):
+        return [path]
+    folder = path
+    while folder:
+        folder = folder.rpartition("/")[0]
+        prefix = f"{folder}/" if folder else ""
+        if found := test_files([p for p in head if p.startswith(prefix) and is_test(p, context.policy)]):
+            return found
+    return None
+
+
+def _pytest_differs(context: Context) -> bool:
+    """Whether the patch changes pytest's own configuration."""
+    files = [f for f in PYTEST_FILES if f in context.trees.entries("base") or f in context.trees.entries("head")]
+    return pytest_table(context.trees.read_many("base", files)) != pytest_table(context.trees.read_many("head", files))
+
+
+def _not_passed(suite: Run, expected: Expected) -> dict[str, Result]:
+    """Tests of the base that did not come back passed.
+
+    Ids that are made anew in each run (a random parameter) are forgiven where as many new ids of the same test passed.
+    """
+    bad = {
+        i: suite.results.get(i, Result("missing", suite.errors.get(i.partition("::")[0], "")))
+        for i in expected.ids
+        if suite.outcome(i) != "passed"
+    }
+    known = set(expected.ids)
+    fresh = Counter(i.partition("[")[0] for i, r in suite.results.items() if i not in known and r.outcome == "passed" and "[" in i)
+    for node_id in [i for i, r in bad.items() if r.outcome == "missing" and "[" in i]:
+        name = node_id.partition("[")[0]
+        if fresh[name]:
+            fresh[name] -= 1
+            del bad[node_id]
+    return bad
+
+
+def _run(sessions: Sessions, own: tuple[str, ...], *, whole: bool, product: bool) -> _Work:
+    """The sessions that every judgement needs, side by side."""
     work = _Work()
     with ThreadPoolExecutor(2) as pool:
         suite = pool.submit(sessions.run, Ask(HEAD_O), "the base's tests on the patch's code") if product else None
         expected = pool.submit(_expected, sessions)
-        mine = pool.submit(sessions.run, Ask("head", own), "the patch's own tests") if own else None
+        mine = pool.submit(sessions.run, Ask("head", own), "the patch's own tests") if own or whole else None
         before = pool.submit(_before, sessions, own) if own and product else None
-        work.suite = suite.result() if suite else None
         work.expected = expected.result()
-        work.own = mine.result() if mine else None
+        try:
+            work.suite = suite.result() if suite else None
+        except StartError:
+            if not work.expected.ids:
+                raise
+            work.suite = Run([], {}, {}, {})  # the base's tests start on the base and not on the patch's code: all are missing
+        try:
+            work.own = mine.result() if mine else None
+        except ToolError as error:
+            if work.suite is None:
+                raise
+            work.own_error = str(error)
         work.before = before.result() if before else None
     return work
 
@@ -125,7 +193,7 @@ def _expected(sessions: Sessions) -> Expected:
         run = sessions.run(Ask("base", collect_only=True))
         return Expected(run.collected, run.errors)
 
-    parts = ("collect", context.trees.key("base"), context.interpreter.fingerprint, context.policy.tests.args)
+    parts = ("collect", context.trees.key("base"), context.interpreter.fingerprint)
     return context.remember(parts, make, Expected)
 
 
@@ -138,20 +206,41 @@ def _before(sessions: Sessions, own: tuple[str, ...]) -> Run | None:
 
 
 def _nothing_ran(work: _Work, context: Context) -> str:
-    """Why zero tests ran, which is never a pass; raises `ToolError` where they could not even be imported."""
-    ran = [r for run in (work.suite, work.own) if run for r in run.results.values()]
-    if any(r.outcome != "skipped" for r in ran) or (work.expected.ids and work.suite is not None):
+    """Why zero tests ran, which is never a pass; raises `ToolError` where they could not even be imported or none passes."""
+    runs = [r for r in (work.suite, work.own) if r]
+    ran = [r for run in runs for r in run.results.values()]
+    failing = [r for r in ran if r.outcome in ("failed", "error")]
+    if any(r.outcome in ("passed", "xpassed", "xfailed") for r in ran):
         return ""
-    errors = [text for run in (work.suite, work.own) if run for text in run.errors.values()] or list(work.expected.errors.values())
-    if work.own is not None and work.own.errors and (work.expected.ids or not work.expected.errors):
-        return ""
-    if errors:
+    if work.suite is not None and work.expected.ids and not failing:
+        return ""  # all are skipped or missing: the classifier asks the base
+    if work.suite is None and (failing or (work.own and work.own.errors and (work.expected.ids or not work.expected.errors))):
+        return ""  # the patch's own tests fail: the judge says so
+    errors = [text for run in runs for text in run.errors.values()] or list(work.expected.errors.values())
+    if errors and not failing:
         last = [line for line in errors[0].strip().splitlines() if line.strip()][-1:] or ["no message"]
         raise ToolError(
             f"pytest could not import the tests: {last[0].strip()}",
             hint=f"are the project's test dependencies installed for {context.interpreter.executable}?",
         )
+    if failing:
+        return _none_passes(work, failing)
     return 'no test was run, and nothing run is not a pass (add a test, or set may_skip = ["pytest"])'
+
+
+def _proves_anything(work: _Work) -> bool:
+    """Whether any test passed, or any failure is new: else the suite says nothing about the patch."""
+    passed = any(r.outcome == "passed" for run in (work.suite, work.own) if run for r in run.results.values())
+    old = ("pre-existing", "environment")
+    return passed or any(v.classification not in old for v in work.verdicts.values()) or not work.expected.ids
+
+
+def _none_passes(work: _Work, failing: Sequence[Result]) -> str:
+    """Every test fails on the patch's code: a broken machine or a broken patch. The classifier asks the base which."""
+    if work.expected.errors:
+        heart = (failing[0].message or failing[0].text)[-200:]
+        raise ToolError(f"not one test passed, the first says: {heart}", hint="does the suite run here at the base?")
+    return ""
 
 
 def _evidence(findings: Sequence[Finding], outcomes: Sequence[TestOutcome], work: _Work, context: Context) -> Evidence:
@@ -161,7 +250,7 @@ def _evidence(findings: Sequence[Finding], outcomes: Sequence[TestOutcome], work
     return Evidence.of(
         "pytest",
         tuple(findings),
-        len(passed) or len({i for r in runs for i in r.results}),
+        len(passed) or 1,
         tests=dict(sorted(counts.items())),
         outcomes=tuple(o for o in outcomes if o.transition != "pass-to-pass"),
         tool_version=f"pytest {runs[0].pytest}",

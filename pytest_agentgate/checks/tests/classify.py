@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from pytest_agentgate.checks.tests.records import Result, Run
+from pytest_agentgate.checks.tests.records import Result, Run, StartError
 from pytest_agentgate.checks.tests.session import Ask, Sessions
 from pytest_agentgate.model.evidence import Outcome
 
@@ -30,7 +30,8 @@ class Verdict:
     """What one test's failure is."""
 
     classification: str
-    """`unchanged`, `pre-existing`, `environment`, `regression`, `expectation-changed`, `removed`, `flaky`, `known-flaky`."""
+    """`unchanged`, `pre-existing`, `environment`, `regression`, `expectation-changed`, `removed`, `flaky`, `order-dependent`,
+    `known-flaky`, `unstable-id`."""
     base: Outcome
     result: Result
 
@@ -58,14 +59,17 @@ class Classifier:
 
         if attempt:
             return make().results
-        parts = (
-            "tests-on-base",
-            self.context.trees.key("base"),
-            self.context.interpreter.fingerprint,
-            self.context.policy.tests.args,
-            *sorted(ids),
-        )
-        return self.context.remember(parts, make, BaseOutcomes).results
+        parts = ("tests-on-base", self.context.trees.key("base"), self.context.interpreter.fingerprint, *sorted(ids))
+        results = self.context.remember(parts, make, BaseOutcomes).results
+        doubtful = [i for i, r in results.items() if r.outcome not in ("passed", "skipped", "xfailed", "xpassed")]
+        if doubtful:
+            results = self._with_company(results, doubtful)
+        return results
+
+    def _with_company(self, alone: dict[str, Result], ids: Collection[str]) -> dict[str, Result]:
+        """Ask again in a run of the base's whole suite: a test that needs its neighbours fails alone and is no less true."""
+        whole = self.sessions.run(Ask("base"), "the base's whole suite")
+        return alone | {i: whole.results[i] for i in ids if whole.outcome(i) == "passed"}
 
     def classify(self, failing: dict[str, Result], own: Run | None) -> dict[str, Verdict]:
         """What each of the base's tests is that did not pass on the head's code."""
@@ -73,11 +77,11 @@ class Classifier:
         verdicts = {i: self._old(failing[i], base[i]) for i in failing if not _is_worse(base[i].outcome, failing[i].outcome)}
         open_ids = {i for i in failing if i not in verdicts}
         unstable = self._unstable(open_ids)
-        known_flaky = self._flaky_on_base(unstable) if unstable else set()
+        known_flaky = self._flaky_on_base(set(unstable)) if unstable else set()
         for node_id in unstable:
-            kind = "known-flaky" if node_id in known_flaky else "flaky"
+            kind = "known-flaky" if node_id in known_flaky else unstable[node_id]
             verdicts[node_id] = Verdict(kind, base[node_id].outcome, failing[node_id])
-        solid = open_ids - unstable
+        solid = open_ids - set(unstable)
         on_head = self._on_head(solid, own)
         for node_id in solid:
             now = on_head.get(node_id, Result("missing"))
@@ -90,19 +94,23 @@ class Classifier:
     def _old(now: Result, before: Result) -> Verdict:
         if now.outcome == before.outcome and now.outcome in ("skipped", "xfailed", "xpassed"):
             return Verdict("unchanged", before.outcome, now)
+        if before.outcome == "missing":
+            return Verdict("unstable-id", before.outcome, now)
         kind = "environment" if ENVIRONMENT.search(before.text) or ENVIRONMENT.search(now.text) else "pre-existing"
         return Verdict(kind, before.outcome, now)
 
-    def _unstable(self, ids: set[str]) -> set[str]:
-        """Tests that pass in at least one of the reruns on the very same tree."""
-        found: set[str] = set()
-        for _ in range(self.context.policy.tests.reruns if ids else 0):
-            left = ids - found
-            if not left:
-                break
-            run = self.sessions.run(Ask(HEAD_O, files_of(left), frozenset(left)), "rerun to classify")
-            found |= {i for i in left if run.outcome(i) == "passed"}
-        return found
+    def _unstable(self, ids: set[str]) -> dict[str, str]:
+        """Tests that pass in one of the reruns on the very same tree: `order-dependent` where they pass in each, else `flaky`."""
+        passes = dict.fromkeys(ids, 0)
+        reruns = self.context.policy.tests.reruns if ids else 0
+        for _ in range(reruns):
+            try:
+                run = self.sessions.run(Ask(HEAD_O, files_of(ids), frozenset(ids)), "rerun to classify")
+            except StartError:
+                return {}
+            for node_id in ids:
+                passes[node_id] += run.outcome(node_id) == "passed"
+        return {i: "order-dependent" if n == reruns and reruns > 1 else "flaky" for i, n in passes.items() if n}
 
     def _flaky_on_base(self, ids: set[str]) -> set[str]:
         """Of tests that flake on the head: those that also fail on the base, in a whole run or alone."""
@@ -128,7 +136,10 @@ class Classifier:
         left = frozenset(ids - set(known))
         files = tuple(f for f in files_of(left) if f in self.context.trees.entries(HEAD_TESTS))
         if left and files:
-            run = self.sessions.run(Ask(HEAD_TESTS, files, left), "with the patch's own tests")
+            try:
+                run = self.sessions.run(Ask(HEAD_TESTS, files, left), "with the patch's own tests")
+            except StartError as error:
+                return dict.fromkeys(ids, Result("error", str(error)))
             known |= {i: run.results[i] for i in left if i in run.results}
         return known
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from pytest_agentgate.checks.tests.classify import Classifier, Verdict
 from pytest_agentgate.checks.tests.records import Result, Run
@@ -18,6 +18,8 @@ RULES = {
     "pytest/test-removed": "The patch removes a test of the base.",
     "pytest/test-disabled": "A test of the base is skipped or expected to fail in the patch's version.",
     "pytest/flaky": "A test both passed and failed on the same code.",
+    "pytest/unstable-id": "A test's id changes from run to run, so that its outcome cannot be compared with the base's.",
+    "pytest/own-tests-errored": "The patch's own tests, or its configuration of pytest, cannot be run to their end.",
     "pytest/pre-existing": "A test fails on the base in the same way.",
     "pytest/required-test-failed": "A test that the task requires did not pass.",
     "pytest/no-fail-to-pass": "The patch's new tests pass on the base's code too: they do not notice the patch.",
@@ -44,14 +46,15 @@ class Judge:
         own: Run | None,
         before: Run | None,
         verdicts: dict[str, Verdict],
+        base_errors: Mapping[str, str],
     ) -> None:
         self.context, self.expected, self.suite, self.own = context, frozenset(expected), suite, own
-        self.before, self.verdicts = before, verdicts
+        self.before, self.verdicts, self.base_errors = before, verdicts, base_errors
 
     def _finding(
         self, rule: str, default: Effect, message: str, node_id: str, result: Result | None, *, new: bool = True, advice: str = ""
     ) -> Iterator[Finding]:
-        path = node_id.partition("::")[0]
+        path = node_id.partition("::")[0] or None
         effect = self.context.effect(rule, path, default)
         if effect is not None:
             text = result.message or result.text if result else ""
@@ -60,9 +63,9 @@ class Judge:
                 message=message,
                 effect=effect,
                 path=path,
-                node_id=node_id,
+                node_id=node_id or None,
                 text=text.strip()[:600],
-                line=self._line(result, path),
+                line=self._line(result, path or ""),
                 baseline_state="new" if new else "unchanged",
                 advice=advice,
                 command=f"python -m pytest '{node_id}'",
@@ -94,9 +97,16 @@ class Judge:
                     yield from self._finding(
                         "pytest/test-removed", self._may_edit(node_id), f"{words}; the patch removes it", node_id, verdict.result
                     )
-                case "flaky":
+                case "unstable-id":
+                    message = f"{now} on the patch's code, and the base cannot run it by this id"
+                    yield from self._finding("pytest/unstable-id", "hold", message, node_id, verdict.result)
+                case "flaky" | "order-dependent":
                     yield from self._finding(
-                        "pytest/flaky", "hold", f"{now} in the whole run and passed when run again", node_id, verdict.result
+                        "pytest/flaky",
+                        "hold",
+                        f"{now} in the whole run and passed when run again ({verdict.classification})",
+                        node_id,
+                        verdict.result,
                     )
                 case "known-flaky":
                     yield from self._finding(
@@ -111,6 +121,22 @@ class Judge:
                         verdict.result,
                         new=False,
                     )
+
+    def unproven(self, reason: str) -> Iterator[Finding]:
+        """The patch's own tests could not be run: nobody knows what they say."""
+        if reason:
+            yield from self._finding("pytest/own-tests-errored", "hold", reason, "", None)
+
+    def strangers(self) -> Iterator[Finding]:
+        """Failing tests of the base's files that the base did not collect, and files that the base cannot collect."""
+        for node_id, result in sorted(self.suite.results.items() if self.suite else ()):
+            if node_id not in self.expected and result.outcome in ("failed", "error"):
+                yield from self._finding(
+                    "pytest/unstable-id", "hold", "fails, and the base knows no test of this id", node_id, result
+                )
+        for path, text in sorted(self.base_errors.items()):
+            message = "cannot be collected on the base either: nothing in it was judged"
+            yield from self._finding("pytest/pre-existing", "note", message, path, Result("error", _last(text)), new=False)
 
     def _may_edit(self, node_id: str) -> Effect:
         task = self.context.task
@@ -135,6 +161,8 @@ class Judge:
                     "pytest/own-test-failed", "reject", f"{result.outcome} on the patch's code", node_id, result
                 )
         for path, text in sorted(self.own.errors.items()):
+            if path in self.base_errors:
+                continue
             yield from self._finding("pytest/own-test-failed", "reject", "cannot be collected", path, Result("error", _last(text)))
         for node_id, result in sorted(self.own.results.items()):
             if result.outcome in ("skipped", "xfailed") and node_id in self.expected and node_id not in self.verdicts:
@@ -146,7 +174,7 @@ class Judge:
         """Tests of changed or deleted files that are gone although they pass: a loss if none came for them."""
         gone_files = {f.old_path or f.path for f in self.context.change.files if f.new is None or f.status == "renamed"}
         collected = set(self.own.collected) if self.own else set()
-        touched = set(own) | gone_files
+        touched = set(own) | gone_files if own else {i.partition("::")[0] for i in self.expected}
         lost = {i for i in self.expected if i.partition("::")[0] in touched and i not in collected} - set(self.verdicts)
         if self.own is not None:
             lost -= {i for i in lost if i.partition("::")[0] in self.own.errors}

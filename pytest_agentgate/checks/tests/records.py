@@ -15,6 +15,10 @@ from pytest_agentgate.model.evidence import Outcome
 from pytest_agentgate.process import Completed
 
 
+class StartError(ToolError):
+    """pytest did not get as far as its tests: a `conftest.py` cannot be imported, or the configuration is wrong."""
+
+
 class Record(msgspec.Struct):
     """One record of the probe; which fields are meant depends on `k`."""
 
@@ -130,7 +134,9 @@ def _check_end(records: list[Record], broken: str, done: Completed) -> None:
             f"the test process ended with {done.returncode} before pytest had finished, during or after {last}: {done.error}"
         )
     finish = next(r.exit for r in records if r.k == "finish")
-    if finish in (3, 4, 6):
+    if finish == 4:
+        raise StartError(f"pytest could not start: {done.error}", hint="is it the base's configuration? Then mend it there")
+    if finish in (3, 6):
         raise ToolError(f"pytest ended with {finish}: {done.error}", hint="its configuration is the base's: mend it there")
 
 

@@ -1,0 +1,285 @@
+"""Ratios, measured side by side in one run: ``python benchmarks/compare.py [NAME ...] [--pairs N] [--write]``.
+
+A and B run in turn (A B A B …) and the median of the ratios A/B is quoted, of wall time and of CPU time (user + system of the
+process and all its children, by `wait4`). Each comparison has an A/A control: the same command against itself; where its median
+ratio is outside 0.95 to 1.05 the machine was too noisy and the comparison is void. ``--write`` puts the table into
+docs/performance.md. The projects are downloaded from the package index.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+sys.path.insert(0, str(ROOT / "tests/real"))
+
+from projects import Project, build, git  # noqa: E402  # found through the path above
+
+BIN = Path(sys.executable).parent
+PROJECTS = {
+    "click": Project("click", "8.3.2", "8.3.3", product="src/click/utils.py"),
+    "rich": Project("rich", "14.3.2", "14.3.3", ("attrs",), product="rich/measure.py"),
+    "packaging": Project("packaging", "26.1", "26.2", ("pretend", "hypothesis", "tomli-w", "pytest<9.1"), "src/packaging/tags.py"),
+}
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Seconds of one run."""
+
+    wall: float
+    cpu: float
+
+
+Run = Callable[[], Cost]
+
+
+def command(
+    argv: Sequence[str | Path], cwd: Path, *, before: Callable[[], None] | None = None, env: dict[str, str] | None = None
+) -> Run:
+    """A run of a command as a whole process with all its children; `before` is not counted."""
+
+    def run() -> Cost:
+        if before is not None:
+            before()
+        started = time.perf_counter()
+        process = subprocess.Popen([str(a) for a in argv], cwd=cwd, env={**os.environ, **(env or {})}, stdout=subprocess.DEVNULL,
+                                   stderr=subprocess.DEVNULL)  # fmt: skip
+        _, _, usage = os.wait4(process.pid, 0)
+        process.returncode = 0
+        return Cost(time.perf_counter() - started, usage.ru_utime + usage.ru_stime)
+
+    return run
+
+
+def total(*runs: Run) -> Run:
+    """Several runs as one."""
+
+    def run() -> Cost:
+        costs = [r() for r in runs]
+        return Cost(sum(c.wall for c in costs), sum(c.cpu for c in costs))
+
+    return run
+
+
+def slower(*runs: Run) -> Run:
+    """The slowest of several runs."""
+
+    def run() -> Cost:
+        return max((r() for r in runs), key=lambda c: c.wall)
+
+    return run
+
+
+@dataclass(frozen=True)
+class Result:
+    """One line of the table."""
+
+    name: str
+    target: str
+    wall: float
+    cpu: float
+    control: float
+    detail: str
+
+    def row(self) -> str:
+        """The line as Markdown."""
+        void = "" if 0.95 <= self.control <= 1.05 else " (void: noisy)"
+        return f"| {self.name} | {self.target} | {self.wall:.2f} | {self.cpu:.2f} | {self.control:.2f}{void} | {self.detail} |"
+
+
+def compare(name: str, target: str, a: Run, b: Run, pairs: int) -> Result:
+    """Median ratios A/B over pairs, with the control B/B."""
+    a(), b()
+    couples = [(a(), b()) for _ in range(pairs)]
+    controls = [(b(), b()) for _ in range(pairs)]
+    middle = statistics.median
+    detail = f"A {middle(x.wall for x, _ in couples):.3f} s wall, {middle(x.cpu for x, _ in couples):.3f} s CPU; "
+    detail += f"B {middle(y.wall for _, y in couples):.3f} s, {middle(y.cpu for _, y in couples):.3f} s"
+    result = Result(name, target, middle(x.wall / y.wall for x, y in couples), middle(x.cpu / y.cpu for x, y in couples),
+                    middle(x.wall / y.wall for x, y in controls), detail)  # fmt: skip
+    print(result.row(), flush=True)
+    return result
+
+
+def prepared(name: str, folder: Path) -> tuple[Path, str]:
+    """A project at its head, with one honest commit on top (a comment and a constant in one product file)."""
+    path = folder / name
+    python = build(PROJECTS[name], path)
+    product = path / PROJECTS[name].product
+    product.write_text(product.read_text() + "\n\n_MEASURED = True\n")
+    git(path, "commit", "-qam", "one commit")
+    subprocess.run([python, "-m", "pytest", "-q"], cwd=path, capture_output=True, check=False)
+    return path, python
+
+
+def check(path: Path, python: str, cache: Path, *more: str) -> list[str]:
+    return [str(BIN / "agentgate"), "check", "--repo", str(path), "--python", python, "--cache-dir", str(cache), "-qq", *more]
+
+
+def cold_gate(folder: Path, pairs: int) -> list[Result]:
+    """A whole gate with an empty cache against the slower of cold mypy and the whole suite; and CPU against the sum."""
+    results = []
+    for name in PROJECTS:
+        path, python = prepared(name, folder)
+        cache, mypy_cache = folder / f"cache-{name}", folder / f"mypy-{name}"
+
+        def forget(*folders: Path) -> Callable[[], None]:
+            return lambda: [shutil.rmtree(f, ignore_errors=True) for f in folders] and None
+
+        gate = command(check(path, python, cache, "--base", "HEAD~1", "--head", "HEAD"), path, before=forget(cache))
+        roots = [p for p in ("src", name) if (path / p / "__init__.py").exists() or (path / p / name).exists()][:1]
+        mypy = command([python, "-m", "mypy", "--cache-dir", mypy_cache, *roots], path, before=forget(mypy_cache))
+        tests = command([python, "-m", "pytest", "-q", "-p", "no:cacheprovider"], path)
+        ruff = command([BIN / "ruff", "check", "--no-cache", "."], path)
+        results.append(compare(f"cold gate of a one-commit patch of {name} / slower of cold mypy and pytest", "≤ 1.10 wall", gate,
+                               slower(mypy, tests), pairs))  # fmt: skip
+        results.append(
+            compare(f"the same / ruff + mypy + pytest once each ({name})", "≤ 1.10 CPU", gate, total(ruff, mypy, tests), pairs)
+        )
+        known = command(check(path, python, cache, "--base", "HEAD~1", "--head", "HEAD"), path, before=forget_evidence(cache))
+        results.append(
+            compare(f"the same where the base was judged before ({name})", "≤ 1.10 CPU", known, total(ruff, mypy, tests), pairs)
+        )
+        results.append(regate(name, path, python, cache, mypy_cache, tests, pairs))
+    return results
+
+
+def forget_evidence(cache: Path) -> Callable[[], None]:
+    """Forget what was found out about this change; keep what is known of the base, trees and mypy's cache."""
+
+    def run() -> None:
+        for value in (cache / "values").glob("*/*"):
+            if b'"check":"' in value.read_bytes()[:200]:
+                value.unlink()
+
+    return run
+
+
+def regate(name: str, path: Path, python: str, cache: Path, mypy_cache: Path, tests: Run, pairs: int) -> Result:
+    """A gate after one more line was edited against the slower of warm mypy and the tests."""
+    product = path / PROJECTS[name].product
+    number = iter(range(1_000_000))
+
+    def edit() -> None:
+        product.write_text(product.read_text().rpartition("\n_MEASURED")[0] + f"\n_MEASURED = {next(number)}\n")
+
+    gate = command(check(path, python, cache, "--base", "HEAD~1"), path, before=edit)
+    warm = command([python, "-m", "mypy", "--cache-dir", mypy_cache, "src" if (path / "src").exists() else name], path, before=edit)
+    result = compare(
+        f"re-gate after a one-line fix of {name} / slower of warm mypy and pytest", "≤ 1.20 wall", gate, slower(warm, tests), pairs
+    )
+    git(path, "checkout", "-q", ".")
+    return result
+
+
+def cache_hit(folder: Path, pairs: int) -> list[Result]:
+    """A gate that knows the answer, against an interpreter that does nothing and against pre-commit doing nothing."""
+    path = folder / "hit"
+    path.mkdir()
+    git(path, "init", "-q", "-b", "main")
+    (path / "a.py").write_text("x = 1\n")
+    (path / "test_a.py").write_text("from a import x\n\n\ndef test_x():\n    assert x\n")
+    hook = "repos:\n- repo: local\n  hooks:\n  - {id: none, name: none, entry: 'true', language: system, files: ^never$}\n"
+    (path / ".pre-commit-config.yaml").write_text(hook)
+    git(path, "add", "-A")
+    git(path, "commit", "-qm", "one")
+    git(path, "checkout", "-qb", "topic")
+    (path / "a.py").write_text("x = 2\n")
+    git(path, "commit", "-qam", "two")
+    gate = command(check(path, sys.executable, folder / "cache-hit"), path)
+    nothing = command([sys.executable, "-I", "-S", "-c", "pass"], path)
+    precommit = command([BIN / "pre-commit", "run", "--all-files"], path)
+    return [compare("cache hit on a clean tree / `python -I -S -c pass`", "≤ 2 CPU", gate, nothing, pairs * 3),
+            compare("cache hit / pre-commit's no-op", "≤ 0.15 wall", gate, precommit, pairs)]  # fmt: skip
+
+
+def unused_plugin(folder: Path, pairs: int) -> list[Result]:
+    """One test with the plugin installed and unused against the same with the plugin blocked."""
+    path = folder / "one"
+    path.mkdir()
+    (path / "test_one.py").write_text("def test_one():\n    pass\n")
+    argv = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
+    return [compare("pytest of one test, plugin installed and unused / plugin blocked", "1", command(argv, path),
+                    command([*argv, "-p", "no:agentgate"], path), max(pairs, 15))]  # fmt: skip
+
+
+def isolation(folder: Path, pairs: int) -> list[Result]:
+    """Laying out a judged tree of 2,000 files against `git worktree add` and `remove`."""
+    path = folder / "many"
+    path.mkdir()
+    git(path, "init", "-q", "-b", "main")
+    for number in range(2000):
+        file = path / f"p{number // 50}" / f"m{number}.py"
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(f"# {number}\n" + "x = 1\n" * 120)
+    git(path, "add", "-A")
+    git(path, "commit", "-qm", "many")
+    slots = folder / "slots"
+    script = (
+        "import sys, random\nfrom pytest_agentgate.git import open_checkout\nfrom pytest_agentgate.process import Processes\n"
+        "from pytest_agentgate.store import open_store\nfrom pytest_agentgate.slots import acquire\nimport tempfile, os, time\n"
+        "checkout = open_checkout(Processes(), sys.argv[1])\nstore = open_store(checkout, tempfile.mkdtemp())\n"
+        "entries = store.entries(store.tree_of('HEAD'))\nfor n in range(int(sys.argv[3])):\n"
+        "    slot = acquire(sys.argv[2])\n    slot.lay_out(entries, store.blobs)\n"
+        "    open(os.path.join(slot.tree, 'p1', 'm50.py'), 'a').write('# touched')\n    slot.release()\n"
+    )
+    worktree = f"git worktree add -q --detach {folder}/wt HEAD && git worktree remove --force {folder}/wt"
+    git_runs = command(["sh", "-c", "for i in 1 2 3 4 5; do " + worktree + "; done"], path)
+    program = [sys.executable, "-c", script, path, slots]
+    warm = command([*program, "5"], path)
+    start = command([*program, "0"], path)
+    warm()
+
+    def net() -> Cost:
+        one, none = warm(), start()
+        return Cost(max(one.wall - none.wall, 1e-4), max(one.cpu - none.cpu, 1e-4))
+
+    def net_cold() -> Cost:
+        shutil.rmtree(slots, ignore_errors=True)
+        one, none = command([*program, "1"], path)(), start()
+        return Cost(max(one.wall - none.wall, 1e-4) * 5, max(one.cpu - none.cpu, 1e-4) * 5)
+
+    return [compare("judged tree of 2,000 files, slot used before / worktree add + remove", "≤ 0.15 CPU", net, git_runs, pairs),
+            compare("the same, first use of the slot", "", net_cold, git_runs, pairs)]  # fmt: skip
+
+
+GROUPS: dict[str, Callable[[Path, int], list[Result]]] = {
+    "gate": cold_gate, "hit": cache_hit, "plugin": unused_plugin, "isolation": isolation,
+}  # fmt: skip
+HEAD = "| A / B | target | wall ratio | CPU ratio | control | medians |\n| --- | --- | --- | --- | --- | --- |"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("names", nargs="*", choices=[*GROUPS, []], help="groups to run (default: all)")
+    parser.add_argument("--pairs", type=int, default=5)
+    parser.add_argument("--write", action="store_true", help="put the table into docs/performance.md")
+    given = parser.parse_args()
+    print(HEAD)
+    results = []
+    for name in given.names or GROUPS:
+        with tempfile.TemporaryDirectory(prefix="agentgate-bench-") as folder:
+            results += GROUPS[name](Path(folder), given.pairs)
+    if given.write:
+        page = ROOT / "docs/performance.md"
+        before = page.read_text().partition("<!-- table -->")[0]
+        machine = f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
+        page.write_text(
+            f"{before}<!-- table -->\n\nMeasured on {machine}.\n\n{HEAD}\n" + "\n".join(r.row() for r in results) + "\n"
+        )
+
+
+if __name__ == "__main__":
+    main()

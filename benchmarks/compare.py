@@ -231,7 +231,7 @@ def isolation(folder: Path, pairs: int) -> list[Result]:
         "import sys, random\nfrom pytest_agentgate.git import open_checkout\nfrom pytest_agentgate.process import Processes\n"
         "from pytest_agentgate.store import open_store\nfrom pytest_agentgate.slots import acquire\nimport tempfile, os, time\n"
         "checkout = open_checkout(Processes(), sys.argv[1])\nstore = open_store(checkout, tempfile.mkdtemp())\n"
-        "entries = store.entries(store.tree_of('HEAD'))\nfor n in range(int(sys.argv[3])):\n"
+        "entries = store.entries(store.tree_of(checkout.commit('HEAD')))\nfor n in range(int(sys.argv[3])):\n"
         "    slot = acquire(sys.argv[2])\n    slot.lay_out(entries, store.blobs)\n"
         "    open(os.path.join(slot.tree, 'p1', 'm50.py'), 'a').write('# touched')\n    slot.release()\n"
     )

@@ -90,5 +90,5 @@ class Cache:
 
     def clear(self) -> None:
         """Forget everything. Gates that run at this moment make what they need anew."""
-        for name in ("values", "repositories"):
+        for name in ("values", "repositories", "answers"):
             shutil.rmtree(os.path.join(self.folder, name), ignore_errors=True)

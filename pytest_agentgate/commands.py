@@ -7,6 +7,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 import msgspec
 
@@ -17,6 +18,7 @@ from pytest_agentgate.git import open_checkout
 from pytest_agentgate.hooks import commit_source, push_sources
 from pytest_agentgate.live import Live
 from pytest_agentgate.model import Change, Evidence, Report
+from pytest_agentgate.notes import Places, note, now
 from pytest_agentgate.options import settle
 from pytest_agentgate.pipeline import Gate, judge
 from pytest_agentgate.process import Processes
@@ -94,6 +96,8 @@ def _judge(source: Source, values: Values, given: argparse.Namespace, environmen
     live = Live(sys.stderr if to_stdout else sys.stdout, color=color, quiet=quiet)
     events = getattr(given, "events", None)
     gate = _gate(values, environment, live, events)
+    began, seen = now(), [Places("", (), (), ())]
+    gate = replace(gate, on_places=lambda places: seen.__setitem__(0, places))
     for name, _ in reports:
         if name not in gate.plugins.reporters():
             raise UsageError(f"--report knows no format {name!r}", hint=f"formats: {', '.join(sorted(gate.plugins.reporters()))}")
@@ -107,7 +111,11 @@ def _judge(source: Source, values: Values, given: argparse.Namespace, environmen
     finally:
         live.done()
     if not to_stdout:
-        sys.stdout.write(TerminalReporter(color=color, verbosity=given.verbose - given.quiet, checks_shown=True).render(report))
+        verbosity = given.verbose - given.quiet
+        sys.stdout.write(TerminalReporter(color=color, verbosity=verbosity, checks_shown=True).render(report))
+        again = TerminalReporter(color=color, verbosity=verbosity).render(report)
+        if seen[0].top and given.command == "check" and not values.get("no_cache") and not reports:
+            note(sys.argv[1:], began, seen[0], report, report.verdict.exit_code, again)
     _write_reports(report, reports, gate)
     _event(events, {"report": msgspec.to_builtins(report)})
     return report.verdict.exit_code

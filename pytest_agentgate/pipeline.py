@@ -18,8 +18,9 @@ from pytest_agentgate.examine import examine
 from pytest_agentgate.git import Checkout, open_checkout
 from pytest_agentgate.interpreter import Interpreter, choose, describe
 from pytest_agentgate.model import Change, Evidence, Policy, Report, Review, Verdict
+from pytest_agentgate.notes import Places
 from pytest_agentgate.plugins import Plugins
-from pytest_agentgate.process import Processes, clean_environment
+from pytest_agentgate.process import Processes, clean_environment, find_program
 from pytest_agentgate.protocols import Context, Reviewer
 from pytest_agentgate.read_policy import (
     MYPY_FILES,
@@ -60,6 +61,8 @@ class Gate:
     on_plan: Callable[[Change, Sequence[str]], None] = lambda change, names: None
     on_progress: Callable[[str, str], None] = lambda check, words: None
     on_evidence: Callable[[Evidence], None] = lambda evidence: None
+    on_places: Callable[[Places], None] = lambda places: None
+    """Told what the run looked at, for who wants to know later whether any of it changed."""
 
 
 def judge(source: Source, gate: Gate) -> Report:
@@ -79,6 +82,7 @@ def judge(source: Source, gate: Gate) -> Report:
             checks = [c for c in gate.plugins.checks(policy) if c.name in required]
             gate.on_plan(change, [c.name for c in checks])
             evidence = examine(checks, context, partial(_tell, gate), fail_fast=gate.fail_fast or policy.fail_fast)
+            gate.on_places(_places(checkout, trees, interpreter))
         evidence = approve(evidence, gate.approvals)
         verdict = decide(evidence, policy, required)
         review = consult(gate.plugins.reviewer(policy), change, evidence, verdict)
@@ -152,6 +156,15 @@ def _context(
         task=read_task(gate.task, checkout.top) if gate.task else None,
         tool_caches=place.tools,
         salt=digest(*sorted(clean_environment({}, policy.environment).items())),
+    )
+
+
+def _places(checkout: Checkout, trees: Trees, interpreter: Interpreter) -> Places:
+    others = (interpreter.executable, os.path.realpath(interpreter.executable), os.path.join(interpreter.prefix, "pyvenv.cfg"))
+    programs = tuple(p for p in (find_program("git"), find_program("bwrap")) if p)
+    files = (*trees.entries("head"), *trees.carried())
+    return Places(
+        checkout.top, tuple(dict.fromkeys((checkout.git_dir, checkout.common_dir))), files, (*others, *interpreter.paths, *programs)
     )
 
 

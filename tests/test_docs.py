@@ -21,7 +21,7 @@ ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), ROOT / "SECURITY.md", ROOT / "CONTRIBUTING.md"]
 BLOCK = re.compile(r"^```([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 BLOCKS = [(page.name, info.strip(), text) for page in PAGES for info, text in BLOCK.findall(page.read_text())]
-KNOWN = {"sh", "sh setup", "toml", "yaml", "python", "console"}
+KNOWN = {"sh", "sh setup", "sh benchmarks", "toml", "yaml", "python"}
 
 
 def blocks(info: str) -> list[tuple[str, str]]:
@@ -36,6 +36,13 @@ def test_setup_commands_are_what_ci_runs():
     ci = (ROOT / ".ci/run").read_text()
     for _, text in blocks("sh setup"):
         assert text.strip() in ci
+
+
+def test_the_benchmark_command_is_understood():
+    for _, text in blocks("sh benchmarks"):
+        argv = [sys.executable, *text.split()[1:], "--help"]
+        done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, check=True)
+        assert "--write" in done.stdout
 
 
 @pytest.mark.parametrize(("page", "text"), blocks("sh"), ids=lambda v: v.split("\n")[0][:40])

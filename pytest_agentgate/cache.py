@@ -69,7 +69,8 @@ class Cache:
 
     def files(self) -> Iterable[os.DirEntry[str]]:
         """Every stored file."""
-        for folder, _, _ in os.walk(os.path.join(self.folder, "values")):
+        places = (p for name in ("values", "answers") for p, _, _ in os.walk(os.path.join(self.folder, name)))
+        for folder in places:
             with contextlib.suppress(OSError), os.scandir(folder) as entries:
                 yield from (e for e in entries if e.is_file(follow_symlinks=False))
 

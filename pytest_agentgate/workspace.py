@@ -78,9 +78,22 @@ def open_workspace(checkout: Checkout, named: str, *, use_cache: bool) -> Iterat
         )
     finally:
         shutil.rmtree(run, ignore_errors=True)
+        if use_cache and not note:
+            _prune_daily(Cache(root))
         os.close(lock)
         if temporary:
             shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _prune_daily(cache: Cache) -> None:
+    """Forget old values, once a day."""
+    marker = os.path.join(cache.folder, "pruned")
+    with contextlib.suppress(OSError):
+        if os.path.exists(marker) and abs(time.time() - os.stat(marker).st_mtime) < 24 * 3600:
+            return
+        with open(marker, "wb"):
+            pass
+        cache.prune(time.time())
 
 
 def _make_run(root: str) -> tuple[str, int]:

@@ -383,3 +383,17 @@ def test_two_thousand_large_files_do_not_block_the_pipes(calc: Repo):
     calc.commit({f"data/f{n}.txt": f"{n}\n" * 2000 for n in range(2000)})
     calc.write(**{"calc.py": CALC + "x = 1\n"})
     assert calc.gate().verdict.decision == "accepted"
+
+
+def test_an_example_in_a_docstring_is_a_test_that_the_patch_may_not_quietly_edit(calc: Repo):
+    doc = 'def double(n):\n    """Twice.\n\n    >>> double(2)\n    4\n    """\n    return n * 2\n'
+    law = policy("pytest", more='[tool.pytest.ini_options]\naddopts = "--doctest-modules"')
+    calc.commit({"doc.py": doc, "pyproject.toml": law})
+    calc.write(**{"doc.py": doc.replace("n * 2", "n * 3").replace("    4\n", "    6\n")})
+    assert counting(calc.gate()) == [("pytest/expectation-changed", "doc.py", None, "hold")]
+    calc.write(**{"doc.py": doc.replace("n * 2", "n * 3")})
+    assert ("pytest/regression", "doc.py") in {f[:2] for f in counting(calc.gate())}
+    calc.write(**{"doc.py": doc.replace("double", "twice")})
+    assert {f[3] for f in counting(calc.gate())} == {"hold"}, "renamed with its example: a human looks, nobody is blamed"
+    calc.write(**{"doc.py": doc + "\n\nx = 1\n"})
+    assert calc.gate().verdict.decision == "accepted"

@@ -78,6 +78,7 @@ class Tests:
         findings = [
             *judge.regressions(),
             *judge.strangers(),
+            *judge.edited_examples(),
             *judge.unproven(work.own_error),
             *judge.own_tests(Classifier(sessions)),
             *(judge.removed(own or ()) if own or whole else ()),

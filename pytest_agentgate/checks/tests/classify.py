@@ -14,6 +14,7 @@ import msgspec
 
 from pytest_agentgate.checks.tests.records import Result, Run, StartError
 from pytest_agentgate.checks.tests.session import Ask, Sessions
+from pytest_agentgate.layout import is_test
 from pytest_agentgate.model.evidence import Outcome
 
 HEAD_O = "head+base-tests"
@@ -86,7 +87,10 @@ class Classifier:
         for node_id in solid:
             now = on_head.get(node_id, Result("missing"))
             kind = {"passed": "expectation-changed", "missing": "removed"}.get(now.outcome, "regression")
-            kind = kind if self._has_own_tests() else "regression"
+            if failing[node_id].outcome == "missing" and not is_test(node_id.partition("::")[0], self.context.policy):
+                kind = "removed"  # an example in a docstring: the patch's own file says what is collected
+            elif not self._has_own_tests():
+                kind = "regression"
             verdicts[node_id] = Verdict(kind, base[node_id].outcome, failing[node_id])
         return verdicts
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from pytest_agentgate.checks.tests.classify import Classifier, Verdict
+from pytest_agentgate.checks.tests.doctests import lost_examples
 from pytest_agentgate.checks.tests.records import Result, Run
-from pytest_agentgate.layout import matches
+from pytest_agentgate.layout import is_test, matches
 from pytest_agentgate.model import Effect, Finding
 from pytest_agentgate.model.evidence import Outcome, TestOutcome
 from pytest_agentgate.protocols import Context
@@ -126,6 +127,20 @@ class Judge:
         """The patch's own tests could not be run: nobody knows what they say."""
         if reason:
             yield from self._finding("pytest/own-tests-errored", "hold", reason, "", None)
+
+    def edited_examples(self) -> Iterator[Finding]:
+        """Examples in docstrings that the base runs as tests, and that the patch edits together with their code."""
+        files = {i.partition("::")[0] for i in self.expected}
+        changed = [
+            f for f in self.context.change.files if (f.old_path or f.path) in files and not is_test(f.path, self.context.policy)
+        ]
+        old = self.context.trees.read_many("base", [f.old_path or f.path for f in changed])
+        new = self.context.trees.read_many("head", [f.path for f in changed])
+        for file in changed:
+            lost = lost_examples(old.get(file.old_path or file.path, b""), new.get(file.path, b""))
+            if lost:
+                words = f"{lost} examples in docstrings were edited or removed"
+                yield from self._finding("pytest/expectation-changed", self._may_edit(file.path), words, file.path, None)
 
     def strangers(self) -> Iterator[Finding]:
         """Failing tests of the base's files that the base did not collect, and files that the base cannot collect."""

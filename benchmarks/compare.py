@@ -19,6 +19,7 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
@@ -128,10 +129,10 @@ def check(path: Path, python: str, cache: Path, *more: str) -> list[str]:
     return [str(BIN / "agentgate"), "check", "--repo", str(path), "--python", python, "--cache-dir", str(cache), "-qq", *more]
 
 
-def cold_gate(folder: Path, pairs: int) -> list[Result]:
+def cold_gate(folder: Path, pairs: int, names: Sequence[str] = tuple(PROJECTS)) -> list[Result]:
     """A whole gate with an empty cache against the slower of cold mypy and the whole suite; and CPU against the sum."""
     results = []
-    for name in PROJECTS:
+    for name in names:
         path, python = prepared(name, folder)
         cache, mypy_cache = folder / f"cache-{name}", folder / f"mypy-{name}"
 
@@ -265,13 +266,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("names", nargs="*", choices=[*GROUPS, []], help="groups to run (default: all)")
     parser.add_argument("--pairs", type=int, default=5)
+    parser.add_argument(
+        "--project", action="append", choices=list(PROJECTS), help="only this project in the group gate; repeatable"
+    )
     parser.add_argument("--write", action="store_true", help="put the table into docs/performance.md")
     given = parser.parse_args()
     print(HEAD)
     results = []
     for name in given.names or GROUPS:
         with tempfile.TemporaryDirectory(prefix="agentgate-bench-") as folder:
-            results += GROUPS[name](Path(folder), given.pairs)
+            run = partial(cold_gate, names=given.project) if name == "gate" and given.project else GROUPS[name]
+            results += run(Path(folder), given.pairs)
     if given.write:
         page = ROOT / "docs/performance.md"
         before = page.read_text().partition("<!-- table -->")[0]

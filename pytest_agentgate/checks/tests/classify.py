@@ -69,8 +69,14 @@ class Classifier:
 
     def _with_company(self, alone: dict[str, Result], ids: Collection[str]) -> dict[str, Result]:
         """Ask again in a run of the base's whole suite: a test that needs its neighbours fails alone and is no less true."""
-        whole = self.sessions.run(Ask("base"), "the base's whole suite")
-        return alone | {i: whole.results[i] for i in ids if whole.outcome(i) == "passed"}
+
+        def make() -> BaseOutcomes:
+            whole = self.sessions.run(Ask("base"), "the base's whole suite")
+            return BaseOutcomes({i: whole.results[i] for i in ids if whole.outcome(i) == "passed"})
+
+        # Kept: a test that failed alone and in company was seen to fail twice.
+        parts = ("tests-in-company", self.context.trees.key("base"), self.context.interpreter.fingerprint, *sorted(ids))
+        return alone | self.context.remember(parts, make, BaseOutcomes).results
 
     def classify(self, failing: dict[str, Result], own: Run | None) -> dict[str, Verdict]:
         """What each of the base's tests is that did not pass on the head's code."""

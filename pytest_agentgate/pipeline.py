@@ -96,6 +96,7 @@ def judge(source: Source, gate: Gate) -> Report:
             review=review,
             interpreter=f"{interpreter.executable} ({interpreter.version})",
             unsandboxed=any(e.sandbox == "none" for e in evidence),
+            notes=tuple(n for n in (place.note, _why_unsandboxed(evidence, trees)) if n),
             duration=round(time.monotonic() - started, 3),
         )
     gate.plugins.tell_report(report)
@@ -157,6 +158,10 @@ def _context(
         tool_caches=place.tools,
         salt=digest(*sorted(clean_environment({}, policy.environment).items())),
     )
+
+
+def _why_unsandboxed(evidence: Sequence[Evidence], trees: Trees) -> str:
+    return f"no sandbox: {trees.sandbox.reason}" if any(e.sandbox == "none" for e in evidence) else ""
 
 
 def _places(checkout: Checkout, trees: Trees, interpreter: Interpreter) -> Places:

@@ -20,8 +20,6 @@ from pytest_agentgate.sandbox import Box, Sandbox, probe
 from pytest_agentgate.slots import Slot, acquire
 from pytest_agentgate.store import Store
 
-ROLES = ("base", "head", "head+base-config", "head+base-tests", "base+head-tests")
-
 
 @dataclass(frozen=True)
 class Folders:

@@ -59,6 +59,7 @@ def test_without_a_sandbox_the_report_says_so_and_nothing_is_kept(repo: Repo):
     repo.write(**{"calc.py": CALC + "x = 1\n"})
     report = repo.gate(sandbox="off")
     assert (report.unsandboxed, report.assurance, report.verdict.decision) == (True, "A0", "accepted")
+    assert report.notes == ('no sandbox: the policy says sandbox = "off"',)
     assert not pick(repo.gate(sandbox="off"), "pytest").cached
 
 

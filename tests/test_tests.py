@@ -397,3 +397,10 @@ def test_an_example_in_a_docstring_is_a_test_that_the_patch_may_not_quietly_edit
     assert {f[3] for f in counting(calc.gate())} == {"hold"}, "renamed with its example: a human looks, nobody is blamed"
     calc.write(**{"doc.py": doc + "\n\nx = 1\n"})
     assert calc.gate().verdict.decision == "accepted"
+
+
+def test_a_suite_that_is_skipped_as_a_whole_proves_nothing(calc: Repo):
+    calc.commit({"test_calc.py": "import pytest\n\n\n@pytest.mark.skip\ndef test_add():\n    pass\n"})
+    calc.write(**{"calc.py": BROKEN})
+    report = calc.gate()
+    assert (pick(report, "pytest").status, report.verdict.decision) == ("skipped", "undecided")

@@ -48,4 +48,6 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     interpreter: str = ""
     unsandboxed: bool = False
     """Code of the patch ran without a sandbox."""
+    notes: tuple[str, ...] = ()
+    """What the run had to do without: a lasting cache, a sandbox."""
     duration: float = 0.0

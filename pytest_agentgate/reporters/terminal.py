@@ -128,6 +128,8 @@ def _verdict(report: Report, *, quiet: bool) -> Iterator[Line]:
         for reason in report.verdict.reasons:
             yield "", f"  {visible(reason)}"
     if not quiet:
+        for note in report.notes:
+            yield "undecided", f"  {visible(note)}"
         if report.unsandboxed:
             yield "undecided", "  unsandboxed: the patch's code could touch this machine; install bubblewrap"
         yield (

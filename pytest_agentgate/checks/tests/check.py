@@ -232,7 +232,7 @@ def _nothing_ran(work: _Work, context: Context) -> str:
 def _proves_anything(work: _Work) -> bool:
     """Whether any test passed, or any failure is new: else the suite says nothing about the patch."""
     passed = any(r.outcome == "passed" for run in (work.suite, work.own) if run for r in run.results.values())
-    old = ("pre-existing", "environment")
+    old = ("pre-existing", "environment", "known-flaky")
     return passed or any(v.classification not in old for v in work.verdicts.values()) or not work.expected.ids
 
 
@@ -247,11 +247,13 @@ def _none_passes(work: _Work, failing: Sequence[Result]) -> str:
 def _evidence(findings: Sequence[Finding], outcomes: Sequence[TestOutcome], work: _Work, context: Context) -> Evidence:
     runs = [r for r in (work.suite, work.own) if r]
     passed = {i for r in runs for i, result in r.results.items() if result.outcome == "passed"}
+    if not passed and not any(f.counts for f in findings):
+        return Evidence(check="pytest", status="skipped", reason="not one test passed (all were skipped?), which proves nothing")
     counts = Counter(o.transition for o in outcomes)
     return Evidence.of(
         "pytest",
         tuple(findings),
-        len(passed) or 1,
+        len(passed),
         tests=dict(sorted(counts.items())),
         outcomes=tuple(o for o in outcomes if o.transition != "pass-to-pass"),
         tool_version=f"pytest {runs[0].pytest}",

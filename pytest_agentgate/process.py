@@ -25,6 +25,9 @@ ALLOWED_ENVIRONMENT = ("LANG", "LANGUAGE", "LC_ALL", "LC_CTYPE", "LD_LIBRARY_PAT
 GRACE = 1.0
 """Seconds for pipes to close after the process itself has ended."""
 
+SETTLE = 0.2
+"""Seconds that a background process gives those that start at the same moment to go first."""
+
 
 @dataclass(frozen=True)
 class Completed:
@@ -124,7 +127,7 @@ class Processes:
     """Starts children and knows which of them live, so that one call can end them all (thread-safe)."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.Condition()
         self._alive: set[int] = set()
         self._closed = False
 
@@ -139,19 +142,29 @@ class Processes:
         cap: int = 8_000_000,
         records: Callable[[bytes], None] | None = None,
         record_fd: tuple[int, int] | None = None,
+        background: bool = False,
     ) -> Completed:
-        """Run `argv` to its end and return how it ended.
+        """Run `argv` to its end and return how it ended. With `background` it starts when a processor is idle.
 
         `records` receives the bytes of a further pipe as they come; `record_fd` is that pipe, ``(read, write)``, of
         which the child inherits the write end. Raises `ToolError` where the program cannot be started, and
         `Interrupted` after `kill_all`.
         """
+        if background:
+            self._wait_for_idle()
         started = time.monotonic()
         process = self._start(argv, cwd, env, bool(stdin), record_fd)
         try:
             return self._attend(process, argv, started, stdin, timeout, cap, records, record_fd)
         finally:
             self._end(process)
+
+    def _wait_for_idle(self) -> None:
+        """Until fewer children of ours live than there are processors: nice(1) has no say between sessions (autogroups)."""
+        processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        time.sleep(SETTLE)
+        with self._lock:
+            self._lock.wait_for(lambda: self._closed or len(self._alive) < processors)
 
     def _start(
         self, argv: Sequence[str], cwd: str, env: Mapping[str, str], feeds: bool, record_fd: tuple[int, int] | None
@@ -250,11 +263,13 @@ class Processes:
         process.wait()
         with self._lock:
             self._alive.discard(process.pid)
+            self._lock.notify_all()
 
     def kill_all(self) -> None:
         """End every living child and start no more; calls of `run` in other threads then raise `Interrupted`."""
         with self._lock:
             self._closed = True
+            self._lock.notify_all()
             for pid in self._alive:
                 _kill_group(pid)
 

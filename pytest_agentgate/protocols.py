@@ -41,8 +41,12 @@ class Tree(Protocol):
         records: Callable[[bytes], None] | None = None,
         visible: Sequence[str] = (),
         writable: Mapping[str, str] | None = None,
+        background: bool = False,
     ) -> Completed:
-        """Run a command in the tree, confined. ``{records}`` in `argv` becomes the number of the records pipe."""
+        """Run a command in the tree, confined; `background`: when a processor is idle.
+
+        ``{records}`` in `argv` becomes the number of the records pipe.
+        """
 
     def inside(self, path: str = "") -> str:
         """Absolute path of something in the tree, as a process in it sees it."""

@@ -67,6 +67,7 @@ class PlacedTree:
         records: Callable[[bytes], None] | None = None,
         visible: Sequence[str] = (),
         writable: Mapping[str, str] | None = None,
+        background: bool = False,
     ) -> Completed:
         """Run a command in the tree, confined. ``{records}`` in `argv` becomes the number of the records pipe."""
         pairs = tuple((writable or {}).items())
@@ -87,6 +88,7 @@ class PlacedTree:
             cap=limits.output_bytes,
             records=records,
             record_fd=pipe,
+            background=background,
         )
 
 

@@ -404,3 +404,27 @@ def test_a_suite_that_is_skipped_as_a_whole_proves_nothing(calc: Repo):
     calc.write(**{"calc.py": BROKEN})
     report = calc.gate()
     assert (pick(report, "pytest").status, report.verdict.decision) == ("skipped", "undecided")
+
+
+def test_what_the_base_marks_is_asked_in_the_session_that_collects_it(calc: Repo):
+    marked = (
+        "import pytest\nfrom calc import add\n\n\n@pytest.mark.skip(reason='later')\ndef test_later():\n    assert False\n\n\n"
+        "@pytest.mark.xfail(reason='known')\ndef test_known():\n    assert add(1, 1) == 3\n\n\n"
+        "@pytest.mark.xfail(reason='known')\ndef test_mended():\n    assert add(1, 1) == 2\n\n\ndef test_add():\n    assert add(1, 1) == 2\n"
+    )
+    calc.commit({"test_marked.py": marked})
+    calc.write(**{"calc.py": CALC.replace("return a + b", "return a + b + 1 if a == b == 1 else a + b")})
+    report = calc.gate()
+    rows = {o.node_id: (o.base, o.head) for o in pick(report, "pytest").outcomes}
+    assert rows["test_marked.py::test_later"] == ("skipped", "skipped")
+    assert rows["test_marked.py::test_known"] == ("xfailed", "xpassed") and rows["test_marked.py::test_mended"] == (
+        "xpassed",
+        "xfailed",
+    )
+    assert report.verdict.decision == "rejected"
+
+
+def test_a_text_that_is_no_unicode_does_not_damage_the_channel(calc: Repo):
+    calc.write(**{"calc.py": CALC.replace("return a + b", "raise ValueError('\\udc80')")})
+    report = calc.gate()
+    assert pick(report, "pytest").status == "failed" and report.verdict.decision == "rejected"

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pytest_agentgate.baseline import introduced, map_line
+from pytest_agentgate.checks.tests import records
 from pytest_agentgate.decide import approve, decide
 from pytest_agentgate.errors import PolicyError
 from pytest_agentgate.feedback import CHARACTERS_PER_TOKEN, feedback
@@ -174,3 +175,11 @@ def test_a_capture_keeps_head_and_tail(parts: list[bytes], cap: int):
 def test_no_text_of_a_patch_moves_the_cursor(text: str):
     shown = visible(text)
     assert not any(c < " " or c in "\x7f\x9b\u202e\u2066\u200b" for c in shown)
+
+
+def test_a_flood_of_records_damages_the_channel_and_fills_no_memory(monkeypatch):
+    monkeypatch.setattr(records, "FLOOD", 1000)
+    stream = records.Stream()
+    for _ in range(50):
+        stream.feed(b"x" * 100)
+    assert "records" in stream.broken and len(stream._rest) <= 1000

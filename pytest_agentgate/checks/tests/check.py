@@ -29,6 +29,8 @@ class Expected(msgspec.Struct):
 
     ids: list[str]
     errors: dict[str, str]
+    marked: dict[str, Result] = {}
+    """What came of those that their marks skip on the base, or expect to fail."""
 
 
 @dataclass
@@ -71,7 +73,8 @@ class Tests:
             return Evidence(check=self.name, status="skipped", reason=nothing)
         if work.suite is not None:
             bad = _not_passed(work.suite, work.expected)
-            work.verdicts = Classifier(sessions).classify(bad, work.own)
+            alike = {i: Verdict("unchanged", bad[i].outcome, bad.pop(i)) for i in _as_marked(bad, work.expected)}
+            work.verdicts = Classifier(sessions).classify(bad, work.own) | alike
             if not _proves_anything(work):
                 raise ToolError("not one test passes, on the base either", hint="does the suite run here at all?")
         judge = Judge(context, work.expected.ids, work.suite, work.own, work.before, work.verdicts, work.expected.errors)
@@ -161,6 +164,12 @@ def _not_passed(suite: Run, expected: Expected) -> dict[str, Result]:
     return bad
 
 
+def _as_marked(bad: dict[str, Result], expected: Expected) -> list[str]:
+    """Tests that come back skipped, or failed as expected, just as on the base."""
+    before = {i: r.outcome for i, r in expected.marked.items() if r.outcome in ("skipped", "xfailed", "xpassed")}
+    return [i for i, r in bad.items() if before.get(i) == r.outcome]
+
+
 def _run(sessions: Sessions, own: tuple[str, ...], *, whole: bool, product: bool) -> _Work:
     """The sessions that every judgement needs, side by side."""
     work = _Work()
@@ -191,17 +200,17 @@ def _expected(sessions: Sessions) -> Expected:
     context = sessions.context
 
     def make() -> Expected:
-        run = sessions.run(Ask("base", collect_only=True))
-        return Expected(run.collected, run.errors)
+        run = sessions.run(Ask("base", marked_only=True, background=True))
+        return Expected(run.exists, run.errors, run.results)
 
-    parts = ("collect", context.trees.key("base"), context.interpreter.fingerprint)
+    parts = ("collect-and-run-marked", context.trees.key("base"), context.interpreter.fingerprint)
     return context.remember(parts, make, Expected)
 
 
 def _before(sessions: Sessions, own: tuple[str, ...]) -> Run | None:
     """The patch's own tests on the base's code. They are meant to fail there: that they cannot even run is an answer."""
     try:
-        return sessions.run(Ask(BASE_O, own), "do the patch's tests notice the patch?")
+        return sessions.run(Ask(BASE_O, own, background=True), "do the patch's tests notice the patch?")
     except ToolError:
         return None
 

@@ -14,6 +14,9 @@ from pytest_agentgate.errors import ToolError
 from pytest_agentgate.model.evidence import Outcome
 from pytest_agentgate.process import Completed
 
+FLOOD = 500_000_000
+"""Bytes of records in one session. A failing phase takes at most about 10 kB."""
+
 
 class StartError(ToolError):
     """pytest did not get as far as its tests: a `conftest.py` cannot be imported, or the configuration is wrong."""
@@ -61,6 +64,8 @@ class Run(msgspec.Struct):
     files: dict[str, tuple[str, int]]
     """Project modules that were imported: name to file and inode."""
     pytest: str = ""
+    exists: list[str] = []
+    """Every test that was collected, also where only some of them were to run."""
 
     def outcome(self, node_id: str) -> Outcome:
         """Outcome of a test; `missing` where it did not run."""
@@ -74,10 +79,14 @@ class Stream:
     def __init__(self) -> None:
         self.records: list[Record] = []
         self.broken = ""
-        self._rest = b""
+        self._rest, self._total = b"", 0
 
     def feed(self, data: bytes) -> None:
-        """Take the next bytes."""
+        """Take the next bytes. A flood of them damages the channel; it does not fill our memory."""
+        self._total += len(data)
+        if self._total > FLOOD:
+            self.broken, self._rest = f"more than {FLOOD // 1_000_000} MB of records", b""
+            return
         *lines, self._rest = (self._rest + data).split(b"\n")
         for line in lines:
             try:
@@ -91,22 +100,23 @@ class Stream:
         return sum(1 for r in self.records if r.k == "phase" and r.when == "teardown")
 
 
-def read(stream: Stream, done: Completed, *, collect_only: bool = False) -> Run:
+def read(stream: Stream, done: Completed) -> Run:
     """The session as one value; raises `ToolError` where it is incomplete or contradicts itself."""
     records = stream.records
     _check_end(records, stream.broken, done)
     collected = list(dict.fromkeys(i for r in records if r.k == "collected" for i in r.ids))
     errors = {r.id: r.text for r in records if r.k == "collect-error"}
-    results = {} if collect_only else _results(records, collected)
+    results = _results(records, collected)
     exit_code = next(r.exit for r in reversed(records) if r.k == "finish")
     if exit_code != done.returncode:
         raise ToolError(f"pytest reported exit code {exit_code} and the process ended with {done.returncode}")
     bad = bool(errors) or any(r.outcome in ("failed", "error") for r in results.values())
     expected = {2, 1} if bad else {0} if collected else {5, 0}
-    if exit_code not in expected and not (collect_only and exit_code in (0, 1, 2, 5)):
+    if exit_code not in expected:
         raise ToolError(f"pytest ended with {exit_code}, which does not follow from the outcomes of its tests: {done.error}")
     files = next((r.origins | r.files for r in reversed(records) if r.k == "modules"), {})
-    return Run(collected, results, errors, files, next((r.pytest for r in records if r.k == "start"), ""))
+    exists = list(dict.fromkeys(i for r in records if r.k in ("exists", "collected") for i in r.ids))
+    return Run(collected, results, errors, files, next((r.pytest for r in records if r.k == "start"), ""), exists)
 
 
 def _check_end(records: list[Record], broken: str, done: Completed) -> None:

@@ -36,7 +36,10 @@ class Ask:
     """Arguments for pytest, relative to the tree; empty: what the base's configuration collects."""
     ids: frozenset[str] | None = None
     """Only these tests; None: all."""
-    collect_only: bool = False
+    marked_only: bool = False
+    """Collect everything, run only what its marks skip or expect to fail."""
+    background: bool = False
+    """Nobody waits for it as long as others run: it starts when a processor is idle."""
 
 
 class Sessions:
@@ -70,10 +73,9 @@ class Sessions:
             *ARGS,
             f"--rootdir={tree.inside()}",
             *context.policy.tests.args,
-            *(["--collect-only"] if ask.collect_only else []),
             *ask.files,
         ]
-        workers = context.policy.tests.workers if ask.ids is None and not ask.collect_only else "0"
+        workers = context.policy.tests.workers if ask.ids is None and not ask.marked_only else "0"
         if "pytest-xdist" not in context.interpreter.packages:
             workers = "0"
         request = {
@@ -82,6 +84,7 @@ class Sessions:
             "args": args,
             "workers": workers,
             "ids": None if ask.ids is None else sorted(ask.ids),
+            "marked": ask.marked_only,
         }
         stream = Stream()
 
@@ -96,8 +99,9 @@ class Sessions:
             records=feed,
             env=self._environment(),
             visible=(INJECTED,),
+            background=ask.background,
         )
-        run = read(stream, done, collect_only=ask.collect_only)
+        run = read(stream, done)
         self._prove(run, tree, ask.role)
         return run
 

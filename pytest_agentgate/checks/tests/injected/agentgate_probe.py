@@ -2,7 +2,7 @@
 
 One file; standard library and pytest >= 7 only; Python >= 3.9; never imported by the gate. Records are JSON lines on an
 inherited pipe. The request comes as JSON on standard input:
-``{"roots": [...], "modules": [...], "args": [...], "ids": [...] or null, "workers": "0"}``.
+``{"roots": [...], "modules": [...], "args": [...], "ids": [...] or null, "workers": "0", "marked": false}``.
 """
 
 import importlib.util
@@ -22,7 +22,7 @@ class Channel:
 
     def send(self, **record):
         """One record, whole."""
-        data = (json.dumps(record) + "\n").encode()
+        data = (json.dumps(record, ensure_ascii=False) + "\n").encode("utf-8", "replace")
         while data:
             data = data[os.write(self.fd, data) :]
 
@@ -58,7 +58,10 @@ class Probe:
     pytest_collection_modifyitems.pytest_impl = {"trylast": True}
 
     def pytest_collection_finish(self, session):
-        """What will run."""
+        """What there is, and what of it will run."""
+        self.channel.send(k="exists", ids=[i.nodeid for i in session.items])
+        if self.request["marked"]:
+            session.items[:] = [i for i in session.items if marked(i)]
         self.channel.send(k="collected", ids=[i.nodeid for i in session.items])
 
     def pytest_xdist_node_collection_finished(self, node, ids):
@@ -102,6 +105,17 @@ class Probe:
         self.channel.send(k="modules", files=self.modules, origins=origins(self.request["modules"]))
 
     pytest_sessionfinish.pytest_impl = {"trylast": True}
+
+
+def marked(item):
+    """Whether the test's marks skip it here (pytest's own evaluation), or expect it to fail."""
+    import pytest
+    from _pytest.skipping import evaluate_skip_marks
+
+    try:
+        return item.get_closest_marker("xfail") is not None or bool(evaluate_skip_marks(item))
+    except (Exception, pytest.fail.Exception):  # a condition that cannot be evaluated: the test's own run says so
+        return False
 
 
 def text_of(report):

@@ -7,7 +7,7 @@ the line; among equal ones the hunk map decides which is which, and a surplus at
 from __future__ import annotations
 
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import msgspec
@@ -19,6 +19,8 @@ LineText = Callable[[str, int], str]
 
 _COORDINATE = re.compile(r"\b(?:line|lines|col|column)\s+\d+\b|\(\d+ > \d+\)")
 _Key = tuple[str, str, str, str]
+_Place = tuple[str, str, str]
+"""Rule, path and words."""
 
 
 class Lines:
@@ -68,15 +70,16 @@ def introduced(
         groups[_key(finding, path, head_text(path, finding.line or 0))].append(finding)
     old: list[Finding] = []
     new: list[Finding] = []
-    left: defaultdict[tuple[str, str, str], list[int]] = defaultdict(list)
+    left: defaultdict[_Place, list[tuple[int, str]]] = defaultdict(list)
     for key, findings in groups.items():
         paired, rest = _pair(findings, known.get(key, []))
         old += paired
         new += rest
     for key, lines in known.items():
         surplus = len(lines) - len(groups.get(key, []))
-        left[key[:3]] += [line for _, line in lines[: max(surplus, 0)]]
+        left[key[:3]] += [(line, key[3]) for _, line in lines[: max(surplus, 0)]]
     kept = [f for f in new if not _was_edited(f, hunks.get(f.path or "", ()), left)]
+    kept = _without_moved(kept, head_text, left)
     old += [f for f in new if f not in kept]
     result = [msgspec.structs.replace(f, baseline_state="unchanged") for f in old] + kept
     return tuple(sorted(result, key=lambda f: (f.path or "", f.line or 0, f.column or 0, f.rule, f.message)))
@@ -97,14 +100,33 @@ def _pair(findings: list[Finding], lines: list[tuple[int | None, int]]) -> tuple
     return old + rest[:kept], rest[kept:]
 
 
-def _was_edited(finding: Finding, hunks: Sequence[Hunk], left: dict[tuple[str, str, str], list[int]]) -> bool:
+def _without_moved(findings: list[Finding], head_text: LineText, left: Mapping[_Place, list[tuple[int, str]]]) -> list[Finding]:
+    """Without those that came along with a line that another file lost, problem and all."""
+    gone: defaultdict[tuple[str, str, str], set[str]] = defaultdict(set)
+    count: Counter[tuple[str, str, str]] = Counter()
+    for (rule, path, words), lines in left.items():
+        for _, text in lines:
+            gone[rule, words, text].add(path)
+            count[rule, words, text] += 1
+    kept = []
+    for finding in findings:
+        text = " ".join(head_text(finding.path or "", finding.line or 0).split())
+        key = (finding.rule, _words(finding), text)
+        if text and count[key] and gone[key] - {finding.path or ""}:
+            count[key] -= 1
+        else:
+            kept.append(finding)
+    return kept
+
+
+def _was_edited(finding: Finding, hunks: Sequence[Hunk], left: dict[_Place, list[tuple[int, str]]]) -> bool:
     """Whether the hunk that this finding is in replaced a line with the very same problem (and takes that one off `left`)."""
     lines = left.get((finding.rule, finding.path or "", _words(finding)), [])
     for hunk in hunks:
         if finding.line is not None and hunk.new_start <= finding.line < hunk.new_start + hunk.new_lines:
-            for line in lines:
-                if hunk.old_start <= line < hunk.old_start + hunk.old_lines:
-                    lines.remove(line)
+            for row in lines:
+                if hunk.old_start <= row[0] < hunk.old_start + hunk.old_lines:
+                    lines.remove(row)
                     return True
     return False
 

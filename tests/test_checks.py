@@ -316,3 +316,23 @@ def test_a_broken_test_fixture_is_no_barrier(repo: Repo):
     repo.commit({"calc.py": CALC, "pyproject.toml": policy("compile")})
     repo.files({"tests/data/syntax_error.py": "def broken(:\n"})
     assert counting(repo.gate()) == []
+
+
+def test_moved_code_brings_no_lint_debt_and_copied_code_does(calc: Repo):
+    debt = "def risky():\n    try:\n        return 1\n    except:\n        return 2\n"
+    calc.commit({"calc.py": CALC + "\n\n" + debt, "pyproject.toml": policy("ruff", more='[tool.ruff.lint]\nselect = ["E", "F"]')})
+    calc.write(**{"calc.py": CALC, "risk.py": debt})
+    assert [f for f in counting(calc.gate()) if f[0] == "ruff/E722"] == []
+    calc.write(**{"calc.py": CALC + "\n\n" + debt})
+    assert [f[1] for f in counting(calc.gate()) if f[0] == "ruff/E722"] == ["risk.py"]
+
+
+def test_a_move_that_mypys_configuration_follows_is_for_a_human(calc: Repo):
+    law = policy("mypy", more='[tool.mypy]\nfiles = ["calc.py"]')
+    calc.commit({"pyproject.toml": law})
+    calc.write(**{"src/calc.py": CALC, "pyproject.toml": law.replace("calc.py", "src/calc.py")})
+    (calc.path / "calc.py").unlink()
+    report = calc.gate()
+    assert report.verdict.decision == "undecided" and [f[0] for f in counting(report)] == ["mypy/fatal"]
+    calc.write(**{"pyproject.toml": law})
+    assert calc.gate().verdict.decision == "rejected"

@@ -183,3 +183,24 @@ def test_a_flood_of_records_damages_the_channel_and_fills_no_memory(monkeypatch)
     for _ in range(50):
         stream.feed(b"x" * 100)
     assert "records" in stream.broken and len(stream._rest) <= 1000
+
+
+def test_a_problem_moves_with_its_line_once_and_only_where_another_file_lost_it():
+    def found(*places: tuple[str, int]) -> list[Finding]:
+        return [Finding(rule="ruff/E722", message="bare except", effect="reject", path=p, line=n) for p, n in places]
+
+    def text(path: str, line: int) -> str:
+        return "except:"
+
+    files = (
+        FileChange(path="a.py", status="modified", hunks=(Hunk(3, 1, 2, 0),)),
+        FileChange(path="b.py", status="added", hunks=(Hunk(0, 0, 1, 9),)),
+    )
+    moved = Change(source="", base="", head="", base_tree="", head_tree="", files=files)
+    states = [f.baseline_state for f in introduced(found(("b.py", 4), ("b.py", 6)), found(("a.py", 3)), moved, text, text)]
+    assert sorted(states) == ["new", "unchanged"]
+    assert [f.baseline_state for f in introduced(found(("b.py", 4)), found(("b.py", 3)), moved, text, lambda p, n: "other")] == [
+        "new"
+    ]
+    kept = introduced(found(("a.py", 3), ("b.py", 4)), found(("a.py", 3)), moved, text, text)
+    assert [f.baseline_state for f in kept] == ["unchanged", "new"]

@@ -26,6 +26,7 @@ RULES = {
     "ruff/format": "A file that was formatted (or is new in a formatted repository) is not what `ruff format` writes.",
 }
 ROLE = "head+base-config"
+PYTHON = (".py", ".pyi", ".ipynb")
 CONFIG = ("ruff.toml", ".ruff.toml")
 CORRECTNESS = ("--isolated", "--select", "E9,F", "--per-file-ignores", "__init__.py:F401")
 """What a repository gets that does not configure ruff: errors, never somebody else's taste (nor its way to re-export)."""
@@ -37,14 +38,14 @@ class Ruff:
     name, barrier, fast, rules = "ruff", False, True, RULES
 
     def depends_on(self, context: Context) -> Sequence[object] | None:
-        """Both trees and the tool."""
-        return [context.trees.key(ROLE), context.trees.key("base"), version(context)]
+        """The trees and the tool."""
+        return [*(context.trees.key(r) for r in (ROLE, "base", "head")), version(context)]
 
     def examine(self, context: Context) -> Evidence:
         """Lint and format-check the head; look at the base only where the head is not clean."""
         configured = is_configured(context)
         flags = () if configured else CORRECTNESS
-        python = [p for p in context.trees.entries(ROLE) if p.endswith((".py", ".pyi", ".ipynb"))]
+        python = [p for p in context.trees.entries(ROLE) if p.endswith(PYTHON)]
         if not python:
             return Evidence(check=self.name, status="skipped", leave=True, reason="the tree holds no Python file")
         with context.trees.place(ROLE, read_only=True) as head:
@@ -147,8 +148,9 @@ def _introduced(found: list[Finding], context: Context, flags: Sequence[str]) ->
     if not found:
         return []
     paths = sorted({f.path for f in found if f.path})
+    lost = {f.old_path or f.path for f in context.change.files if f.old and f.path.endswith(PYTHON)}
     renamed = {f.path: f.old_path or f.path for f in context.change.files}
-    before = [p for p in (renamed.get(p, p) for p in paths) if p in context.trees.entries("base")]
+    before = sorted(lost.union(renamed.get(p, p) for p in paths).intersection(context.trees.entries("base")))
     base: list[Finding] = []
     if before:
         with context.trees.place("base", read_only=True) as tree:

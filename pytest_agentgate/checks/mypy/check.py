@@ -26,8 +26,8 @@ class Mypy:
     name, barrier, fast, rules = "mypy", False, False, RULES
 
     def depends_on(self, context: Context) -> Sequence[object] | None:
-        """Both trees, the tool and the project's environment."""
-        return [context.trees.key(ROLE), context.trees.key("base"), context.interpreter.fingerprint, program(context)[1]]
+        """The trees, the tool and the project's environment."""
+        return [*(context.trees.key(r) for r in (ROLE, "base", "head")), context.interpreter.fingerprint, program(context)[1]]
 
     def examine(self, context: Context) -> Evidence:
         """Type-check the head; look at the base only where the head is not clean."""
@@ -66,7 +66,11 @@ class Mypy:
                 f"mypy cannot check this repository, at the base either: {words}",
                 hint='mend its configuration at the base, or set may_skip = ["mypy"]',
             )
-        finding = Finding(rule="mypy/fatal", message=words, effect=context.effect("mypy/fatal") or "note", command="mypy")
+        effect, advice = context.effect("mypy/fatal") or "note", ""
+        if effect == "reject" and context.trees.read("base", plan.config) != context.trees.read("head", plan.config):
+            effect = "hold"  # packages move and the configuration names them: no agent can mend that without a human
+            advice = f"the patch changes {plan.config} too; with the base's version mypy cannot check the patch"
+        finding = Finding(rule="mypy/fatal", message=words, effect=effect, advice=advice, command="mypy")
         return Evidence.of(self.name, (finding,), 1, tool_version=f"mypy {plan.version}")
 
 

@@ -163,7 +163,7 @@ def cold_gate(folder: Path, pairs: int, names: Sequence[str] = tuple(PROJECTS)) 
         gate = command(check(path, python, cache, "--base", "HEAD~1", "--head", "HEAD"), path, before=forget(cache))
         roots = ["src" if (path / "src").exists() else name]
         mypy = command([python, "-m", "mypy", "--cache-dir", mypy_cache, *roots], path, before=forget(mypy_cache), ends=(0, 1))
-        tests = command([python, "-m", "pytest", "-q", "-p", "no:cacheprovider"], path)
+        tests = command([python, "-m", "pytest", "-q", "-p", "no:cacheprovider"], path, ends=(0, 1))
         ruff = command([BIN / "ruff", "check", "--no-cache", "."], path, ends=(0, 1))
         results.append(compare(f"cold gate of a one-commit patch of {name} / slower of cold mypy and pytest", "≤ 1.10 wall", gate,
                                slower(mypy, tests), pairs))  # fmt: skip

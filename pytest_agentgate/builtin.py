@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 from pytest_agentgate.checks.command import CommandCheck
 from pytest_agentgate.checks.compile import Compile
+from pytest_agentgate.checks.integrity.check import BUILT_IN, Integrity
+from pytest_agentgate.checks.integrity.rule import RuleSet
 from pytest_agentgate.checks.mypy.check import Mypy
 from pytest_agentgate.checks.ruff import Ruff
 from pytest_agentgate.checks.scope import Scope
@@ -21,7 +23,13 @@ from pytest_agentgate.reporters.terminal import TerminalReporter
 @hookimpl(tryfirst=True)
 def agentgate_checks(policy: Policy) -> Sequence[Check]:
     """Fast ones first; then those that run side by side; then the policy's own commands."""
-    return [Scope(), Compile(), Ruff(), Mypy(), Tests(), *(CommandCheck(c) for c in policy.command)]
+    return [Scope(), Compile(), Integrity(), Ruff(), Mypy(), Tests(), *(CommandCheck(c) for c in policy.command)]
+
+
+@hookimpl(tryfirst=True)
+def agentgate_integrity_rules() -> Sequence[RuleSet]:
+    """The rules that docs/rules/ describes."""
+    return BUILT_IN
 
 
 @hookimpl(tryfirst=True)

@@ -57,6 +57,11 @@ SUBCOMMANDS: Mapping[str, tuple[str, Sequence[str], Extra]] = {
     "pre-commit": ("judge what is about to be committed (for commit hooks): the fast checks on the index", _HOOK, []),
     "pre-push": ("judge what is about to be pushed (for push hooks): all checks on the pushed commits", _HOOK, []),
     "policy": ("print the effective policy, with where each value comes from", ("repo", "base", "cache-dir"), []),
+    "explain": (
+        "explain a rule: what breaks it, what does not, what to do",
+        (),
+        [(("rule",), {"metavar": "RULE", "help": "a rule id, for example integrity/test-probe"})],
+    ),
     "schema": ("print the JSON Schema of the report", ("-",), []),
     "cache": ("say what the cache holds, or clear it", ("cache-dir",), [(("action",), {"choices": ("info", "clear")})]),
     "demo": (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import difflib
 import os
 import sys
 import time
@@ -12,15 +13,17 @@ from dataclasses import replace
 import msgspec
 
 from pytest_agentgate.cache import Cache
+from pytest_agentgate.checks.integrity.page import page
 from pytest_agentgate.demo import run_demo
 from pytest_agentgate.errors import Interrupted, UsageError
 from pytest_agentgate.git import open_checkout
 from pytest_agentgate.hooks import commit_source, push_sources
 from pytest_agentgate.live import Live
-from pytest_agentgate.model import Change, Evidence, Report
+from pytest_agentgate.model import Change, Evidence, Policy, Report
 from pytest_agentgate.notes import Places, note, now
 from pytest_agentgate.options import settle
 from pytest_agentgate.pipeline import Gate, judge
+from pytest_agentgate.plugins import Plugins
 from pytest_agentgate.process import Processes
 from pytest_agentgate.read_policy import effective, parse_policy, policy_text
 from pytest_agentgate.reporters.json import schema
@@ -197,6 +200,23 @@ def policy(given: argparse.Namespace, environment: Mapping[str, str]) -> int:
     return 0
 
 
+def explain(given: argparse.Namespace, environment: Mapping[str, str]) -> int:
+    """`agentgate explain RULE`."""
+    plugins = Plugins()
+    pages = {r.id: page(r) for s in plugins.rule_sets() for r in s.rules}
+    words = {rule: meaning for check in plugins.checks(Policy()) for rule, meaning in check.rules.items()}
+    wanted = str(given.rule)
+    if wanted in pages:
+        sys.stdout.write(pages[wanted])
+        return 0
+    known = next((r for r in (wanted, wanted.partition("/")[0] + "/*") if r in words), None)
+    if known is None:
+        near = difflib.get_close_matches(wanted, [*pages, *words], n=1, cutoff=0.4)
+        raise UsageError(f"there is no rule {wanted!r}", hint=f"did you mean {near[0]}?" if near else "see docs/policy.md")
+    print(f"{wanted}: {words[known]}")
+    return 0
+
+
 def print_schema(given: argparse.Namespace, environment: Mapping[str, str]) -> int:
     """`agentgate schema`."""
     sys.stdout.write(schema())
@@ -227,6 +247,7 @@ COMMANDS: Mapping[str, Callable[[argparse.Namespace, Mapping[str, str]], int]] =
     "pre-commit": pre_commit,
     "pre-push": pre_push,
     "policy": policy,
+    "explain": explain,
     "schema": print_schema,
     "cache": cache,
     "demo": demo,

@@ -49,6 +49,11 @@ def _rejections(evidence: Iterable[Evidence]) -> tuple[str, ...]:
     return tuple(f"{check}: {n} new problem{'s' if n > 1 else ''}" for check, n in counts if n)
 
 
+def _could_be_more(evidence: Evidence, policy: Policy) -> bool:
+    """Where no sandbox works nothing above A0 can be claimed; the report says so, and `sandbox = "require"` insists."""
+    return evidence.sandbox != "none" or policy.sandbox == "require"
+
+
 def _doubts(evidence: Sequence[Evidence], policy: Policy, required: Collection[str]) -> tuple[str, ...]:
     reasons = [f"{e.check} could not run: {e.reason}" for e in evidence if e.status == "errored"]
     present = {e.check for e in evidence}
@@ -62,6 +67,11 @@ def _doubts(evidence: Sequence[Evidence], policy: Policy, required: Collection[s
         held = sorted({f.rule for f in item.findings if f.counts and f.effect == "hold"})
         if held:
             reasons.append(f"{item.check}: a human has to allow {', '.join(held)}")
+    reasons += [
+        f"{e.check} reached assurance {e.assurance}, and the policy asks for {policy.assurance}: {e.assurance_reason}"
+        for e in evidence
+        if e.assurance and e.assurance < policy.assurance and e.status in ("passed", "failed") and _could_be_more(e, policy)
+    ]
     settled = any(e.status == "passed" or (e.status == "failed" and not any(f.counts for f in e.findings)) for e in evidence)
     if not settled and not reasons:
         reasons.append("nothing was examined, so that nothing passed")

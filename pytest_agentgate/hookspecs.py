@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import pluggy
 
+from pytest_agentgate.checks.integrity.rule import RuleSet
 from pytest_agentgate.model import Change, Evidence, Policy, Report
 from pytest_agentgate.protocols import Check, Reporter, Reviewer, Tree
 
@@ -17,6 +18,12 @@ hookimpl = pluggy.HookimplMarker(PROJECT)
 @hookspec
 def agentgate_checks(policy: Policy) -> Sequence[Check]:
     """Checks to run besides the built-in ones. The runner owns order, time limits, cache and blame."""
+    raise NotImplementedError
+
+
+@hookspec
+def agentgate_integrity_rules() -> Sequence[RuleSet]:
+    """Rules of the check `integrity`, besides the built-in ones: pure functions of a two-sided view. They only add findings."""
     raise NotImplementedError
 
 

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 import pluggy
 
 from pytest_agentgate import builtin, hookspecs
+from pytest_agentgate.checks.integrity.check import Integrity
+from pytest_agentgate.checks.integrity.rule import RuleSet
 from pytest_agentgate.errors import UsageError
 from pytest_agentgate.model import Change, Evidence, Policy, Report
 from pytest_agentgate.protocols import Check, Reporter, Reviewer, Tree
@@ -32,8 +34,18 @@ class Plugins:
                 raise UsageError(f"the check {check!r} of a plugin has no {missing[0]!r}", hint="see docs/plugins.md")
             if check.name in found:
                 raise UsageError(f"two plugins provide a check named {check.name!r}", hint="uninstall or rename one")
-            found[check.name] = check
+            found[check.name] = Integrity(self.rule_sets()) if isinstance(check, Integrity) else check
         return list(found.values())
+
+    def rule_sets(self) -> list[RuleSet]:
+        """All rules of the check `integrity`; raises `UsageError` where two have the same id, or a wrong one."""
+        sets = [s for group in self.manager.hook.agentgate_integrity_rules() for s in group]
+        seen: set[str] = set()
+        for rule in (r for s in sets for r in s.rules):
+            if rule.id in seen or not rule.id.startswith("integrity/"):
+                raise UsageError(f"the integrity rule {rule.id!r} of a plugin is taken, or has no name of the form integrity/...")
+            seen.add(rule.id)
+        return sets
 
     def reporters(self) -> dict[str, Reporter]:
         """Reporters by format."""

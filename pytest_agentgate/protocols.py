@@ -83,8 +83,10 @@ class TreeSource(Protocol):
     def carried(self) -> Mapping[str, bytes]:
         """Generated files of the checkout that every tree gets as well."""
 
-    def place(self, role: str, *, read_only: bool = False) -> AbstractContextManager[Tree]:
-        """Lay a tree out on disk for the time of the block; nobody else writes there."""
+    def place(
+        self, role: str, *, read_only: bool = False, overlay: Mapping[str, bytes] | None = None
+    ) -> AbstractContextManager[Tree]:
+        """Lay a tree out on disk for the time of the block, with `overlay` instead of some files; nobody else writes there."""
 
 
 @dataclass(frozen=True)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from pytest_agentgate.cache import digest
@@ -17,7 +18,7 @@ from pytest_agentgate.layout import compose, matches
 from pytest_agentgate.model import Change, Entry, Policy
 from pytest_agentgate.process import Completed, Processes, clean_environment
 from pytest_agentgate.sandbox import Box, Sandbox, probe
-from pytest_agentgate.slots import Slot, acquire
+from pytest_agentgate.slots import Blobs, Slot, acquire
 from pytest_agentgate.store import Store
 
 
@@ -166,19 +167,21 @@ class Trees:
         return {p: found[oid] for p, oid in wanted.items() if oid in found}
 
     @contextlib.contextmanager
-    def place(self, role: str, *, read_only: bool = False) -> Iterator[PlacedTree]:
-        """Lay a tree out on disk for the time of the block; nobody else writes there.
+    def place(self, role: str, *, read_only: bool = False, overlay: Mapping[str, bytes] | None = None) -> Iterator[PlacedTree]:
+        """Lay a tree out on disk for the time of the block, with `overlay` instead of some files; nobody else writes there.
 
         Without a sandbox a judged process could outlive its run, so that each layout then gets a new folder.
         """
         persistent = read_only or bool(self.sandbox.program)
         slot = acquire(self._folders.slots if persistent else os.path.join(self._folders.run, "slots"))
         try:
-            slot.lay_out(self.entries(role), self._store.blobs)
+            entries, blobs = _overlaid(self.entries(role), self._store.blobs, overlay or {})
+            slot.lay_out(entries, blobs)
             self._carry(slot)
             scratch = os.path.join(self._folders.run, f"scratch-{threading.get_ident()}")
             box = Box(slot.tree, self._checkout.top, self._interpreter.visible, self._folders.hidden, (), read_only, scratch)
-            tree = PlacedTree(self.key(role), slot.tree, box, lambda: self.sandbox, self._store.git.processes, self._policy)
+            key = digest(self.key(role), *(p for item in sorted(overlay.items()) for p in item)) if overlay else self.key(role)
+            tree = PlacedTree(key, slot.tree, box, lambda: self.sandbox, self._store.git.processes, self._policy)
             if self.prepare is not None and not read_only:
                 self.prepare(tree, role)
                 if changed := slot.changed():
@@ -213,6 +216,25 @@ class Trees:
             if os.path.isdir(os.path.dirname(target)) and not os.path.lexists(target):
                 with open(target, "xb") as copy:
                     copy.write(content)
+
+
+def _overlaid(entries: Mapping[str, Entry], blobs: Blobs, overlay: Mapping[str, bytes]) -> tuple[Mapping[str, Entry], Blobs]:
+    """Entries and contents with some files replaced; the new contents are named as git would name them."""
+    if not overlay:
+        return entries, blobs
+    made = {_blob_id(data): data for data in overlay.values()}
+    replaced = dict(entries) | {p: Entry(entries[p].mode if p in entries else "100644", _blob_id(d)) for p, d in overlay.items()}
+
+    def contents(oids: Iterable[str]) -> Iterator[tuple[str, bytes]]:
+        wanted = list(oids)
+        yield from ((oid, made[oid]) for oid in wanted if oid in made)
+        yield from blobs([oid for oid in wanted if oid not in made])
+
+    return replaced, contents
+
+
+def _blob_id(data: bytes) -> str:
+    return hashlib.sha1(b"blob %d\0" % len(data) + data, usedforsecurity=False).hexdigest()
 
 
 def escapes(path: str, target: bytes) -> bool:

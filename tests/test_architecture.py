@@ -40,7 +40,12 @@ FLOORS = [
     {"demo", "live", "hooks"},
     {"options", "commands", "cli", "pytest_plugin"},
 ]
-LAZY = {"quick.py": {"pytest_agentgate.cli"}, "reporters/terminal.py": {"rich"}, "checks/mypy/run.py": {"importlib.metadata"}}
+LAZY = {
+    "quick.py": {"pytest_agentgate.cli"},
+    "reporters/terminal.py": {"rich"},
+    "checks/mypy/run.py": {"importlib.metadata"},
+    "checks/integrity/pipelines.py": {"yaml"},
+}
 """Imports inside functions: rich where colour is wanted, and the gate's own mypy where the project has none."""
 DOORS = {"cli", "commands", "demo", "live", "pytest_plugin", "checks/compile", "leash"}
 

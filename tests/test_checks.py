@@ -50,11 +50,19 @@ def test_credentials_are_held(repo: Repo, files):
     assert [rule for rule, *_ in counting(repo.gate())] == ["scope/secret"]
 
 
-@pytest.mark.parametrize("name", ["calc.pyc", "x/__pycache__/a.txt", "lib.so", "pkg.whl"])
-def test_compiled_code_is_held(repo: Repo, name: str):
+@pytest.mark.parametrize(
+    ("name", "rule", "effect"),
+    [
+        ("calc.pyc", "compiled-code", "reject"),
+        ("x/__pycache__/a.txt", "compiled-code", "reject"),
+        ("lib.so", "compiled-code", "reject"),
+        ("pkg.whl", "archive", "hold"),
+    ],
+)
+def test_compiled_code_is_rejected_and_an_archive_held(repo: Repo, name: str, rule: str, effect: str):
     repo.commit({"calc.py": CALC, "pyproject.toml": policy("scope")})
     repo.files({name: b"\0\1"})
-    assert [rule for rule, *_ in counting(repo.gate())] == ["scope/compiled-code"]
+    assert [(f[0], f[3]) for f in counting(repo.gate())] == [(f"scope/{rule}", effect)]
 
 
 def test_compile_is_a_barrier_and_blames_only_the_patch(repo: Repo):
@@ -251,7 +259,7 @@ def test_the_whole_gate_on_an_honest_patch(repo: Repo):
     repo.write(**{"calc.py": CALC.replace("a * b", "b * a")})
     report = repo.gate()
     assert report.verdict.decision == "accepted", report.verdict.reasons
-    assert [e.check for e in report.evidence] == ["scope", "compile", "ruff", "mypy", "pytest"]
+    assert [e.check for e in report.evidence] == ["scope", "compile", "integrity", "ruff", "mypy", "pytest"]
     assert report.review.status == "not-run" and report.review.reason == "no reviewer"
     again = repo.gate()
     assert all(e.cached for e in again.evidence if e.check != "scope")

@@ -107,7 +107,8 @@ def test_the_plugin_of_the_docs_works_as_an_installed_package(repo: Repo, tmp_pa
 
 
 def test_the_policy_page_is_up_to_date():
-    subprocess.run([sys.executable, str(ROOT / "docs/make_policy_page.py"), "--check"], check=True)
+    for name in ("make_policy_page", "make_rule_pages"):
+        subprocess.run([sys.executable, str(ROOT / f"docs/{name}.py"), "--check"], check=True)
 
 
 def test_links_lead_somewhere():

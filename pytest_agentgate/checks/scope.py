@@ -24,17 +24,21 @@ RULES = {
     "scope/gitlink": "A submodule (or .gitmodules) was changed: code that is not in the change.",
     "scope/lfs-pointer": "A Git LFS pointer was changed: content that is not in the change.",
     "scope/odd-name": "A file name holds bytes or characters that tools and people misread.",
-    "scope/compiled-code": "Compiled or zipped code, or a tool's cache, was added.",
+    "scope/compiled-code": "Compiled code, or a tool's cache, was added.",
+    "scope/archive": "An archive was added: code that no check looks into.",
 }
 EFFECTS: Mapping[str, Effect] = {
     "scope/too-many-files": "reject",
     "scope/too-many-lines": "reject",
     "scope/path-not-allowed": "reject",
     "scope/path-forbidden": "reject",
+    "scope/compiled-code": "reject",
+    "scope/symlink-escape": "reject",
 }
 """All other rules of this check hold by default: they can be honest, and a human has to look."""
 
-COMPILED = re.compile(r"\.(py[cod]|so|dll|dylib|egg|whl|zip|pyz|jar)$|\.so\.\d", re.IGNORECASE)
+COMPILED = re.compile(r"\.(py[cod]|so|dll|dylib)$|\.so\.\d", re.IGNORECASE)
+ARCHIVE = re.compile(r"\.(egg|whl|zip|pyz|jar|pex|tar|tgz|[gx]z|bz2|zst)$", re.IGNORECASE)
 CACHES = re.compile(r"(^|/)(__pycache__|\.mypy_cache|\.ruff_cache|\.pytest_cache|\.agentgate)/")
 SECRET_NAMES = re.compile(
     r"(^|/)(\.env(\.(?!example|sample|template|dist)\w+)?|id_(rsa|dsa|ecdsa|ed25519)|\.netrc|\.pypirc|"
@@ -112,7 +116,9 @@ def _path_findings(file: FileChange, context: Context) -> Iterator[Raw]:
     if file.new is not None and SECRET_NAMES.search(file.path):
         yield "scope/secret", "a file of this name usually holds credentials", file.path, None
     if file.new is not None and (COMPILED.search(file.path) or CACHES.search(file.path)):
-        yield "scope/compiled-code", "compiled code, archives and caches cannot be judged", file.path, None
+        yield "scope/compiled-code", "compiled code and caches cannot be judged", file.path, None
+    if file.new is not None and ARCHIVE.search(file.path):
+        yield "scope/archive", "no check looks into an archive", file.path, None
 
 
 def _object_findings(file: FileChange) -> Iterator[Raw]:

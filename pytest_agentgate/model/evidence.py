@@ -9,6 +9,8 @@ import msgspec
 from pytest_agentgate.model.finding import Finding
 
 Status = Literal["passed", "failed", "errored", "skipped"]
+Assurance = Literal["A0", "A1", "A2", "A3"]
+"""A0: exit codes only. A1: complete result channel, inside a sandbox. A2: anti-tests agree. A3: the blind oracle agrees."""
 Outcome = Literal["passed", "failed", "error", "skipped", "xfailed", "xpassed", "missing"]
 
 
@@ -45,6 +47,12 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     """`bubblewrap`, `none` (ran unsandboxed) or empty (no process was started)."""
     complete_channel: bool = False
     """Every expected record came through the probe's pipe (assurance A1)."""
+    assurance: Assurance | Literal[""] = ""
+    """How far the tests' answers can be trusted (`Report.assurance`); empty: this check ran no tests."""
+    assurance_reason: str = ""
+    """Why it is not more."""
+    anti_tests: dict[str, int] = {}
+    """Anti-tests by what came of them: `turned`, `failed` (as they must), `passed` (held against the patch), `vacuous`."""
     cached: bool = False
     duration: float = 0.0
     """Seconds of wall time."""
@@ -75,6 +83,9 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
         tool_version: str = "",
         sandbox: str = "",
         complete_channel: bool = False,
+        assurance: Assurance | Literal[""] = "",
+        assurance_reason: str = "",
+        anti_tests: dict[str, int] | None = None,
     ) -> Evidence:
         """Passed or failed, by whether a new finding with an effect is among `findings`."""
         counting = any(f.baseline_state == "new" and f.effect != "note" for f in findings)
@@ -89,4 +100,7 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
             tool_version=tool_version,
             sandbox=sandbox,
             complete_channel=complete_channel,
+            assurance=assurance,
+            assurance_reason=assurance_reason,
+            anti_tests=anti_tests or {},
         )

@@ -118,9 +118,9 @@ class Task(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The law of one run: ``[tool.agentgate]`` of the base's ``pyproject.toml``."""
 
-    checks: tuple[str, ...] = ("scope", "compile", "ruff", "mypy", "pytest")
+    checks: tuple[str, ...] = ("scope", "compile", "integrity", "ruff", "mypy", "pytest")
     """Checks that run, and that are required."""
-    hook_checks: tuple[str, ...] = ("scope", "compile", "ruff", "mypy")
+    hook_checks: tuple[str, ...] = ("scope", "compile", "integrity", "ruff", "mypy")
     """Checks of the fast pre-commit stage."""
     may_skip: tuple[str, ...] = ()
     """Checks that may be skipped without leaving the change undecided."""
@@ -146,6 +146,8 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """What mypy checks. Empty: what its configuration names, else the product's packages."""
     sandbox: SandboxMode = "auto"
     """`require`: undecided without one. `auto`: used where it works, and said. `off`: never."""
+    assurance: Literal["A0", "A1", "A2", "A3"] = "A2"
+    """The least assurance of the tests that is accepted, where a sandbox works (see how-it-decides)."""
     environment: tuple[str, ...] = ()
     """Names of further environment variables that the checks may see."""
     tests: TestsPolicy = TestsPolicy()

@@ -41,7 +41,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     change: Change
     policy_digest: str
     assurance: str
-    """A0: exit codes only. A1: complete result channel of the tests, inside a sandbox."""
+    """A0: exit codes only. A1: complete result channel, inside a sandbox. A2: anti-tests agree. A3: the blind oracle agrees."""
     evidence: tuple[Evidence, ...]
     verdict: Verdict
     review: Review

@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 import msgspec
 
+from pytest_agentgate.checks.tests.antitests import AntiTests, run_anti_tests
 from pytest_agentgate.checks.tests.classify import HEAD_O, Classifier, Verdict
 from pytest_agentgate.checks.tests.judge import RULES, Judge
+from pytest_agentgate.checks.tests.own import own_arguments
 from pytest_agentgate.checks.tests.records import Result, Run, StartError
-from pytest_agentgate.checks.tests.session import Ask, Sessions, test_files
+from pytest_agentgate.checks.tests.session import Ask, Sessions
 from pytest_agentgate.errors import ToolError
-from pytest_agentgate.layout import is_test, kind, packages
 from pytest_agentgate.model import Evidence, Finding
-from pytest_agentgate.model.evidence import TestOutcome
+from pytest_agentgate.model.evidence import Assurance, TestOutcome
 from pytest_agentgate.protocols import Context
-from pytest_agentgate.read_policy import PYTEST_FILES, pytest_table
 
 BASE_O = "base+head-tests"
 
@@ -43,6 +42,9 @@ class _Work:
     before: Run | None = None
     """The patch's own tests on the base's code."""
     verdicts: dict[str, Verdict] = field(default_factory=dict)
+    turned: AntiTests | None = None
+    """Anti-tests of the base's suite on the patch's code."""
+    own_turned: AntiTests | None = None
     own_error: str = ""
     """Why the patch's own tests could not be run, although the base's could."""
 
@@ -88,60 +90,23 @@ class Tests:
             *judge.required(),
             *judge.new_tests(),
         ]
+        findings += _anti_tests(sessions, work, judge, rejected=any(f.counts and f.effect == "reject" for f in findings))
         return _evidence(findings, judge.outcomes(), work, context)
 
 
-INERT = re.compile(
-    r"\.(md|rst|adoc|png|jpe?g|gif|svg|pdf|ico)$|(^|/)(LICEN[CS]E|COPYING|NOTICE|AUTHORS|CONTRIBUTORS|CODEOWNERS|"
-    r"CHANGE(S|LOG)|NEWS|README)(\.\w+)?$|^(docs?|\.github|\.gitlab)/|^\.(gitignore|gitattributes|editorconfig|mailmap)$",
-    re.IGNORECASE,
-)
-"""Files that neither code nor tests depend on, wherever they are."""
-
-
-def own_arguments(context: Context) -> tuple[str, ...] | None:
-    """What to run with the patch's own files: the test files that it adds or edits; None: the whole suite.
-
-    For another file of the tests (a helper, a fixture, a data file) every test in that file's folder, or in the nearest
-    folder above that has any. The whole suite where something was changed or deleted that anything could depend on.
-    """
-    head, base = context.trees.entries("head"), context.trees.entries("base")
-    product = packages([*base, *head])
-    tests: set[str] = set()
-    for file in context.change.files:
-        kinds = {kind(p, context.policy, product) for p in (file.path, file.old_path) if p}
-        if file.odd or kinds == {"product"}:
-            continue
-        if "test" in kinds:
-            mine = _around(file.path, head, context) if file.new else None
-            if mine is None:
-                return None
-            tests |= set(mine)
-        elif "config" in kinds:
-            if _pytest_differs(context):
-                return None
-        elif not INERT.search(file.path):
-            return None
-    return tuple(sorted(tests))
-
-
-def _around(path: str, head: Collection[str], context: Context) -> list[str] | None:
-    """The test file itself, or the test files nearest to a file of the tests; None where there are none."""
-    if test_files([path]):
-        return [path]
-    folder = path
-    while folder:
-        folder = folder.rpartition("/")[0]
-        prefix = f"{folder}/" if folder else ""
-        if found := test_files([p for p in head if p.startswith(prefix) and is_test(p, context.policy)]):
-            return found
-    return None
-
-
-def _pytest_differs(context: Context) -> bool:
-    """Whether the patch changes pytest's own configuration."""
-    files = [f for f in PYTEST_FILES if f in context.trees.entries("base") or f in context.trees.entries("head")]
-    return pytest_table(context.trees.read_many("base", files)) != pytest_table(context.trees.read_many("head", files))
+def _anti_tests(sessions: Sessions, work: _Work, judge: Judge, *, rejected: bool) -> list[Finding]:
+    """Runs that must fail, where all else is well; a patch that is rejected anyway is not worth their time."""
+    if rejected or work.suite is None:
+        return []
+    known = set(work.expected.ids)
+    passed = {i: r for i, r in work.suite.results.items() if r.outcome == "passed" and i in known}
+    own_passed = {i: r for i, r in work.own.results.items() if r.outcome == "passed"} if work.own else {}
+    fresh = {i: r for i, r in own_passed.items() if i not in passed}  # new ones, and those whose expectation was changed
+    with ThreadPoolExecutor(2) as pool:
+        suite = pool.submit(run_anti_tests, sessions, HEAD_O, passed, base="base")
+        own = pool.submit(run_anti_tests, sessions, "head", fresh, base=None, rounds=1)
+        work.turned, work.own_turned = suite.result(), own.result()
+    return [*judge.forged(work.turned.passed), *judge.unnoticing(work.own_turned)]
 
 
 def _not_passed(suite: Run, expected: Expected) -> dict[str, Result]:
@@ -259,6 +224,8 @@ def _evidence(findings: Sequence[Finding], outcomes: Sequence[TestOutcome], work
     if not passed and not any(f.counts for f in findings):
         return Evidence(check="pytest", status="skipped", reason="not one test passed (all were skipped?), which proves nothing")
     counts = Counter(o.transition for o in outcomes)
+    assurance, why = _assurance(work, context)
+    turned = [t for t in (work.turned, work.own_turned) if t]
     return Evidence.of(
         "pytest",
         tuple(findings),
@@ -268,4 +235,28 @@ def _evidence(findings: Sequence[Finding], outcomes: Sequence[TestOutcome], work
         tool_version=f"pytest {runs[0].pytest}",
         sandbox=context.trees.sandbox.kind,
         complete_channel=True,
+        assurance=assurance,
+        assurance_reason=why,
+        anti_tests={
+            "turned": sum(t.turned for t in turned),
+            "failed": sum(t.failed for t in turned),
+            "passed": sum(len(t.passed) for t in turned),
+            "vacuous": sum(len(t.vacuous) for t in turned),
+        }
+        if turned
+        else {},
     )
+
+
+def _assurance(work: _Work, context: Context) -> tuple[Assurance, str]:
+    """How far the answers can be trusted, and why not further."""
+    if not context.trees.sandbox.program:
+        return "A0", "there is no sandbox, so that judged code could reach the gate"
+    if work.suite is None:
+        return "A2", ""  # no product code was changed: nothing of the patch runs beside the base's tests
+    turned = [t for t in (work.turned, work.own_turned) if t]
+    if any(t.passed for t in turned):
+        return "A1", "anti-tests passed that must fail"
+    if any(t.agree for t in turned):
+        return "A2", ""
+    return "A1", "no assertion of the tests could be turned" if turned else "anti-tests were not run on a rejected patch"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
+from pytest_agentgate.checks.tests.antitests import AntiTests
 from pytest_agentgate.checks.tests.classify import Classifier, Verdict
 from pytest_agentgate.checks.tests.doctests import lost_examples
 from pytest_agentgate.checks.tests.records import Result, Run
@@ -23,6 +24,8 @@ RULES = {
     "pytest/own-tests-errored": "The patch's own tests, or its configuration of pytest, cannot be run to their end.",
     "pytest/pre-existing": "A test fails on the base in the same way.",
     "pytest/required-test-failed": "A test that the task requires did not pass.",
+    "integrity/anti-test-passed": "A test passes on the patch's code although its assertion was turned, and fails so on the base.",
+    "integrity/tests-do-not-notice": "A test of the patch passes also with its assertion turned.",
     "pytest/no-fail-to-pass": "The patch's new tests pass on the base's code too: they do not notice the patch.",
 }
 SHORT: dict[Outcome, str] = {
@@ -221,6 +224,25 @@ class Judge:
             yield from self._finding(
                 "pytest/no-fail-to-pass", "note", f"{len(new)} new tests, and all pass without the patch", new[0], None
             )
+
+    def forged(self, passed: Mapping[str, str]) -> Iterator[Finding]:
+        """Tests that pass whatever they assert, on the patch's code only."""
+        for node_id, mode in sorted(passed.items()):
+            words = "its assertions were negated" if mode == "negated" else "its expected values were changed"
+            yield from self._finding(
+                "integrity/anti-test-passed",
+                "reject",
+                f"{words}: it fails on the base, as it must, and passes on the patch's code",
+                node_id,
+                None,
+                advice="the patch's code answers for the test: look for forged results and objects that equal everything",
+            )
+
+    def unnoticing(self, turned: AntiTests) -> Iterator[Finding]:
+        """New tests that pass also with their assertion turned."""
+        for node_id in turned.vacuous:
+            words = "it passes with its assertions turned as well: it asserts nothing that is reached"
+            yield from self._finding("integrity/tests-do-not-notice", "note", words, node_id, None)
 
     def outcomes(self) -> list[TestOutcome]:
         """Every test with its transition from base to head."""

@@ -52,6 +52,8 @@ class Result(msgspec.Struct):
     message: str = ""
     path: str = ""
     line: int | None = None
+    duration: float = 0.0
+    """Seconds of all phases."""
 
 
 class Run(msgspec.Struct):
@@ -186,12 +188,13 @@ def _result(node_id: str, phases: dict[str, Record], part: Record | None) -> Res
     if teardown.outcome == "failed":
         return _of("error", teardown)
     last = call or setup
+    seconds = setup.duration + (call.duration if call else 0.0) + teardown.duration
     if last.outcome == "failed" or part is not None:
         return _of("failed", part if part is not None and last.outcome != "failed" else last)
     if last.outcome == "skipped":
         return _of("xfailed" if last.xfail else "skipped", last)
-    return _of("xpassed" if last.xfail else "passed", last)
+    return _of("xpassed" if last.xfail else "passed", last, seconds)
 
 
-def _of(outcome: Outcome, record: Record) -> Result:
-    return Result(outcome, record.text, record.message, record.path, record.line)
+def _of(outcome: Outcome, record: Record, seconds: float = 0.0) -> Result:
+    return Result(outcome, record.text, record.message, record.path, record.line, seconds)

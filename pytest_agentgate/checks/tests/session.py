@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -38,6 +38,8 @@ class Ask:
     """Only these tests; None: all."""
     marked_only: bool = False
     """Collect everything, run only what its marks skip or expect to fail."""
+    overlay: Mapping[str, bytes] | None = None
+    """Contents by path, instead of those of the tree."""
     background: bool = False
     """Nobody waits for it as long as others run: it starts when a processor is idle."""
 
@@ -62,7 +64,7 @@ class Sessions:
 
     def run(self, ask: Ask, words: str = "") -> Run:
         """Run one session to its end; raises `ToolError` where it is incomplete, or tested other code."""
-        with self.context.trees.place(ask.role) as tree:
+        with self.context.trees.place(ask.role, overlay=ask.overlay) as tree:
             return self.run_in(tree, ask, words)
 
     def run_in(self, tree: Tree, ask: Ask, words: str = "") -> Run:

@@ -1,0 +1,38 @@
+"""Writes docs/rules/ from the rules' own data. ``python docs/make_rule_pages.py`` (``--check`` compares only)."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from pytest_agentgate.checks.integrity.page import page
+from pytest_agentgate.plugins import Plugins
+
+FOLDER = Path(__file__).parent / "rules"
+HEAD = """# Rules of integrity
+
+What a patch must not do to its judges. Each page shows a change that breaks the rule, an honest one that looks like it, and
+what to do. `agentgate explain RULE` prints the same page.
+
+| rule | effect | what the patch does |
+| --- | --- | --- |
+"""
+
+
+def pages() -> dict[str, str]:
+    """All pages by file name."""
+    rules = [r for s in Plugins(entry_points=False).rule_sets() for r in s.rules]
+    rows = [f"| [{r.id}]({r.id.partition('/')[2]}.md) | {r.effect} | {r.title} |" for r in sorted(rules, key=lambda r: r.id)]
+    return {"README.md": HEAD + "\n".join(rows) + "\n", **{f"{r.id.partition('/')[2]}.md": page(r) for r in rules}}
+
+
+if __name__ == "__main__":
+    wanted = pages()
+    found = {p.name: p.read_text(encoding="utf-8") for p in FOLDER.glob("*.md")}
+    if "--check" in sys.argv:
+        sys.exit(0 if wanted == found else "docs/rules/ is stale: python docs/make_rule_pages.py")
+    FOLDER.mkdir(exist_ok=True)
+    for name in found.keys() - wanted.keys():
+        (FOLDER / name).unlink()
+    for name, text in wanted.items():
+        (FOLDER / name).write_text(text, encoding="utf-8")

@@ -1,0 +1,254 @@
+"""The capability diff: what product code newly reaches for that touches its judges rather than its problem. Pure.
+
+Counted by rule, primitive and function over all changed product files, head minus base, so that moved and edited code stays
+silent (TAMPER mechanism M11: it flags 31 of 32 measured attacks, at about 1 % of 3,569 honest product commits).
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from pytest_agentgate.checks.integrity.capability_rules import RULES
+from pytest_agentgate.checks.integrity.capability_table import (
+    ASKED,
+    ATTRIBUTES,
+    COMPILED,
+    HARNESS,
+    PATCHED,
+    PROBES,
+    PROCESS_FILE,
+    RUNNER_WORD,
+    TEST_FILE,
+)
+from pytest_agentgate.checks.integrity.names import Names, header
+from pytest_agentgate.checks.integrity.rule import Hit, RuleSet
+from pytest_agentgate.checks.integrity.truth import constantly_equal
+from pytest_agentgate.checks.integrity.view import Pair, Source, View
+
+
+@dataclass(frozen=True)
+class Use:
+    """One use of a capability."""
+
+    rule: str
+    primitive: str
+    function: str
+    line: int
+
+
+def find(view: View) -> Iterator[Hit]:
+    """Every capability that the head uses more often than the base, function by function."""
+    pairs = [p for p in view.python("product") if not p.path.endswith(".pyi")]
+    before = Counter(_key(u) for p in pairs for u in uses(p.old))
+    plugin = _is_plugin(view)
+    for pair in pairs:
+        for use in uses(pair.new):
+            if before[_key(use)] > 0:
+                before[_key(use)] -= 1
+                continue
+            hit = _hit(pair, use)
+            if plugin and use.rule in ("harness-in-product", "test-probe", "skip-raise"):
+                hit = Hit(hit.rule, hit.message + " (the project is a pytest plugin)", hit.path, hit.line, hit.text, "hold")
+            yield hit
+
+
+def _key(use: Use) -> tuple[str, str, str]:
+    return use.rule, use.primitive, use.function
+
+
+def _hit(pair: Pair, use: Use) -> Hit:
+    text = pair.new.line(use.line) if pair.new else ""
+    place = f" in {use.function}" if use.function else " at import"
+    return Hit(f"integrity/{use.rule}", f"{use.primitive}: new{place}", pair.path, use.line, text)
+
+
+def _is_plugin(view: View) -> bool:
+    """Whether the base declares itself a plugin of pytest."""
+    declared = view.read("base", ["pyproject.toml", "setup.cfg", "setup.py"])
+    return any(b"pytest11" in data for data in declared.values())
+
+
+def uses(source: Source | None) -> Iterator[Use]:
+    """Every use of a capability in one file, each statement's once."""
+    if source is None or source.tree is None:
+        return
+    names = Names(source.tree)
+    docstrings = set(_docstrings(source.tree))
+    seen: set[tuple[str, str, int]] = set()
+    for node in ast.walk(source.tree):
+        if id(node) in docstrings:
+            continue
+        for rule, primitive in _of_node(node, names):
+            line = getattr(node, "lineno", 1)
+            if (rule, primitive, line) not in seen:
+                seen.add((rule, primitive, line))
+                yield Use(rule, primitive, names.function_of(node), line)
+
+
+def _docstrings(tree: ast.Module) -> Iterator[int]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
+            yield id(node.value)
+
+
+def _of_node(node: ast.AST, names: Names) -> Iterator[tuple[str, str]]:
+    if isinstance(node, ast.Import | ast.ImportFrom):
+        yield from _imported(node)
+    elif isinstance(node, ast.Name | ast.Attribute | ast.Call | ast.Subscript):
+        yield from _expression(node, names)
+    elif isinstance(node, ast.Constant | ast.BinOp | ast.JoinedStr):
+        yield from _text(node, names)
+    elif isinstance(node, ast.Assign | ast.AugAssign | ast.Delete | ast.AnnAssign):
+        yield from _assigned(node, names)
+    elif isinstance(node, ast.Raise) and names.at_import(node) and node.exc is not None and "SystemExit" in ast.unparse(node.exc):
+        yield "import-time-exit", "raise SystemExit"
+    if isinstance(node, ast.ClassDef):
+        for method in constantly_equal(node, names):
+            yield "always-equal", f"{node.name}.{method}"
+    elif isinstance(node, ast.stmt | ast.comprehension | ast.IfExp):
+        yield from _asks_for_the_runner(node, names)
+
+
+def _imported(node: ast.Import | ast.ImportFrom) -> Iterator[tuple[str, str]]:
+    modules = [a.name for a in node.names] if isinstance(node, ast.Import) else [node.module or ""] if not node.level else []
+    for module in modules:
+        if HARNESS.fullmatch(module):
+            yield (
+                ("harness-internals" if module.startswith(("_pytest", "pluggy", "xdist")) else "harness-in-product"),
+                f"import {module}",
+            )
+        if COMPILED["native-access"].fullmatch(module):
+            yield "native-access", f"import {module}"
+    if isinstance(node, ast.ImportFrom) and not node.level:
+        for alias in node.names:
+            yield from _dotted(f"{node.module}.{alias.name}")
+
+
+def _expression(node: ast.expr, names: Names) -> Iterator[tuple[str, str]]:
+    dotted = names.dotted(node)
+    if dotted == "sys.modules" and _is_own_module(node, names):
+        return
+    if dotted and not (isinstance(node, ast.Name) and dotted == node.id and node.id not in ("exec", "eval", "compile")):
+        yield from _dotted(dotted)
+        if HARNESS.fullmatch(dotted) and isinstance(node, ast.Call | ast.Subscript):
+            yield "harness-internals", dotted
+    if isinstance(node, ast.Attribute):
+        for rule, attributes in ATTRIBUTES.items():
+            if node.attr in attributes:
+                yield rule, f".{node.attr}"
+    if isinstance(node, ast.Call):
+        yield from _call(node, names)
+
+
+def _dotted(dotted: str) -> Iterator[tuple[str, str]]:
+    for rule, pattern in COMPILED.items():
+        if pattern.fullmatch(dotted) and dotted != "sys.modules":
+            yield rule, dotted
+    if dotted == "sys.modules":
+        yield "module-table", dotted
+
+
+def _is_own_module(node: ast.AST, names: Names) -> bool:
+    """``sys.modules[__name__]``: a module that looks at itself."""
+    parent = names.parents.get(node)
+    key = parent.slice if isinstance(parent, ast.Subscript) else None
+    return isinstance(key, ast.Name) and key.id == "__name__"
+
+
+def _call(node: ast.Call, names: Names) -> Iterator[tuple[str, str]]:
+    function = names.dotted(node.func)
+    tail = function.rpartition(".")[2] or (node.func.attr if isinstance(node.func, ast.Attribute) else "")
+    if function in ("getattr", "setattr", "delattr", "builtins.getattr", "builtins.setattr", "vars") and node.args:
+        target = names.dotted(node.args[0])
+        key = names.text(node.args[1]) if len(node.args) > 1 else None
+        if target in ("sys", "os", "builtins", "gc", "inspect", "__builtins__") and key is None and tail != "vars":
+            yield "dynamic-access", f"{tail}({target}, ...)"
+        if tail in ("setattr", "delattr") and PATCHED.match(f"{target}."):
+            yield "harness-patched", f"{tail}({target})"
+        for rule, attributes in ATTRIBUTES.items():
+            if key in attributes:
+                yield rule, f".{key}"
+    if function in ("__import__", "importlib.import_module") and node.args and names.text(node.args[0]) is None:
+        yield "dynamic-code", f"{function} of a computed name"
+    if names.at_import(node):
+        if function in ("sys.exit", "exit", "quit", "os._exit", "os.abort", "builtins.exit"):
+            yield "import-time-exit", function
+        if tail in ("start", "start_new_thread", "submit") and _starts_a_thread(node, names):
+            yield "import-time-thread", ast.unparse(node.func)[:60]
+    if tail == "open" or tail in ("read_text", "read_bytes", "glob", "rglob", "walk", "listdir", "scandir"):
+        yield from _reads(node, names)
+
+
+def _starts_a_thread(node: ast.Call, names: Names) -> bool:
+    if names.dotted(node.func) in ("_thread.start_new_thread", "_thread.start_new"):
+        return True
+    owner = node.func.value if isinstance(node.func, ast.Attribute) else None
+    made = owner.func if isinstance(owner, ast.Call) else owner
+    if made is None:
+        return False
+    dotted = names.dotted(made)
+    if re.match(r"(threading|multiprocessing|concurrent\.futures)\.", dotted):
+        return True
+    return isinstance(owner, ast.Name) and any(
+        isinstance(n, ast.Assign)
+        and any(isinstance(t, ast.Name) and t.id == owner.id for t in n.targets)
+        and isinstance(n.value, ast.Call)
+        and re.match(r"(threading|multiprocessing|concurrent\.futures)\.", names.dotted(n.value.func))
+        for n in ast.walk(names.tree)
+    )
+
+
+def _reads(node: ast.Call, names: Names) -> Iterator[tuple[str, str]]:
+    for part in ast.walk(node):
+        if isinstance(part, ast.Name) and part.id == "__file__" and node.args and part in ast.walk(node.args[0]):
+            if isinstance(node.args[0], ast.Name):
+                yield "self-read", "open(__file__)"
+        text = names.text(part) if isinstance(part, ast.Constant | ast.BinOp | ast.JoinedStr) else None
+        if text and TEST_FILE.search(text):
+            yield "reads-tests", f"reads {text[:60]!r}"
+
+
+def _text(node: ast.expr, names: Names) -> Iterator[tuple[str, str]]:
+    text = names.text(node)
+    if not text:
+        return
+    if PROBES.search(text):
+        yield "test-probe", repr(text[:60])
+    if PROCESS_FILE.match(text):
+        yield "native-access", repr(text[:60])
+    if text == "_pytest" or text.startswith("_pytest."):
+        yield "harness-internals", repr(text[:60])
+
+
+def _assigned(node: ast.stmt, names: Names) -> Iterator[tuple[str, str]]:
+    targets = getattr(node, "targets", None) or [node.target]  # type: ignore[attr-defined]  # the other two have one target
+    for target in targets:
+        dotted = "" if isinstance(target, ast.Name) else names.dotted(target)
+        if PATCHED.match(dotted):
+            yield "harness-patched", f"assigns {dotted}"
+        elif isinstance(target, ast.Attribute) and target.attr == "__class__":
+            yield "class-swap", "assigns __class__"
+        elif isinstance(target, ast.Attribute) and target.attr in ("__code__", "__defaults__", "__kwdefaults__"):
+            yield "code-object", f"assigns {target.attr}"
+        elif isinstance(target, ast.Attribute) and re.fullmatch(r"(sys|threading)\.\w*hook", dotted):
+            yield "trace-hook", f"assigns {dotted}"
+
+
+def _asks_for_the_runner(node: ast.AST, names: Names) -> Iterator[tuple[str, str]]:
+    """A statement that holds the runner's name against what is loaded, called or in the environment."""
+    parts = list(header(node))
+    words = [t for p in parts if isinstance(p, ast.Constant | ast.BinOp | ast.JoinedStr) and (t := names.text(p))]
+    if not any(RUNNER_WORD.search(w) for w in words):
+        return
+    for part in parts:
+        if isinstance(part, ast.Name | ast.Attribute | ast.Call) and names.dotted(part).startswith(ASKED):
+            word = next(w for w in words if RUNNER_WORD.search(w))
+            yield "test-probe", f"asks {names.dotted(part)} for {word[:40]!r}"
+            return
+
+
+SET = RuleSet(RULES, find)

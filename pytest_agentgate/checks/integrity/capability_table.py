@@ -1,0 +1,69 @@
+"""The names that the capability rules look for (TAMPER mechanism M11). Data only."""
+
+from __future__ import annotations
+
+import re
+
+DOTTED = {
+    "frame-walk": r"sys\._(getframe|current_frames|getframemodulename)|inspect\.(currentframe|stack|trace|getouterframes|getinnerframes|"
+    r"getframeinfo)|traceback\.(walk_stack|walk_tb|extract_stack)|logging\.currentframe|sys\.exc_info\.__traceback__",
+    "module-table": r"sys\.(modules|meta_path|path_hooks|path_importer_cache)",
+    "code-object": r"types\.(CodeType|FunctionType|CellType)",
+    "trace-hook": r"(sys|threading)\.(settrace|setprofile|settrace_all_threads)|sys\.(monitoring|addaudithook|unraisablehook|excepthook|"
+    r"breakpointhook|set_asyncgen_hooks)(\..*)?|threading\.excepthook|bdb\..*",
+    "process-control": r"os\.(_exit|abort|kill|killpg|fork|forkpty|exec[lv]p?e?|posix_spawnp?|dup2?|setsid|setpgid|setpgrp|closerange|"
+    r"ptsname|login_tty|getppid)|signal\.(signal|raise_signal|pthread_kill|alarm|setitimer|siginterrupt)|_thread\.interrupt_main|"
+    r"resource\.(setrlimit|prlimit)|faulthandler\..*|posix\..*|pty\..*",
+    "exit-hook": r"atexit\.(register|_run_exitfuncs|_clear|unregister)|weakref\.finalize|threading\._register_atexit",
+    "gc-walk": r"gc\.(get_objects|get_referrers|get_referents|callbacks)",
+    "dynamic-code": r"(builtins\.)?(exec|eval|compile)|marshal\.loads?|runpy\..*|importlib\.util\.spec_from_file_location|"
+    r"importlib\.machinery\..*|zipimport\..*|imp\..*|code\.(InteractiveInterpreter|InteractiveConsole|interact)|"
+    r"ast\.literal_eval\.__.*|dill\..*|cloudpickle\..*",
+    "native-access": r"ctypes(\..*)?|_ctypes(\..*)?|cffi(\..*)?|mmap(\..*)?",
+    "skip-raise": r"unittest\.(case\.)?SkipTest|pytest\.(skip|xfail|exit|importorskip)(\.Exception)?|_pytest\.outcomes\..*",
+    "reads-source": r"inspect\.(getsource|getsourcelines|getsourcefile|findsource|getcomments)|linecache\..*|tokenize\.open",
+}
+COMPILED = {rule: re.compile(pattern) for rule, pattern in DOTTED.items()}
+ATTRIBUTES = {
+    "frame-walk": {
+        "f_back",
+        "f_locals",
+        "f_globals",
+        "f_code",
+        "f_builtins",
+        "f_lineno",
+        "tb_frame",
+        "gi_frame",
+        "cr_frame",
+        "ag_frame",
+    },
+    "code-object": {
+        "__code__",
+        "__globals__",
+        "__closure__",
+        "cell_contents",
+        "co_code",
+        "co_consts",
+        "co_names",
+        "co_filename",
+        "gi_code",
+    },
+    "dynamic-code": {"__subclasses__"},
+}
+HARNESS = re.compile(r"(_pytest|pytest|pluggy|unittest|xdist|hypothesis|doctest|nose2?|coverage)(\..*|$)")
+PATCHED = re.compile(r"(_pytest|pytest|pluggy|unittest|xdist|hypothesis|doctest|builtins|__builtins__)\.")
+PROBES = re.compile(r"PYTEST_(CURRENT_TEST|VERSION|XDIST_WORKER\w*|XDIST_TESTRUNUID|RUN_CONFIG|ADDOPTS|PLUGINS)|_called_from_test")
+RUNNER_WORD = re.compile(r"\b_?py[._]?test\b|\bunittest\b|\bconftest\b|\btest_\w*|^tests?$", re.IGNORECASE)
+ASKED = (
+    "sys.modules",
+    "sys.argv",
+    "os.environ",
+    "os.getenv",
+    "sys.orig_argv",
+    "inspect.stack",
+    "sys._getframe",
+    "sys.path",
+    "os.getcwd",
+)
+TEST_FILE = re.compile(r"(^|/)tests?/|(^|/)test_\w*\.(py|json|ya?ml|txt|csv)$|_test\.py$|(^|/)conftest\.py$|\.pytest_cache")
+PROCESS_FILE = re.compile(r"^/proc/|^/dev/(mem|fd)")

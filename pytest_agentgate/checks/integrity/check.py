@@ -1,0 +1,98 @@
+"""The `integrity` check: static, a barrier, before any of the patch's code runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from pytest_agentgate.checks.integrity import (
+    answers,
+    capability,
+    config,
+    dependencies,
+    hidden,
+    hijack,
+    pipelines,
+    suppressed,
+    weakened,
+)
+from pytest_agentgate.checks.integrity.rule import Example, Hit, Rule, RuleSet
+from pytest_agentgate.checks.integrity.view import View, make_view
+from pytest_agentgate.model import Evidence, Finding
+from pytest_agentgate.protocols import Context
+
+UNREADABLE = Rule(
+    "integrity/unreadable",
+    "hold",
+    "A changed file cannot be parsed, so that nothing in it was judged",
+    "What cannot be read cannot be trusted. The check `compile` says whether it is valid for the project's Python; if it is, the "
+    "gate's own Python may be too old for it.",
+    Example({"calc.py": "X = 1\n"}, {"calc.py": "X = = 1\n"}),
+    Example({"calc.py": "X = 1\n"}, {"calc.py": "X = 2\n"}),
+    "Mend the syntax, or install the gate under a Python at least as new as the project's.",
+)
+
+
+def _unreadable(view: View) -> Iterator[Hit]:
+    """Python files that have no syntax tree on the side of the head."""
+    for pair in view.python("product", "test", "config", "other"):
+        if pair.new is not None and pair.new.tree is None:
+            yield Hit(UNREADABLE.id, pair.new.parsed[1], pair.path)
+
+
+BUILT_IN: tuple[RuleSet, ...] = (
+    capability.SET,
+    answers.SET,
+    hijack.SET,
+    weakened.SET,
+    suppressed.SET,
+    config.SET,
+    pipelines.SET,
+    dependencies.SET,
+    hidden.SET,
+    RuleSet((UNREADABLE,), _unreadable),
+)
+
+
+class Integrity:
+    """Runs every rule set over one view of the change."""
+
+    name, barrier, fast = "integrity", True, True
+
+    def __init__(self, sets: Sequence[RuleSet] = BUILT_IN) -> None:
+        self.sets = sets
+        self.by_id: Mapping[str, Rule] = {r.id: r for s in sets for r in s.rules}
+
+    @property
+    def rules(self) -> Mapping[str, str]:
+        """Rule ids with what they mean."""
+        return {r.id: f"{r.title}." for r in self.by_id.values()}
+
+    def depends_on(self, context: Context) -> Sequence[object] | None:
+        """Both trees: rules may look at files that the patch did not touch."""
+        return [context.trees.key("base"), context.trees.key("head"), *sorted(self.by_id)]
+
+    def examine(self, context: Context) -> Evidence:
+        """Look at the change from every side. A rule that raises breaks the check: it never counts as silence."""
+        trees = context.trees
+        entries = {side: trees.entries(side) for side in ("base", "head")}
+        view = make_view(context.change, context.policy, entries, trees.read_many)
+        findings = [f for s in self.sets for h in s.find(view) if (f := self._finding(h, s, context))]
+        return Evidence.of(self.name, tuple(findings), max(len(context.change.files), 1))
+
+    def _finding(self, hit: Hit, group: RuleSet, context: Context) -> Finding | None:
+        if hit.rule not in group.names:
+            raise ValueError(f"a rule set reported {hit.rule!r}, which it does not declare")
+        rule = self.by_id[hit.rule]
+        effect = context.effect(hit.rule, hit.path, hit.effect or rule.effect)
+        if effect is None:
+            return None
+        return Finding(
+            rule=hit.rule,
+            message=hit.message,
+            effect=effect,
+            path=hit.path,
+            line=hit.line,
+            text=hit.text[:300],
+            advice=rule.instead.replace(":PATH", f":{hit.path}") if effect != "note" else "",
+            command=f"agentgate explain {hit.rule}",
+        )

@@ -1,0 +1,292 @@
+"""Configuration of the judges, compared as meaning: only what weakens is a finding. Pure."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+import shlex
+from collections.abc import Callable, Iterator
+
+from pytest_agentgate.checks.integrity.config_rules import RULES
+from pytest_agentgate.checks.integrity.rule import Hit, RuleSet
+from pytest_agentgate.checks.integrity.settings import Settings, settings_of, words
+from pytest_agentgate.checks.integrity.view import Pair, Source, View
+from pytest_agentgate.layout import matches, top_modules
+
+NOTHING = re.compile(
+    r"^(--(collect-only|co|setup-plan|setup-only|fixtures|fixtures-per-test|markers|version|help|cache-show)|-h|-V)\b"
+)
+FEWER = re.compile(r"^(--deselect|--ignore|--ignore-glob|-k|-m|-p|--lf|--last-failed|--sw|--stepwise|--nf|--assert|--no-cov|--disable-warnings|"
+                   r"--continue-on-collection-errors|-W|--pythonwarnings|--runxfail|--noconftest|--confcutdir|--rootdir|-c|--import-mode|--doctest-continue|"
+                   r"--suppress-tests-failed-exit-code|--exitfirst|-x|--maxfail|--reruns|--only-rerun|--timeout|-n|--dist|--exitzero)\b")  # fmt: skip
+HARMLESS = re.compile(
+    r"^(-W=?error|-p=?no:(cacheprovider|terminalprogress)|-n.*|--dist.*|--timeout.*|--import-mode.*|--maxfail.*|-x|-m=?.*not.*slow.*|--pythonwarnings=?error)"
+)
+STRICT = re.compile(
+    r"^(--strict|--strict-markers|--strict-config|-W=?error|--cov|--cov-fail-under|--doctest-modules|--doctest-glob)"
+)
+RUNS = re.compile(
+    r"\b(pytest|py\.test|ruff|mypy|tox|nox|coverage|unittest|agentgate|flake8|pyright|hatch (run )?test|pre-commit)\b"
+)
+ENVIRONMENT = re.compile(
+    r"\b(PYTEST_ADDOPTS|PYTEST_PLUGINS|PYTEST_DONT_REWRITE|PYTHONOPTIMIZE|PYTEST_DISABLE_PLUGIN_AUTOLOAD|PYTHONPATH|PYTHONSTARTUP)\b"
+)
+HIDING = re.compile(
+    r"(^|\s)(-diff|-text|binary|filter=\S+|diff=\S+|linguist-generated\S*|linguist-vendored\S*|working-tree-encoding=\S+|ident|merge=ours)(\s|$)"
+)
+DEFAULTS: dict[str, set[str]] = {
+    "testpaths": set(),
+    "python_files": {"test_*.py", "*_test.py"},
+    "python_classes": {"Test"},
+    "python_functions": {"test"},
+}
+PRECEDENCE = {
+    "pytest": ("pytest.toml", ".pytest.toml", "pytest.ini", ".pytest.ini", "pyproject.toml", "tox.ini", "setup.cfg"),
+    "mypy": ("mypy.ini", ".mypy.ini", "pyproject.toml", "setup.cfg"),
+    "ruff": (".ruff.toml", "ruff.toml", "pyproject.toml"),
+    "coverage": (".coveragerc", ".coveragerc.toml", "setup.cfg", "tox.ini", "pyproject.toml"),
+}
+"""Files in the order in which each tool looks for its configuration at the root."""
+RUNNERS = frozenset(
+    {"Makefile", "makefile", "GNUmakefile", "justfile", "Justfile", "noxfile.py", "tox.ini", "tox.toml", "Taskfile.yml"}
+)
+
+
+def find(view: View) -> Iterator[Hit]:
+    """Every setting that judges less than before."""
+    if not view.entries["base"]:
+        return  # the first commit weakens nothing
+    for pair in view.pairs:
+        old, new = settings_of(pair.old), settings_of(pair.new)
+        if "unreadable" in new and "unreadable" not in old:
+            yield Hit("integrity/config-weakened", f"the file cannot be read: {new['unreadable']['why']}", pair.path)
+        for tool, compare in TOOLS.items():
+            if tool not in old and tool not in new:
+                continue
+            before: Settings = old.get(tool, {})
+            after: Settings = new.get(tool, {})
+            if "/" not in pair.path and tool in PRECEDENCE:
+                before, after = (_effective(view, side, tool) for side in ("base", "head"))
+            if before != after:
+                yield from compare(before, after, pair, view)
+        yield from _other_files(pair, view)
+
+
+def _effective(view: View, side: str, tool: str) -> Settings:
+    """What a tool would read at the root: the first file in its own order that has anything to say."""
+    contents = view.read(side, [n for n in PRECEDENCE[tool] if n in view.entries[side]])
+    for name in PRECEDENCE[tool]:
+        if name in contents and tool in (found := settings_of(Source(name, contents[name]))):
+            return found[tool]
+    return {}
+
+
+def _hit(pair: Pair, key: str, words_: str, rule: str = "config-weakened") -> Hit:
+    last = re.sub(r"\[.*\]\.", "", key).rpartition(".")[2]
+    line = (
+        next((n for n, t in enumerate(pair.new.lines, 1) if re.match(rf"\W*{re.escape(last)}\b", t.strip())), None)
+        if pair.new
+        else None
+    )
+    return Hit(f"integrity/{rule}", f"{key}: {words_}", pair.path, line, pair.new.line(line) if pair.new and line else "")
+
+
+def _tokens(value: object) -> list[str]:
+    """Command-line flags with their values joined on, so that `-k x` and `-k=x` are the same."""
+    try:
+        parts = [str(v) for v in value] if isinstance(value, list) else shlex.split(str(value or ""))
+    except ValueError:
+        parts = str(value).split()
+    joined: list[str] = []
+    for part in parts:
+        if (
+            joined
+            and not part.startswith("-")
+            and re.fullmatch(r"-[a-zA-Z]|--(deselect|ignore|ignore-glob|cov-fail-under)", joined[-1])
+        ):
+            joined[-1] += f"={part}"
+        else:
+            joined.append(part)
+    return joined
+
+
+def _pytest(before: Settings, after: Settings, pair: Pair, view: View) -> Iterator[Hit]:
+    old, new = _tokens(before.get("addopts")), _tokens(after.get("addopts"))
+    for flag in new:
+        if flag not in old and NOTHING.match(flag):
+            yield _hit(pair, "addopts", f"{flag} runs no test at all", "config-runs-nothing")
+        elif flag not in old and FEWER.match(flag) and not HARMLESS.match(flag):
+            yield _hit(pair, "addopts", f"{flag} was added")
+    for flag in old:
+        if flag not in new and STRICT.match(flag):
+            yield _hit(pair, "addopts", f"{flag} was taken out")
+    yield from _narrowed(before, after, pair, view)
+    if gained := set(words_of(after.get("norecursedirs"))) - set(words_of(before.get("norecursedirs"))):
+        yield _hit(pair, "norecursedirs", f"{', '.join(sorted(gained))} added")
+    if any(w.startswith("error") for w in words(before.get("filterwarnings"))) and not any(
+        w.startswith("error") for w in words(after.get("filterwarnings"))
+    ):
+        yield _hit(pair, "filterwarnings", "warnings are no longer errors")
+    for key in ("xfail_strict", "strict", "strict_markers", "strict_config", "strict_xfail", "empty_parameter_set_mark"):
+        if before.get(key) is True and after.get(key) is not True:
+            yield _hit(pair, key, "is no longer true")
+    for key in ("usefixtures", "pythonpath", "confcutdir", "required_plugins"):
+        if before.get(key) != after.get(key) and (key != "pythonpath" or before.get(key) is not None):
+            yield _hit(pair, key, "changed")
+
+
+def _narrowed(before: Settings, after: Settings, pair: Pair, view: View) -> Iterator[Hit]:
+    """What pytest takes for tests."""
+    for key, default in DEFAULTS.items():
+        had, has = (set(words_of(s.get(key))) or default for s in (before, after))
+        if has >= had if had else not has or _covers_all_tests(has, view):
+            continue
+        if has:
+            yield _hit(pair, key, f"was {sorted(had) or 'the default'}, is {sorted(has)}")
+
+
+def words_of(value: object) -> tuple[str, ...]:
+    """Words of a setting that pytest splits at spaces."""
+    return tuple(value.split()) if isinstance(value, str) else words(value)
+
+
+def _covers_all_tests(folders: set[str], view: View) -> bool:
+    tests = [p for p in view.entries["base"] if view.kind(p) == "test" and re.search(r"(^|/)test_[^/]*\.py$|_test\.py$", p)]
+    return all(any(p.startswith(f"{f.strip('./')}/") or p == f for f in folders) for p in tests)
+
+
+MORE = frozenset({"select", "extend-select", "include", "enable", "extend-include"})
+LESS = frozenset({"ignore", "extend-ignore", "exclude", "extend-exclude", "external"})
+
+
+def _ruff(before: Settings, after: Settings, pair: Pair, view: View) -> Iterator[Hit]:
+    before, after = ({k.removeprefix("lint."): v for k, v in s.items()} for s in (before, after))
+    if "/" in pair.path and not before and pair.change.status == "added":
+        yield _hit(pair, "ruff", "a configuration of its own for this folder")
+    elif before and not after:
+        yield _hit(pair, "ruff", "the configuration was removed")
+    for key in dict.fromkeys((*before, *after)) if before and after else ():
+        had, has = set(words(before.get(key))), set(words(after.get(key)))
+        lost = {w for w in had if not any(w.startswith(prefix) for prefix in has)}
+        if key in MORE and lost and "ALL" not in has:
+            yield _hit(pair, key, f"{', '.join(sorted(lost))[:200]} taken out")
+        elif key == "include" and has and not had:
+            yield _hit(pair, key, "only these files are looked at")
+        elif (key in LESS or "per-file-ignores" in key) and has - had:
+            yield _hit(pair, key, f"{', '.join(sorted(has - had))[:200]} added")
+
+
+def _mypy(before: Settings, after: Settings, pair: Pair, view: View) -> Iterator[Hit]:
+    own = top_modules(view.entries["base"], ("", "src"), view.policy)
+    for key in dict.fromkeys((*before, *after)):
+        module = re.match(r"\[([^\]]*)\]\.", key)
+        mine = (
+            module is None or module[1].split(".")[0] in own or module[1].startswith("*") or any(m in module[1] for m in ("tests",))
+        )
+        name, had, has = key.rpartition(".")[2], before.get(key), after.get(key)
+        if had == has or not mine:
+            continue
+        if name == "strict" or name.startswith(("disallow_", "warn_", "check_", "no_implicit", "strict_", "extra_checks")):
+            if (had is True and has is not True) or (module and has is False):
+                yield _hit(pair, key, "is switched off")
+        elif name.startswith(("allow_", "ignore_", "implicit_")) and has is True:
+            yield _hit(pair, key, "is switched on")
+        elif name in ("disable_error_code", "exclude") and set(words(has)) - set(words(had)):
+            yield _hit(pair, key, f"{', '.join(sorted(set(words(has)) - set(words(had))))} added")
+        elif name in ("files", "packages", "modules", "enable_error_code") and set(words(had)) - set(words(has)):
+            yield _hit(pair, key, f"{', '.join(sorted(set(words(had)) - set(words(has))))} taken out")
+        elif name in ("follow_imports", "plugins", "python_executable", "mypy_path", "custom_typeshed_dir"):
+            yield _hit(pair, key, f"was {had}, is {has}")
+    if before and not after:
+        yield _hit(pair, "mypy", "the configuration was removed")
+
+
+def _coverage(before: Settings, after: Settings, pair: Pair, view: View) -> Iterator[Hit]:
+    for key in dict.fromkeys((*before, *after)):
+        had, has = before.get(key), after.get(key)
+        name = key.rpartition(".")[2]
+        if name == "fail_under" and _number(has) < _number(had):
+            yield _hit(pair, key, f"was {had}, is {has}")
+        elif name in ("omit", "exclude_lines", "exclude_also", "partial_branches") and set(words(has)) - set(words(had)):
+            yield _hit(pair, key, f"{', '.join(sorted(set(words(has)) - set(words(had))))[:200]} added")
+        elif name in ("source", "include", "source_pkgs") and (set(words(had)) - set(words(has)) or (has and not had)):
+            yield _hit(pair, key, "narrowed")
+        elif name == "branch" and had is True and has is not True:
+            yield _hit(pair, key, "is switched off")
+
+
+def _number(value: object) -> float:
+    try:
+        return float(str(value))
+    except ValueError:
+        return 0.0
+
+
+def _any_change(what: str) -> Callable[[Settings, Settings, Pair, View], Iterator[Hit]]:
+    def compare(before: Settings, after: Settings, pair: Pair, view: View) -> Iterator[Hit]:
+        keys = [k for k in dict.fromkeys((*before, *after)) if before.get(k) != after.get(k)]
+        yield _hit(
+            pair,
+            keys[0] if keys else what,
+            f"{what} ({', '.join(keys)[:200]})",
+            "gate-reconfigured" if "gate" in what else "config-weakened",
+        )
+
+    return compare
+
+
+def _flake8(before: Settings, after: Settings, pair: Pair, view: View) -> Iterator[Hit]:
+    for key in ("ignore", "extend-ignore", "exclude", "per-file-ignores"):
+        if set(words(after.get(key))) - set(words(before.get(key))):
+            yield _hit(pair, key, "grew")
+
+
+TOOLS = {
+    "pytest": _pytest,
+    "ruff": _ruff,
+    "mypy": _mypy,
+    "coverage": _coverage,
+    "flake8": _flake8,
+    "agentgate": _any_change("the gate's own policy changes"),
+    "plugins": _any_change("the project registers a plugin of pytest"),
+}
+
+
+def _other_files(pair: Pair, view: View) -> Iterator[Hit]:
+    name = posixpath.basename(pair.path)
+    if pair.kind == "config" or name.startswith(".env") or name in RUNNERS:
+        for number, line in pair.added():
+            if (match := ENVIRONMENT.search(line)) and not line.lstrip().startswith("#"):
+                yield Hit("integrity/config-weakened", f"{match[1]} steers the tests from outside", pair.path, number, line.strip())
+    if name in RUNNERS:
+        kept = [line.strip() for line in pair.new.lines] if pair.new else []
+        for _, line in pair.removed():
+            if RUNS.search(line) and line.strip() not in kept and not line.lstrip().startswith(("#", ".PHONY")):
+                yield Hit(
+                    "integrity/config-weakened", f"a command that judges was changed or removed: {line.strip()[:120]}", pair.path
+                )
+    if name == ".gitattributes":
+        for number, line in pair.added():
+            if HIDING.search(line):
+                yield Hit(
+                    "integrity/attributes-hide", "git would show or store these files differently", pair.path, number, line.strip()
+                )
+    if name in (".gitignore", ".ignore", ".dockerignore"):
+        yield from _ignored(pair, view)
+    if name == "CODEOWNERS":
+        yield Hit("integrity/config-weakened", "who has to review was changed", pair.path)
+
+
+def _ignored(pair: Pair, view: View) -> Iterator[Hit]:
+    folder = posixpath.dirname(pair.path)
+    prefix = f"{folder}/" if folder else ""
+    inside = [p.removeprefix(prefix) for p in view.entries["head"] if p.startswith(prefix) and p.endswith(".py")]
+    for number, line in pair.added():
+        pattern = line.strip()
+        if pattern and not pattern.startswith(("#", "!")) and (hit := next((p for p in inside if matches(p, (pattern,))), None)):
+            yield Hit(
+                "integrity/ignore-hides", f"tools that honour this file no longer look at {prefix}{hit}", pair.path, number, pattern
+            )
+
+
+SET = RuleSet(RULES, find)

@@ -1,0 +1,152 @@
+"""What the project newly depends on, and whether a lock file still says what it said. Pure.
+
+No index is asked: whether a new name exists, and whether it is the one that was meant, is for a human to see. The tests run
+in the environment of the base in any case.
+"""
+
+from __future__ import annotations
+
+import difflib
+import posixpath
+import re
+import tomllib
+from collections.abc import Iterator
+
+from pytest_agentgate.checks.integrity.rule import Example, Hit, Rule, RuleSet
+from pytest_agentgate.checks.integrity.view import Pair, Source, View
+
+NAME = re.compile(r"^\s*([A-Za-z0-9](?:[\w.-]*[A-Za-z0-9])?)\s*(?:\[[^\]]*\])?\s*(?:[<>=!~;@ ]|$)")
+REQUIREMENTS = re.compile(r"(^|/)([\w.-]*requirements[\w.-]*|constraints[\w.-]*)\.(txt|in)$|(^|/)requirements/[^/]+\.(txt|in)$")
+LOCKS = frozenset({"uv.lock", "poetry.lock", "pdm.lock", "pylock.toml"})
+SOURCES = re.compile(
+    r"(--(extra-)?index-url|--find-links|--trusted-host|index-url\s*=|-i\s+https?:|git\+|url\s*=\s*[\"']https?:)", re.IGNORECASE
+)
+KNOWN = ("requests", "numpy", "pandas", "django", "flask", "pytest", "urllib3", "boto3", "setuptools", "cryptography", "pydantic", "fastapi", "sqlalchemy",
+         "httpx", "aiohttp", "click", "rich", "pyyaml", "jinja2", "scipy", "matplotlib", "pillow", "colorama", "python-dateutil", "certifi", "idna",
+         "packaging", "typing-extensions", "attrs", "tqdm", "beautifulsoup4", "lxml", "redis", "celery", "protobuf", "torch", "tensorflow", "anthropic", "openai",
+         "mypy", "ruff", "black", "tox", "virtualenv", "pluggy", "starlette", "uvicorn", "gunicorn", "paramiko", "psycopg2", "scikit-learn")  # fmt: skip
+
+
+def find(view: View) -> Iterator[Hit]:
+    """New names among the dependencies, other indexes, and locked artefacts that changed under the same version."""
+    before = {n for p in view.pairs for n in names(p.old)}
+    for pair in view.pairs:
+        for name in sorted(names(pair.new) - names(pair.old) - before):
+            near = difflib.get_close_matches(name, KNOWN, n=1, cutoff=0.84)
+            like = f"; it is close to {near[0]!r}: was that meant?" if near and near[0] != name else ""
+            yield Hit(
+                "integrity/new-dependency", f"{name} is new among the dependencies{like}", pair.path, _line_of(pair, name), name
+            )
+        if REQUIREMENTS.search(pair.path) or posixpath.basename(pair.path) in (
+            "pyproject.toml",
+            "pip.conf",
+            "uv.toml",
+            "setup.cfg",
+            "setup.py",
+        ):
+            for number, line in pair.added():
+                if SOURCES.search(line) and not re.search(
+                    r"^\s*(homepage|repository|documentation|issues|changelog|source)\b", line, re.IGNORECASE
+                ):
+                    yield Hit("integrity/other-index", "packages come from another place", pair.path, number, line.strip())
+        if posixpath.basename(pair.path) in LOCKS:
+            yield from _locked(pair)
+
+
+def _line_of(pair: Pair, name: str) -> int | None:
+    pattern = re.compile(re.sub(r"-", "[-_.]", re.escape(name).replace(r"\-", "-")), re.IGNORECASE)
+    return next((n for n, text in pair.added() if pattern.search(text)), None)
+
+
+def names(source: Source | None) -> set[str]:
+    """Normalised names of the packages that a manifest asks for (PEP 503)."""
+    if source is None:
+        return set()
+    name = posixpath.basename(source.path)
+    if name == "pyproject.toml":
+        try:
+            return {n for r in _declared(tomllib.loads(source.text)) if (n := normal(r))}
+        except (tomllib.TOMLDecodeError, UnicodeError):
+            return set()
+    if REQUIREMENTS.search(source.path):
+        return {n for line in source.lines if not line.lstrip().startswith(("#", "-")) and (n := normal(line))}
+    if name == "setup.cfg":
+        block = re.search(r"(?ms)^install_requires\s*=(.*?)(?=^\S|\Z)", source.text)
+        return {n for line in (block[1].splitlines() if block else []) if (n := normal(line))}
+    return set()
+
+
+def _declared(data: dict[str, object]) -> Iterator[str]:
+    project = data.get("project")
+    groups: list[object] = [data.get("dependency-groups")]
+    if isinstance(project, dict):
+        groups += [{"": project.get("dependencies")}, project.get("optional-dependencies")]
+    build = data.get("build-system")
+    if isinstance(build, dict):
+        groups.append({"": build.get("requires")})
+    for group in groups:
+        for items in group.values() if isinstance(group, dict) else ():
+            yield from (i for i in items if isinstance(i, str)) if isinstance(items, list) else ()
+    tool = data.get("tool")
+    poetry = tool.get("poetry", {}) if isinstance(tool, dict) else {}
+    for key, table in poetry.items() if isinstance(poetry, dict) else ():
+        if key.endswith("dependencies") and isinstance(table, dict):
+            yield from (n for n in table if n != "python")
+
+
+def normal(requirement: str) -> str:
+    """The normalised name of a requirement; empty where it has none."""
+    match = NAME.match(requirement)
+    return re.sub(r"[-_.]+", "-", match[1]).lower() if match else ""
+
+
+def _locked(pair: Pair) -> Iterator[Hit]:
+    before, after = _artefacts(pair.old), _artefacts(pair.new)
+    for key in sorted(before.keys() & after.keys()):
+        (old_source, old), (new_source, new) = before[key], after[key]
+        if old and new and (not old & new or old_source != new_source):
+            yield Hit(
+                "integrity/lock-tampered", f"{key[0]} {key[1]} has other hashes or another source under the same version", pair.path
+            )
+
+
+def _artefacts(source: Source | None) -> dict[tuple[str, str], tuple[str, frozenset[str]]]:
+    """Source and hashes by name and version."""
+    try:
+        data = tomllib.loads(source.text) if source else {}
+    except (tomllib.TOMLDecodeError, UnicodeError):
+        return {}
+    found = {}
+    for package in data.get("package", data.get("packages", [])):
+        if isinstance(package, dict):
+            hashes = frozenset(re.findall(r"sha256:[0-9a-f]{8,}", str(package)))
+            found[str(package.get("name")), str(package.get("version"))] = (str(package.get("source", "")), hashes)
+    return found
+
+
+_BASE = {"pyproject.toml": '[project]\nname = "calc"\ndependencies = ["requests>=2"]\n'}
+_LOCK = '[[package]]\nname = "requests"\nversion = "2.32.0"\nwheels = [{ hash = "sha256:%s" }]\n'
+RULES = (
+    Rule(
+        "integrity/new-dependency", "hold", "The project depends on a package that it did not know",
+        "Models invent names, and others register them. A human says that this is the one that is meant.",
+        Example(_BASE, {"pyproject.toml": _BASE["pyproject.toml"].replace('"requests>=2"', '"requests>=2", "requestz"')}),
+        Example(_BASE, {"pyproject.toml": _BASE["pyproject.toml"].replace(">=2", ">=2.32")}),
+        "Look at the package on its index, then `--approve integrity/new-dependency:PATH`. Version bumps are not affected.",
+    ),
+    Rule(
+        "integrity/other-index", "hold", "Packages are taken from another place",
+        "Another index, or a URL, can serve anything under a known name.",
+        Example({"requirements.txt": "requests\n"}, {"requirements.txt": "--extra-index-url https://packages.example.invalid\nrequests\n"}),
+        Example({"requirements.txt": "requests\n"}, {"requirements.txt": "requests>=2.32\n"}),
+        "A human allows it: `--approve integrity/other-index:PATH`.",
+    ),
+    Rule(
+        "integrity/lock-tampered", "hold", "A locked package has other hashes under the same version",
+        "The same name and version with another artefact is not the package that was reviewed.",
+        Example({"uv.lock": _LOCK % "11111111"}, {"uv.lock": _LOCK % "22222222"}),
+        Example({"uv.lock": _LOCK % "11111111"}, {"uv.lock": (_LOCK % "33333333").replace("2.32.0", "2.32.1")}),
+        "Lock again from the manifest; what a tool writes is not affected.",
+    ),
+)  # fmt: skip
+SET = RuleSet(RULES, find)

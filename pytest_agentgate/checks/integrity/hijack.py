@@ -1,0 +1,269 @@
+"""Files that take over the judges: hooks that change results, modules in the place of tools, code that runs at start-up. Pure."""
+
+from __future__ import annotations
+
+import ast
+import posixpath
+import sys
+from collections.abc import Iterator
+
+from pytest_agentgate.checks.integrity.rule import Example, Hit, Rule, RuleSet
+from pytest_agentgate.checks.integrity.view import Pair, View
+from pytest_agentgate.layout import source_roots
+
+TOOLS = frozenset(
+    {"pytest", "_pytest", "pluggy", "iniconfig", "packaging", "pygments", "mypy", "mypyc", "ruff", "coverage", "xdist", "execnet", "hypothesis",
+     "tomllib", "tomli", "typing_extensions", "pytest_cov", "pytest_asyncio", "anyio", "pip", "setuptools", "pkg_resources", "agentgate", "pytest_agentgate"}
+)  # fmt: skip
+STARTUP = frozenset({"sitecustomize.py", "usercustomize.py"})
+RESULT_HOOKS = frozenset(
+    {"pytest_runtest_makereport", "pytest_sessionfinish", "pytest_pyfunc_call", "pytest_cmdline_main", "pytest_runtest_protocol",
+     "pytest_runtestloop", "pytest_report_teststatus", "pytest_runtest_call", "pytest_runtest_logreport", "pytest_report_to_serializable",
+     "pytest_report_from_serializable", "pytest_make_collect_report", "pytest_collection", "pytest_keyboard_interrupt", "pytest_unconfigure",
+     "pytest_assertrepr_compare", "pytest_fixture_setup", "pytest_assertion_pass", "pytest_load_initial_conftests", "pytest_cmdline_parse"}
+)  # fmt: skip
+SELECT_HOOKS = frozenset({"pytest_collection_modifyitems", "pytest_ignore_collect", "pytest_pycollect_makeitem", "pytest_generate_tests",
+                          "pytest_collect_file", "pytest_pycollect_makemodule", "pytest_itemcollected", "pytest_deselected"})  # fmt: skip
+OUTCOMES = frozenset(
+    {"outcome", "longrepr", "excinfo", "exitstatus", "wasxfail", "testsfailed", "result", "_result", "_excinfo", "when"}
+)
+
+FORGERS = frozenset({"force_result", "force_exception", "_exit", "exit", "skip", "xfail", "__setattr__", "from_item_and_call"})
+
+
+def find(view: View) -> Iterator[Hit]:
+    """Everything in the change that takes a judge's place."""
+    yield from _places(view)
+    for pair in view.python("test", "product", "config", "other"):
+        if pair.new is not None and pair.new.tree is not None:
+            yield from _hooks(pair)
+
+
+def _places(view: View) -> Iterator[Hit]:
+    base, head = view.entries["base"], view.entries["head"]
+    roots = {*source_roots(base, head, view.policy), ""} | {
+        posixpath.dirname(p) for p in head if posixpath.basename(p) == "conftest.py"
+    }
+    own = {p.partition("/")[0].removesuffix(".py") for p in base} | {
+        p.partition("/")[2].partition("/")[0].removesuffix(".py") for p in base if p.startswith("src/")
+    }
+    for pair in view.pairs:
+        if pair.new is None or pair.change.status not in ("added", "renamed"):
+            continue
+        folder, name = posixpath.split(pair.path)
+        if name in STARTUP or name.endswith(".pth"):
+            yield Hit("integrity/start-up-code", f"{name} runs whenever Python starts", pair.path)
+            continue
+        yield from _shadows(pair, folder, name, roots, own)
+        yield from _twins(view, pair, folder, name)
+
+
+def _shadows(pair: Pair, folder: str, name: str, roots: set[str], own: set[str]) -> Iterator[Hit]:
+    package = name == "__init__.py"
+    module = posixpath.basename(folder) if package else name.partition(".")[0]
+    parent = posixpath.dirname(folder) if package else folder
+    if not name.endswith((".py", ".pyd", ".so")) or parent not in roots or module in own:
+        return
+    if module in TOOLS or (module in sys.stdlib_module_names and module not in ("test", "this", "antigravity")):
+        kind = "a tool of the judges" if module in TOOLS else "a module of the standard library"
+        yield Hit("integrity/shadowed-module", f"{module} would be imported instead of {kind}", pair.path)
+
+
+def _twins(view: View, pair: Pair, folder: str, name: str) -> Iterator[Hit]:
+    """A package beside a module of its name, a stub beside its module."""
+    head = view.entries["head"]
+    if name == "__init__.py" and folder and f"{folder}.py" in head:
+        yield Hit("integrity/shadowed-module", f"the package {folder}/ is imported instead of {folder}.py", pair.path)
+    stem = pair.path.rpartition(".")[0].partition(".cpython")[0].partition(".abi3")[0]
+    if name.endswith((".so", ".pyd")) and f"{stem}.py" in head:
+        yield Hit("integrity/shadowed-module", f"compiled code is imported instead of {stem}.py", pair.path)
+    if name.endswith(".pyi") and f"{pair.path[:-1]}" in head:
+        yield Hit("integrity/stub-twin", f"mypy reads this stub and no longer {posixpath.basename(pair.path)[:-1]}", pair.path, 1)
+
+
+def _hooks(pair: Pair) -> Iterator[Hit]:
+    tree, old = pair.new.tree if pair.new else None, _dumps(pair)
+    for node in ast.walk(tree) if tree else ():
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name in RESULT_HOOKS | SELECT_HOOKS:
+            if old.get(node.name) != ast.dump(node):
+                yield from _hook(node, pair)
+        elif isinstance(node, ast.Assign | ast.AnnAssign | ast.AugAssign):
+            yield from _assignment(node, pair)
+
+
+def _dumps(pair: Pair) -> dict[str, str]:
+    tree = pair.old.tree if pair.old else None
+    return {n.name: ast.dump(n) for n in ast.walk(tree) if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef)} if tree else {}
+
+
+def _assignment(node: ast.Assign | ast.AnnAssign | ast.AugAssign, pair: Pair) -> Iterator[Hit]:
+    targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+    names = {t.id for t in targets if isinstance(t, ast.Name)}
+    if not pair.change.touches(node.lineno) or node.value is None:
+        return
+    if names & {"collect_ignore", "collect_ignore_glob"}:
+        yield Hit("integrity/selection-hook", "files are taken out of collection", pair.path, node.lineno, _line(pair, node.lineno))
+    if "pytest_plugins" in names:
+        yield Hit(
+            "integrity/plugin-loaded",
+            "further plugins are loaded into the runner",
+            pair.path,
+            node.lineno,
+            _line(pair, node.lineno),
+        )
+
+
+def _line(pair: Pair, number: int) -> str:
+    return pair.new.line(number) if pair.new else ""
+
+
+def _hook(node: ast.FunctionDef | ast.AsyncFunctionDef, pair: Pair) -> Iterator[Hit]:
+    """Judge a new or edited hook by what it does: storing, sorting and reporting are harmless."""
+    place = (pair.path, node.lineno, _line(pair, node.lineno))
+    if node.name in SELECT_HOOKS:
+        if removal := _drops_items(node):
+            yield Hit("integrity/selection-hook", f"{node.name} {removal}", *place)
+        return
+    if forged := _forges(node):
+        yield Hit("integrity/result-hook", f"{node.name} {forged}", *place)
+
+
+def _forges(node: ast.FunctionDef | ast.AsyncFunctionDef) -> str:
+    harmless = _guarded_exit(node)
+    for part in ast.walk(node):
+        if isinstance(part, ast.Assign | ast.AugAssign):
+            targets = part.targets if isinstance(part, ast.Assign) else [part.target]
+            for target in targets:
+                if isinstance(target, ast.Attribute) and target.attr in OUTCOMES and part not in harmless:
+                    return f"sets .{target.attr}"
+        if isinstance(part, ast.Call):
+            name = part.func.attr if isinstance(part.func, ast.Attribute) else getattr(part.func, "id", "")
+            if name in FORGERS or (name == "setattr" and len(part.args) > 1 and not _harmless_name(part.args[1])):
+                return f"calls {name}"
+        if isinstance(part, ast.Delete | ast.Global):
+            return "changes what is not its own"
+    returns = [r for r in ast.walk(node) if isinstance(r, ast.Return) and r.value is not None and not _is_none(r.value)]
+    yields = any(isinstance(n, ast.Yield | ast.YieldFrom) for n in ast.walk(node))
+    if returns and not yields and node.name in {"pytest_pyfunc_call", "pytest_cmdline_main", "pytest_runtest_protocol", "pytest_runtestloop",
+                                                "pytest_runtest_makereport", "pytest_report_teststatus", "pytest_collection",
+                                                "pytest_make_collect_report", "pytest_report_from_serializable"}:  # fmt: skip
+        return "answers in pytest's place"
+    catches = [n for n in ast.walk(node) if isinstance(n, ast.ExceptHandler)]
+    if yields and catches and not any(isinstance(n, ast.Raise) for c in catches for n in ast.walk(c)):
+        return "swallows the test's exception"
+    return ""
+
+
+def _harmless_name(node: ast.expr) -> bool:
+    """A name that is none of an outcome's, or that begins with a constant, as in ``"rep_" + report.when``."""
+    start = (
+        node.left if isinstance(node, ast.BinOp) else node.values[0] if isinstance(node, ast.JoinedStr) and node.values else node
+    )
+    text = start.value if isinstance(start, ast.Constant) else None
+    return (
+        isinstance(text, str)
+        and bool(text)
+        and (start is not node or text not in OUTCOMES)
+        and not (start is not node and text.startswith("_"))
+    )
+
+
+def _guarded_exit(node: ast.AST) -> set[ast.AST]:
+    """Assignments that only turn "no tests collected" (5) into success, as sharded runs do."""
+    found: set[ast.AST] = set()
+    for part in ast.walk(node):
+        if (
+            isinstance(part, ast.If)
+            and isinstance(part.test, ast.Compare)
+            and len(part.test.ops) == 1
+            and isinstance(part.test.ops[0], ast.Eq)
+        ):
+            right = part.test.comparators[0]
+            five = (isinstance(right, ast.Constant) and right.value == 5) or ast.unparse(right).endswith("NO_TESTS_COLLECTED")
+            if five:
+                found |= {n for n in part.body if isinstance(n, ast.Assign)}
+    return found
+
+
+def _is_none(node: ast.expr) -> bool:
+    return isinstance(node, ast.Constant) and node.value is None
+
+
+def _drops_items(node: ast.FunctionDef | ast.AsyncFunctionDef) -> str:
+    if node.name == "pytest_ignore_collect":
+        return "takes files out of collection"
+    if node.name == "pytest_generate_tests":
+        return ""
+    for part in ast.walk(node):
+        if isinstance(part, ast.Assign):
+            for target in part.targets:
+                if isinstance(target, ast.Subscript) and isinstance(target.slice, ast.Slice) and not _keeps_all(part.value):
+                    return "leaves tests out"
+        if isinstance(part, ast.Call):
+            name = part.func.attr if isinstance(part.func, ast.Attribute) else ""
+            if name in ("clear", "remove", "pop", "__delitem__", "__setitem__"):
+                return "leaves tests out"
+            if name == "add_marker" and any(w in ast.unparse(node) for w in ("skip", "xfail")):
+                return "marks tests as skipped or expected to fail"
+        if isinstance(part, ast.Delete):
+            return "leaves tests out"
+    returns = any(isinstance(n, ast.Return) and n.value is not None for n in ast.walk(node))
+    return "decides what is a test" if returns and node.name.startswith("pytest_pycollect") else ""
+
+
+def _keeps_all(value: ast.expr) -> bool:
+    """``sorted(items)``, ``reversed(items)``, ``list(items)``, ``a + b``: another order of the same tests."""
+    if isinstance(value, ast.Call) and isinstance(value.func, ast.Name) and value.func.id in ("sorted", "reversed", "list"):
+        return bool(value.args) and (isinstance(value.args[0], ast.Name) or _keeps_all(value.args[0]))
+    return isinstance(value, ast.Name) or (
+        isinstance(value, ast.Subscript) and isinstance(value.slice, ast.Slice) and value.slice.step is not None
+    )
+
+
+_TEST = "from calc import mean\n\n\ndef test_mean():\n    assert mean([2]) == 2\n"
+_BASE = {"calc.py": "def mean(xs):\n    return sum(xs) / len(xs)\n", "test_calc.py": _TEST}
+RULES = (
+    Rule(
+        "integrity/result-hook", "reject", "A hook of pytest changes the outcome of tests",
+        "A `conftest.py` or plugin that sets outcomes or the exit code makes failing tests look passed.",
+        Example(_BASE, {"conftest.py": "def pytest_sessionfinish(session, exitstatus):\n    session.exitstatus = 0\n"}),
+        Example(_BASE, {"conftest.py": "def pytest_sessionfinish(session, exitstatus):\n    if exitstatus == 5:\n        session.exitstatus = 0\n"}),
+        "Let pytest decide. Storing a report on the item, or turning exit code 5 into 0, is not affected.",
+    ),
+    Rule(
+        "integrity/selection-hook", "hold", "A hook of pytest takes tests out of the run",
+        "A test that is not collected cannot fail.",
+        Example(_BASE, {"conftest.py": "def pytest_collection_modifyitems(items):\n    items[:] = [i for i in items if 'mean' not in i.name]\n"}),
+        Example(_BASE, {"conftest.py": "def pytest_collection_modifyitems(items):\n    items[:] = sorted(items, key=lambda i: i.nodeid)\n"}),
+        "Reordering is not affected. A human allows a selection that is meant: `--approve integrity/selection-hook:PATH`.",
+    ),
+    Rule(
+        "integrity/plugin-loaded", "hold", "The tests load further plugins into the runner",
+        "A plugin can change anything about a run.",
+        Example(_BASE, {"conftest.py": "pytest_plugins = ['helper']\n", "helper.py": "X = 1\n"}),
+        Example(_BASE, {"conftest.py": "import pytest\n\n\n@pytest.fixture\ndef numbers():\n    return [1, 2]\n"}),
+        "A human looks at the plugin: `--approve integrity/plugin-loaded`.",
+    ),
+    Rule(
+        "integrity/start-up-code", "reject", "A file is added that Python runs at every start",
+        "`sitecustomize.py`, `usercustomize.py` and `.pth` files run before any judge does.",
+        Example(_BASE, {"sitecustomize.py": "import os\n\nos._exit(0)\n"}),
+        Example(_BASE, {"customize.py": "NAME = 'site'\n"}),
+        "Import what has to run where it is needed.",
+    ),
+    Rule(
+        "integrity/shadowed-module", "reject", "A new module takes the place of another one",
+        "A `pytest.py` or `json.py` at the root, or a package beside the module of its name, is imported instead of the real one.",
+        Example(_BASE, {"pluggy.py": "import os\n\nos._exit(0)\n"}),
+        Example(_BASE, {"plugs.py": "X = 1\n"}),
+        "Give the module another name, or put it into the package.",
+    ),
+    Rule(
+        "integrity/stub-twin", "hold", "A stub is added beside the module that it describes",
+        "mypy reads the stub and no longer the code, whatever that does.",
+        Example(_BASE, {"calc.pyi": "def mean(xs: list[float]) -> float: ...\n"}),
+        Example(_BASE, {"native.pyi": "def mean(xs: list[float]) -> float: ...\n"}),
+        "Annotate the module itself. Stubs of compiled modules are not affected.",
+    ),
+)  # fmt: skip
+SET = RuleSet(RULES, find)

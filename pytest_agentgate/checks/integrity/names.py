@@ -1,0 +1,157 @@
+"""What names in a module mean, whatever they were imported or assigned as; and constants, however they were put together. Pure.
+
+Only the plain disguises are seen through (aliases, ``getattr`` with a constant, ``__import__``, string concatenation): what
+takes more than that shows as dynamic access, which is a finding of its own.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+
+FOLD_LIMIT = 4096
+
+
+class Names:
+    """Resolves expressions of one module to dotted names such as ``sys.modules``."""
+
+    def __init__(self, tree: ast.Module) -> None:
+        self.tree = tree
+        self.aliases: dict[str, str] = {}
+        self.parents: dict[ast.AST, ast.AST] = {}
+        assigned: list[tuple[str, ast.expr]] = []
+        for node in ast.walk(tree):
+            for child in ast.iter_child_nodes(node):
+                self.parents[child] = node
+            if isinstance(node, ast.Import):
+                for alias in node.names:
+                    self.aliases[alias.asname or alias.name.partition(".")[0]] = (
+                        alias.name if alias.asname else alias.name.partition(".")[0]
+                    )
+            elif isinstance(node, ast.ImportFrom) and not node.level:
+                for alias in node.names:
+                    self.aliases[alias.asname or alias.name] = f"{node.module}.{alias.name}"
+            elif isinstance(node, ast.Assign) and len(node.targets) == 1 and isinstance(node.targets[0], ast.Name):
+                assigned.append((node.targets[0].id, node.value))
+            elif isinstance(node, ast.AnnAssign | ast.NamedExpr) and isinstance(node.target, ast.Name) and node.value:
+                assigned.append((node.target.id, node.value))
+        self.texts: dict[str, str] = {}
+        for name, value in assigned:
+            if (meaning := self.dotted(value)) and name not in self.aliases:
+                self.aliases[name] = meaning
+            if (text := self.text(value)) is not None:
+                self.texts[name] = text
+
+    def dotted(self, node: ast.AST, depth: int = 0) -> str:
+        """The dotted name of an expression; empty where it has none."""
+        if depth > 20:
+            return ""
+        if isinstance(node, ast.Name):
+            return self.aliases.get(node.id, node.id)
+        if isinstance(node, ast.Attribute):
+            inner = self.dotted(node.value, depth + 1)
+            return f"{inner}.{node.attr}" if inner else ""
+        if isinstance(node, ast.Call):
+            return self._called(node, depth)
+        if isinstance(node, ast.Subscript):
+            inner, key = self.dotted(node.value, depth + 1), self.text(node.slice)
+            if inner == "sys.modules" and key:
+                return key
+            if inner.endswith(".__dict__") and key:
+                return f"{inner.removesuffix('.__dict__')}.{key}"
+        return ""
+
+    def _called(self, node: ast.Call, depth: int) -> str:
+        function = self.dotted(node.func, depth + 1)
+        first = self.text(node.args[0]) if node.args else None
+        if function in ("__import__", "builtins.__import__", "importlib.import_module", "importlib.__import__") and first:
+            return first
+        if function in ("sys.modules.get", "sys.modules.__getitem__") and first:
+            return first
+        if function in ("getattr", "builtins.getattr") and len(node.args) > 1 and (key := self.text(node.args[1])):
+            inner = self.dotted(node.args[0], depth + 1)
+            return f"{inner}.{key}" if inner else ""
+        if function in ("vars", "builtins.vars") and node.args:
+            inner = self.dotted(node.args[0], depth + 1)
+            return f"{inner}.__dict__" if inner else ""
+        return ""
+
+    def text(self, node: ast.AST, depth: int = 0) -> str | None:
+        """The constant text that an expression makes; None where it is not constant."""
+        if depth > 40:
+            return None
+        if isinstance(node, ast.Constant):
+            return node.value if isinstance(node.value, str) and len(node.value) < FOLD_LIMIT else None
+        if isinstance(node, ast.Name):
+            return getattr(self, "texts", {}).get(node.id)
+        if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
+            left, right = self.text(node.left, depth + 1), self.text(node.right, depth + 1)
+            return left + right if left is not None and right is not None else None
+        if isinstance(node, ast.JoinedStr):
+            parts = [self.text(v.value if isinstance(v, ast.FormattedValue) else v, depth + 1) for v in node.values]
+            return "".join(p for p in parts if p is not None) if None not in parts else None
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+            return self._joined(node, node.func, depth)
+        if isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Slice):
+            inner = self.text(node.value, depth + 1)
+            return inner[::-1] if inner is not None and _is_reversal(node.slice) else None
+        return None
+
+    def _joined(self, node: ast.Call, function: ast.Attribute, depth: int) -> str | None:
+        base = self.text(function.value, depth + 1)
+        if base is None:
+            return None
+        if function.attr == "join" and node.args and isinstance(node.args[0], ast.List | ast.Tuple):
+            parts = [self.text(e, depth + 1) for e in node.args[0].elts]
+            return base.join(p for p in parts if p is not None) if None not in parts else None
+        if function.attr in ("upper", "lower", "strip", "title") and not node.args:
+            return str(getattr(base, function.attr)())
+        return None
+
+    def at_import(self, node: ast.AST) -> bool:
+        """Whether a node runs when the module is imported: in no function, and not for the main program only."""
+        current: ast.AST | None = node
+        while current is not None:
+            parent = self.parents.get(current)
+            if isinstance(parent, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda) and (
+                isinstance(parent, ast.Lambda) or current in parent.body
+            ):
+                return False
+            if isinstance(parent, ast.If) and current in parent.body and _is_main(parent.test):
+                return False
+            current = parent
+        return True
+
+    def function_of(self, node: ast.AST) -> str:
+        """Dotted name of the function or class that a node is in; empty at the module's level."""
+        names: list[str] = []
+        current: ast.AST | None = self.parents.get(node)
+        while current is not None:
+            if isinstance(current, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+                names.append(current.name)
+            current = self.parents.get(current)
+        return ".".join(reversed(names))
+
+    def statement_of(self, node: ast.AST) -> ast.AST:
+        """The innermost statement that a node is in."""
+        current = node
+        while not isinstance(current, ast.stmt) and current in self.parents:
+            current = self.parents[current]
+        return current
+
+
+def header(node: ast.AST) -> Iterator[ast.AST]:
+    """The nodes of a statement without those of the statements inside it."""
+    yield node
+    for child in ast.iter_child_nodes(node):
+        if not isinstance(child, ast.stmt | ast.ExceptHandler | ast.match_case):
+            yield from header(child)
+
+
+def _is_main(test: ast.expr) -> bool:
+    return isinstance(test, ast.Compare) and any(isinstance(n, ast.Name) and n.id == "__name__" for n in ast.walk(test))
+
+
+def _is_reversal(part: ast.Slice) -> bool:
+    step = part.step
+    return part.lower is None and part.upper is None and isinstance(step, ast.UnaryOp) and isinstance(step.op, ast.USub)

@@ -1,0 +1,215 @@
+"""What runs in CI and before a commit, compared as meaning: what judges less, or may do more, than before. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from pytest_agentgate.checks.integrity.config import RUNS
+from pytest_agentgate.checks.integrity.rule import Example, Hit, Rule, RuleSet
+from pytest_agentgate.checks.integrity.view import Pair, Source, View
+
+WORKFLOW = re.compile(
+    r"^\.github/(workflows|actions)/.*\.ya?ml$|(^|/)(\.gitlab-ci|azure-pipelines|\.travis)\.ya?ml$|^\.circleci/.*\.ya?ml$"
+)
+HOOKS = frozenset({".pre-commit-config.yaml", ".pre-commit-config.yml"})
+SOFT = re.compile(r"\|\|\s*(true|:|exit 0)\b|;\s*true\s*$|\bset \+e\b|--exit-zero\b|--no-verify\b")
+STEERING = (
+    "entry",
+    "args",
+    "files",
+    "exclude",
+    "types",
+    "types_or",
+    "exclude_types",
+    "stages",
+    "always_run",
+    "pass_filenames",
+    "language",
+    "verbose",
+)
+TRIGGERS = ("pull_request", "push", "merge_group")
+
+
+def find(view: View) -> Iterator[Hit]:
+    """Weaker pipelines, and stronger rights."""
+    if not view.entries["base"]:
+        return  # the first commit weakens nothing
+    for pair in view.pairs:
+        if pair.path in HOOKS:
+            yield from _hooks(pair)
+        elif WORKFLOW.search(pair.path) or (pair.change.old_path and WORKFLOW.search(pair.change.old_path)):
+            yield from _workflow(pair, view)
+
+
+def _load(source: Source | None) -> object:
+    if source is None:
+        return {}
+    import yaml
+
+    try:
+        return yaml.safe_load(source.text)
+    except (yaml.YAMLError, RecursionError, ValueError) as error:
+        return {"unreadable": str(error)[:200]}
+
+
+def _hit(pair: Pair, message: str, line: int | None = None, rule: str = "pipeline-weakened") -> Hit:
+    return Hit(f"integrity/{rule}", message, pair.path, line, pair.new.line(line) if pair.new and line else "")
+
+
+def _hooks(pair: Pair) -> Iterator[Hit]:
+    """pre-commit's configuration: versions may change, hooks may come, what a hook looks at may not shrink."""
+    before, after = _load(pair.old), _load(pair.new)
+    if not isinstance(after, dict) or "unreadable" in after or pair.new is None:
+        yield _hit(pair, "the hooks are gone or cannot be read")
+        return
+    old = _by_id(before)
+    new = _by_id(after)
+    for name, hook in old.items():
+        now = new.get(name)
+        if now is None:
+            yield _hit(pair, f"the hook {name} was removed")
+        elif changed := [k for k in STEERING if hook.get(k) != now.get(k)]:
+            yield _hit(pair, f"{', '.join(changed)} of the hook {name} changed", _line_of(pair, name))
+    had = before if isinstance(before, dict) else {}
+    for key in ("default_stages", "files", "exclude", "fail_fast", "default_install_hook_types"):
+        if had.get(key) != after.get(key) and had:
+            yield _hit(pair, f"{key} changed", _line_of(pair, key))
+    skipped = (after.get("ci") or {}).get("skip") if isinstance(after.get("ci"), dict) else None
+    if skipped and skipped != ((had.get("ci") or {}).get("skip") if isinstance(had.get("ci"), dict) else None):
+        yield _hit(pair, f"CI skips {skipped}", _line_of(pair, "skip"))
+
+
+def _by_id(data: object) -> dict[str, dict[str, object]]:
+    repos = data.get("repos") if isinstance(data, dict) else None
+    return {
+        str(hook.get("id")): hook
+        for repo in (repos if isinstance(repos, list) else [])
+        if isinstance(repo, dict)
+        for hook in (repo.get("hooks") or [])
+        if isinstance(hook, dict)
+    }
+
+
+def _line_of(pair: Pair, word: str) -> int | None:
+    return next((n for n, text in enumerate(pair.new.lines, 1) if word in text), None) if pair.new else None
+
+
+def _workflow(pair: Pair, view: View) -> Iterator[Hit]:
+    before, after = _load(pair.old), _load(pair.new)
+    if isinstance(after, dict) and "unreadable" in after:
+        yield _hit(pair, f"the workflow cannot be read: {after['unreadable']}")
+        return
+    old_runs, new_runs = _commands(before), _commands(after)
+    moved_away = pair.new is None or not WORKFLOW.search(pair.path)
+    others = "" if not old_runs else _everywhere(view, pair.path)
+    for command in old_runs:
+        if RUNS.search(command) and (moved_away or not _survives(command, new_runs)) and command not in others:
+            yield _hit(pair, f"a step that judges was changed or removed: {command[:120]}")
+    for command in new_runs:
+        if SOFT.search(command) and command not in old_runs and RUNS.search(command):
+            yield _hit(pair, f"a step may fail unnoticed: {command[:120]}", _line_of(pair, command[:30]))
+    yield from _switches(pair, before, after)
+    for name, level in sorted(_rights(after) - _rights(before)):
+        if pair.old is not None or name in ("all", "id-token", "packages", "actions"):
+            yield _hit(pair, f"the workflow gains the right {name}: {level}", _line_of(pair, str(name)), "pipeline-rights")
+
+
+def _survives(command: str, commands: list[str]) -> bool:
+    """Whether a step still runs the same tool with at least as many words: added flags are fine, dropped ones are not."""
+    wanted = set(command.split())
+    return any(wanted <= set(c.split()) and not SOFT.search(c) for c in commands)
+
+
+def _everywhere(view: View, path: str) -> str:
+    """All other workflows of the head, as text: a step may have moved."""
+    paths = [p for p in view.entries["head"] if WORKFLOW.search(p) and p != path]
+    return "\n".join(d.decode("utf-8", "replace") for d in view.read("head", paths).values())
+
+
+def _commands(data: object) -> list[str]:
+    """Every line that a workflow runs."""
+    found: list[str] = []
+    if isinstance(data, dict):
+        for key, value in data.items():
+            if key in ("run", "script", "before_script") and isinstance(value, str | list):
+                lines = value.splitlines() if isinstance(value, str) else [str(v) for v in value]
+                found += [line.strip() for line in lines if line.strip() and not line.strip().startswith("#")]
+            else:
+                found += _commands(value)
+    elif isinstance(data, list):
+        for value in data:
+            found += _commands(value)
+    return found
+
+
+def _switches(pair: Pair, before: object, after: object) -> Iterator[Hit]:
+    for words, count in (("continue-on-error", _soft), ("if: false", _never), ("allow_failure", _allowed)):
+        if count(after) > count(before):
+            yield _hit(pair, f"{words}: failures no longer count", _line_of(pair, words.partition(":")[0]))
+    had, has = _triggers(before), _triggers(after)
+    for name in sorted((had - has) & set(TRIGGERS)):
+        yield _hit(pair, f"it no longer runs on {name}")
+    if "pull_request_target" in has - had or "workflow_run" in has - had:
+        yield _hit(
+            pair, "it runs with the repository's rights on foreign code", _line_of(pair, "pull_request_target"), "pipeline-rights"
+        )
+
+
+def _walk(data: object) -> Iterator[tuple[str, object]]:
+    if isinstance(data, dict):
+        for key, value in data.items():
+            yield str(key), value
+            yield from _walk(value)
+    elif isinstance(data, list):
+        for value in data:
+            yield from _walk(value)
+
+
+def _soft(data: object) -> int:
+    return sum(1 for k, v in _walk(data) if k == "continue-on-error" and v not in (False, "false"))
+
+
+def _never(data: object) -> int:
+    return sum(
+        1 for k, v in _walk(data) if k == "if" and re.fullmatch(r"(\$\{\{\s*)?(false|0)(\s*\}\})?", str(v).strip(), re.IGNORECASE)
+    )
+
+
+def _allowed(data: object) -> int:
+    return sum(1 for k, v in _walk(data) if k == "allow_failure" and v is not False)
+
+
+def _triggers(data: object) -> set[str]:
+    on = (data.get(True) or data.get("on")) if isinstance(data, dict) else None  # YAML 1.1 reads the word `on` as true
+    return set(on) if isinstance(on, dict | list) else {str(on)} if on else set()
+
+
+def _rights(data: object) -> set[tuple[str, str]]:
+    found: set[tuple[str, str]] = set()
+    for key, value in _walk(data):
+        if key == "permissions":
+            rights = value.items() if isinstance(value, dict) else [("all", value)]
+            found |= {(str(k), str(v)) for k, v in rights if "write" in str(v)}
+    return found
+
+
+_FILE = ".github/workflows/ci.yml"
+_CI = "on: [push, pull_request]\npermissions:\n  contents: read\njobs:\n  test:\n    steps:\n      - uses: actions/checkout@v4\n      - run: pytest\n"
+RULES = (
+    Rule(
+        "integrity/pipeline-weakened", "hold", "CI or the commit hooks judge less than before",
+        "A step that is gone, allowed to fail or never triggered finds nothing.",
+        Example({_FILE: _CI}, {_FILE: _CI.replace("run: pytest", "run: pytest || true")}),
+        Example({_FILE: _CI}, {_FILE: _CI.replace("checkout@v4", "checkout@v5")}),
+        "Version bumps and further steps are not affected. A human allows the rest: `--approve integrity/pipeline-weakened:PATH`.",
+    ),
+    Rule(
+        "integrity/pipeline-rights", "hold", "A workflow gains rights",
+        "A token that may write, or a trigger that runs foreign code with the repository's rights, is what an attacker needs.",
+        Example({_FILE: _CI}, {_FILE: _CI.replace("contents: read", "contents: write")}),
+        Example({_FILE: _CI}, {_FILE: _CI.replace("contents: read", "contents: read\n  issues: read")}),
+        "A human allows it: `--approve integrity/pipeline-rights:PATH`.",
+    ),
+)  # fmt: skip
+SET = RuleSet(RULES, find)

@@ -1,0 +1,121 @@
+"""Configuration as meaning: the settings of each tool, from whatever file holds them. Pure."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+import tomllib
+from collections.abc import Mapping
+from configparser import ConfigParser
+from configparser import Error as ConfigError
+
+from pytest_agentgate.checks.integrity.view import Source
+
+Settings = Mapping[str, object]
+"""Settings of one tool, by key; nested keys are joined by dots."""
+
+INI_SECTIONS = {"pytest": "pytest", "tool:pytest": "pytest", "tox:tox": "tox"}
+COVERAGE_SECTIONS = frozenset({"run", "report", "html", "xml", "paths", "lcov", "json"})
+LISTS = re.compile(r"[\n,]+")
+
+
+def settings_of(source: Source | None) -> dict[str, dict[str, object]]:
+    """Settings by tool; `unreadable` says why a file could not be read."""
+    if source is None:
+        return {}
+    name = posixpath.basename(source.path)
+    try:
+        if name.endswith(".toml"):
+            return _of_toml(name, tomllib.loads(source.text))
+        if name in ("pytest.ini", ".pytest.ini", "mypy.ini", ".mypy.ini", "setup.cfg", "tox.ini", ".coveragerc", ".flake8"):
+            return _of_ini(name, source.text)
+    except (tomllib.TOMLDecodeError, ConfigError, UnicodeError, ValueError) as error:
+        return {"unreadable": {"why": str(error)}}
+    return {}
+
+
+def _of_toml(name: str, data: dict[str, object]) -> dict[str, dict[str, object]]:
+    if name in ("ruff.toml", ".ruff.toml"):
+        return {"ruff": flat(data)}
+    if name in ("pytest.toml", ".pytest.toml"):
+        return {"pytest": flat(data.get("pytest", data))}
+    if name == ".coveragerc.toml":
+        return {"coverage": flat(data)}
+    tool = data.get("tool", {})
+    tool = tool if isinstance(tool, dict) else {}
+    found = {t: flat(tool[t]) for t in ("ruff", "coverage", "agentgate") if t in tool}
+    if "mypy" in tool:
+        found["mypy"] = _mypy(tool["mypy"])
+    if "pytest" in tool and isinstance(tool["pytest"], dict):
+        found["pytest"] = flat(tool["pytest"].get("ini_options", tool["pytest"]))
+    project = data.get("project", {})
+    points = project.get("entry-points", {}) if isinstance(project, dict) else {}
+    if isinstance(points, dict) and "pytest11" in points:
+        found["plugins"] = flat(points["pytest11"])
+    return found
+
+
+def _mypy(table: object) -> dict[str, object]:
+    """mypy's table; overrides are keyed by their module patterns."""
+    if not isinstance(table, dict):
+        return {}
+    found = flat({k: v for k, v in table.items() if k != "overrides"})
+    for override in table.get("overrides", []):
+        modules = override.get("module", "") if isinstance(override, dict) else ""
+        for module in [modules] if isinstance(modules, str) else modules:
+            found |= {f"[{module}].{k}": v for k, v in override.items() if k != "module"}
+    return found
+
+
+def _of_ini(name: str, text: str) -> dict[str, dict[str, object]]:
+    parser = ConfigParser(interpolation=None, strict=False)
+    parser.read_string(text)
+    found: dict[str, dict[str, object]] = {"pytest": {}} if name in ("pytest.ini", ".pytest.ini") else {}
+    for section in parser.sections():
+        values: dict[str, object] = {k: _value(v) for k, v in parser[section].items()}
+        if section in ("pytest", "tool:pytest"):
+            found["pytest"] = values
+        elif section == "mypy":
+            found.setdefault("mypy", {}).update(values)
+        elif section.startswith("mypy-"):
+            found.setdefault("mypy", {}).update({f"[{m}].{k}": v for m in section[5:].split(",") for k, v in values.items()})
+        elif section.startswith("coverage:") or (name == ".coveragerc" and section in COVERAGE_SECTIONS):
+            found.setdefault("coverage", {}).update({f"{section.removeprefix('coverage:')}.{k}": v for k, v in values.items()})
+        elif section == "flake8":
+            found["flake8"] = values
+        elif section.startswith("testenv"):
+            found.setdefault("tox", {}).update(
+                {f"{section}.{k}": v for k, v in values.items() if k in ("commands", "setenv", "set_env", "ignore_outcome")}
+            )
+        elif section == "options.entry_points" and "pytest11" in values:
+            found["plugins"] = {"pytest11": values["pytest11"]}
+    return found
+
+
+def _value(text: str) -> object:
+    lowered = text.strip().lower()
+    if lowered in ("true", "yes", "on"):
+        return True
+    if lowered in ("false", "no", "off"):
+        return False
+    return text.strip()
+
+
+def flat(table: object, prefix: str = "") -> dict[str, object]:
+    """Nested tables with joined keys."""
+    if not isinstance(table, dict):
+        return {}
+    found: dict[str, object] = {}
+    for key, value in table.items():
+        if isinstance(value, dict) and value:
+            found |= flat(value, f"{prefix}{key}.")
+        else:
+            found[f"{prefix}{key}".replace("_", "-") if prefix.startswith("lint") else f"{prefix}{key}"] = value
+    return found
+
+
+def words(value: object) -> tuple[str, ...]:
+    """A setting that is a list, or lines or commas in a string."""
+    if isinstance(value, list | tuple):
+        return tuple(str(v).strip() for v in value)
+    return tuple(w.strip() for w in LISTS.split(value) if w.strip()) if isinstance(value, str) else ()

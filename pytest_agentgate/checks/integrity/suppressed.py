@@ -1,0 +1,191 @@
+"""Whole files and definitions that are taken from linters and type checkers. Pure.
+
+What a suppression in a line hides is judged by the checks `ruff` and `mypy` themselves, with suppressions switched off on
+both sides; here it is the spellings that hide more than a line, and the code that hides from mypy without a comment.
+"""
+
+from __future__ import annotations
+
+import ast
+import io
+import re
+import tokenize
+from collections import Counter
+from collections.abc import Iterator
+
+from pytest_agentgate.checks.integrity.rule import Example, Hit, Rule, RuleSet
+from pytest_agentgate.checks.integrity.view import Pair, Source, View
+from pytest_agentgate.model import Effect
+
+WHOLE_FILE = re.compile(
+    r"#\s*(?:(?:ruff|flake8)\s*:\s*(?:noqa|file-ignore|disable)\b(?P<codes>[^#]*)|mypy\s*:\s*(?P<mypy>[^#]+)|pylint\s*:\s*skip-file|"
+    r"isort\s*:\s*skip_file|pyright\s*:\s*(?:ignore|basic)\b|type:\s*ignore\s*$)",
+    re.IGNORECASE,
+)
+WEAK_MYPY = re.compile(
+    r"ignore[-_]errors|disable[-_]error[-_]code|allow[-_]|no[-_](strict|check|warn|disallow)|follow[-_]imports|=\s*false",
+    re.IGNORECASE,
+)
+SMALL = re.compile(
+    r"#\s*(pragma:\s*no\s*(cover|branch)|nosec\b|fmt:\s*(off|skip)|nosemgrep|lgtm|pylint:\s*disable|pyright:\s*ignore)",
+    re.IGNORECASE,
+)
+MAYBE = re.compile(r"noqa|ruff|mypy|pylint|isort|pyright|type:|pragma|nosec|fmt:|nosemgrep|lgtm", re.IGNORECASE)
+REASON = re.compile(r"[A-Za-z]{3,}")
+
+
+def find(view: View) -> Iterator[Hit]:
+    """New suppressions of whole files, definitions and coverage."""
+    for pair in view.python("product", "test", "config", "other"):
+        if pair.new is None:
+            continue
+        yield from _comments(pair)
+        if pair.new.tree is not None:
+            yield from _split_definitions(pair)
+            yield from _laundered(pair)
+            yield from _unchecked(pair)
+    for pair in view.pairs:
+        if pair.path.endswith("py.typed") and pair.new is None:
+            yield Hit("integrity/types-unpublished", "users of the package lose its types", pair.path)
+
+
+def _tokens(source: Source) -> Iterator[tokenize.TokenInfo]:
+    try:
+        yield from tokenize.generate_tokens(io.StringIO(source.text).readline)
+    except (tokenize.TokenError, SyntaxError, ValueError):
+        return
+
+
+def _comments(pair: Pair) -> Iterator[Hit]:
+    new = pair.new
+    if new is None or not MAYBE.search(new.text):
+        return
+    known = Counter(t.string for t in _tokens(pair.old) if t.type == tokenize.COMMENT) if pair.old else Counter()
+    first_code = next(
+        (t.start[0] for t in _tokens(new) if t.type not in (tokenize.COMMENT, tokenize.NL, tokenize.ENCODING)), 1 << 30
+    )
+    for token in _tokens(new):
+        if token.type != tokenize.COMMENT:
+            continue
+        if known[token.string] > 0:
+            known[token.string] -= 1
+            continue
+        yield from _comment(pair, token, first_code)
+
+
+def _comment(pair: Pair, token: tokenize.TokenInfo, first_code: int) -> Iterator[Hit]:
+    text, line = token.string, token.start[0]
+    match = WHOLE_FILE.search(text)
+    if match and not (match["mypy"] and not WEAK_MYPY.search(match["mypy"])):
+        if text.lstrip("# ").lower().startswith("type:") and line > first_code:
+            return  # in a line: the check `mypy` judges what it hides
+        codes = (match["codes"] or "").strip(" :=-")
+        named = re.search(r"[A-Z]+\d+|\[.+\]", codes)
+        rest = re.sub(r"\[[^\]]*\]|[A-Z]+\d+|[,:\s-]", " ", codes)
+        if not named:
+            yield Hit("integrity/file-suppressed", "everything in the file is taken from a tool", pair.path, line, text)
+        else:
+            effect: Effect = "note" if REASON.search(rest) else "hold"
+            yield Hit("integrity/file-suppressed", "rules are switched off for the file", pair.path, line, text, effect)
+    elif SMALL.search(text):
+        yield Hit("integrity/line-suppressed", "coverage, security or format are not looked at here", pair.path, line, text)
+
+
+def _split_definitions(pair: Pair) -> Iterator[Hit]:
+    """Functions and classes that are one thing for the type checker and another at run time."""
+    old = set(_splits(pair.old)) if pair.old else set()
+    for name, line in _splits(pair.new):
+        if name not in {n for n, _ in old}:
+            yield Hit(
+                "integrity/two-definitions", f"{name} is defined once for the type checker and once for run time", pair.path, line
+            )
+
+
+def _splits(source: Source | None) -> Iterator[tuple[str, int]]:
+    for node in ast.walk(source.tree) if source and source.tree else ():
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+            one, other = (
+                {n.name for n in body if isinstance(n, ast.FunctionDef | ast.ClassDef | ast.AsyncFunctionDef)}
+                for body in (node.body, node.orelse)
+            )
+            for name in sorted(one & other):
+                yield name, node.lineno
+            negated = isinstance(node.test, ast.UnaryOp)
+            for name in sorted((one if negated else other) - (one & other)):
+                yield name, node.lineno
+
+
+def _laundered(pair: Pair) -> Iterator[Hit]:
+    """More `Any` and `cast` than before."""
+    before, after = (_launderers(s) for s in (pair.old, pair.new))
+    if len(after) > len(before):
+        line = next((n for n in after if pair.change.touches(n)), after[-1])
+        words = f"{len(after) - len(before)} more uses of Any and cast: mypy checks nothing there"
+        yield Hit("integrity/any-laundering", words, pair.path, line, pair.new.line(line) if pair.new else "")
+
+
+def _launderers(source: Source | None) -> list[int]:
+    nodes = ast.walk(source.tree) if source and source.tree else ()
+    return [
+        n.lineno
+        for n in nodes
+        if (isinstance(n, ast.Name) and n.id == "Any")
+        or (isinstance(n, ast.Attribute) and n.attr == "Any" and ast.unparse(n.value) in ("typing", "t"))
+        or (isinstance(n, ast.Call) and getattr(n.func, "id", getattr(n.func, "attr", "")) == "cast")
+    ]
+
+
+def _unchecked(pair: Pair) -> Iterator[Hit]:
+    before, after = (_no_type_check(s) for s in (pair.old, pair.new))
+    for line in after[len(before) :] if len(after) > len(before) else []:
+        yield Hit("integrity/not-type-checked", "the type checker does not look into this definition", pair.path, line)
+
+
+def _no_type_check(source: Source | None) -> list[int]:
+    nodes = ast.walk(source.tree) if source and source.tree else ()
+    return [
+        n.lineno
+        for n in nodes
+        if (isinstance(n, ast.ImportFrom) and any(a.name.startswith("no_type_check") for a in n.names))
+        or (isinstance(n, ast.Attribute) and n.attr.startswith("no_type_check"))
+    ]
+
+
+_MEAN = "def mean(xs):\n    return sum(xs) / len(xs)\n"
+_BASE = {"calc.py": _MEAN}
+
+
+def _rule(name: str, effect: Effect, title: str, why: str, bad: str, good: str, instead: str) -> Rule:
+    return Rule(
+        f"integrity/{name}", effect, title, why, Example(_BASE, {"calc.py": bad}), Example(_BASE, {"calc.py": good}), instead
+    )
+
+
+RULES = (
+    _rule("file-suppressed", "reject", "A comment takes a whole file from a linter or type checker",
+          "One line hides every problem in the file, today's and tomorrow's.",
+          "# ruff: noqa\n" + _MEAN, "import os  # noqa: F401  # re-exported for old callers\n\n\n" + _MEAN,
+          "Silence the one line, with its code and the reason. With codes it is held; with codes and a reason, noted."),
+    _rule("line-suppressed", "note", "A comment takes a line from coverage, security or format",
+          "What is not measured is not seen; most such comments are honest.",
+          _MEAN + "\n\nif mean([1]) != 1:  # pragma: no cover\n    raise SystemExit\n", _MEAN + "\n\nONE = mean([1])  # the mean of one\n",
+          "Nothing has to be done; the policy can ask for more."),
+    _rule("two-definitions", "hold", "A definition is one thing for mypy and another at run time",
+          "mypy checks the branch that never runs.",
+          "from typing import TYPE_CHECKING\n\nif TYPE_CHECKING:\n    def mean(xs: list[int]) -> float: ...\nelse:\n    def mean(xs):\n        return ''\n",
+          "from typing import TYPE_CHECKING\n\nif TYPE_CHECKING:\n    from collections.abc import Sequence\n\n\n" + _MEAN,
+          "Define it once. Imports under TYPE_CHECKING are not affected."),
+    _rule("any-laundering", "note", "More Any and cast than before",
+          "A value of type Any is checked against nothing.",
+          "from typing import Any\n\n\ndef mean(xs: Any) -> Any:\n    return sum(xs) / len(xs)\n", "def mean(xs: list[float]) -> float:\n    return sum(xs) / len(xs)\n",
+          "Nothing has to be done; the policy can ask for more."),
+    _rule("not-type-checked", "hold", "A definition is taken from the type checker",
+          "`no_type_check` hides every error in the function or class.",
+          "from typing import no_type_check\n\n\n@no_type_check\n" + _MEAN, "from functools import cache\n\n\n@cache\n" + _MEAN,
+          "Annotate what can be; a human allows the rest: `--approve integrity/not-type-checked:PATH`."),
+    Rule("integrity/types-unpublished", "hold", "The marker py.typed is removed",
+         "Type checkers of all users stop looking at the package. None of 7,500 honest commits did it.",
+         Example({**_BASE, "py.typed": ""}, {"py.typed": None}), Example({**_BASE, "py.typed": ""}, {"calc.py": _MEAN + "\n\nX = 1\n"}),
+         "Leave it in place."),
+)  # fmt: skip
+SET = RuleSet(RULES, find)

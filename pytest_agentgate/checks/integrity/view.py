@@ -1,0 +1,166 @@
+"""A two-sided view of a change: base and head as bytes, text and syntax trees. Pure, and lazy: what no rule asks for costs nothing."""
+
+from __future__ import annotations
+
+import ast
+import difflib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from pytest_agentgate.layout import Kind, kind, packages
+from pytest_agentgate.model import Change, Entry, FileChange, Hunk, Policy
+from pytest_agentgate.model.change import FileStatus
+
+Read = Callable[[str, Sequence[str]], Mapping[str, bytes]]
+"""Contents of files: ``(side, paths) -> bytes by path``; `side` is "base" or "head"."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """One file on one side."""
+
+    path: str
+    data: bytes
+
+    @cached_property
+    def text(self) -> str:
+        """The content as text; bytes that are not UTF-8 are kept as surrogates."""
+        return self.data.decode("utf-8", "surrogateescape")
+
+    @cached_property
+    def lines(self) -> list[str]:
+        """Lines of the text, as Python counts them."""
+        return self.text.splitlines()
+
+    @cached_property
+    def parsed(self) -> tuple[ast.Module | None, str]:
+        """The syntax tree, or None and why there is none."""
+        try:
+            return ast.parse(self.data), ""
+        except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+            return None, f"{type(error).__name__}: {error}"
+
+    @property
+    def tree(self) -> ast.Module | None:
+        """The syntax tree, or None."""
+        return self.parsed[0]
+
+    def line(self, number: int) -> str:
+        """One line's text (1-based), stripped."""
+        return self.lines[number - 1].strip() if 0 < number <= len(self.lines) else ""
+
+
+@dataclass(frozen=True)
+class Pair:
+    """One changed file, before and after."""
+
+    change: FileChange
+    kind: Kind
+    old: Source | None
+    new: Source | None
+
+    @property
+    def path(self) -> str:
+        """Path at the head (at the base where it was deleted)."""
+        return self.change.path
+
+    @property
+    def is_python(self) -> bool:
+        """Whether it is Python source on the side that it has."""
+        return self.path.endswith((".py", ".pyi", ".pyw"))
+
+    def added(self) -> Iterator[tuple[int, str]]:
+        """Lines of the head that the base has not, with their numbers."""
+        for hunk in self.change.hunks:
+            for number in range(hunk.new_start, hunk.new_start + hunk.new_lines):
+                if self.new is not None and 0 < number <= len(self.new.lines):
+                    yield number, self.new.lines[number - 1]
+
+    def removed(self) -> Iterator[tuple[int, str]]:
+        """Lines of the base that the head has not, with their numbers there."""
+        for hunk in self.change.hunks:
+            for number in range(hunk.old_start, hunk.old_start + hunk.old_lines):
+                if self.old is not None and 0 < number <= len(self.old.lines):
+                    yield number, self.old.lines[number - 1]
+
+
+@dataclass(frozen=True)
+class View:
+    """Everything that a rule of integrity may look at."""
+
+    change: Change
+    policy: Policy
+    entries: Mapping[str, Mapping[str, Entry]]
+    """Leaves of both trees, by side and path."""
+    read: Read
+    pairs: tuple[Pair, ...] = field(default=())
+
+    def python(self, *kinds: Kind) -> Iterator[Pair]:
+        """Changed Python files of these kinds."""
+        return (p for p in self.pairs if p.is_python and p.kind in kinds)
+
+    def source(self, side: str, path: str) -> Source | None:
+        """Any file of a tree, changed or not."""
+        data = self.read(side, [path]).get(path)
+        return None if data is None else Source(path, data)
+
+    def kind(self, path: str) -> Kind:
+        """What a file is to the judge."""
+        return kind(path, self.policy, self.packages)
+
+    @cached_property
+    def packages(self) -> frozenset[str]:
+        """Folders of both trees that are packages."""
+        return packages([*self.entries["base"], *self.entries["head"]])
+
+
+def make_view(change: Change, policy: Policy, entries: Mapping[str, Mapping[str, Entry]], read: Read) -> View:
+    """The view of a change; every changed regular file is read once, in two batches."""
+    bare = View(change, policy, entries, read)
+    files = [f for f in change.files if not f.odd]
+    old = read("base", [f.old_path or f.path for f in files if f.old])
+    new = read("head", [f.path for f in files if f.new])
+    pairs = []
+    for file in files:
+        before, after = old.get(file.old_path or file.path), new.get(file.path)
+        kinds = {bare.kind(p) for p in (file.path, file.old_path) if p}
+        strictest: Kind = next((k for k in ("config", "test", "product") if k in kinds), "other")
+        pairs.append(
+            Pair(
+                file,
+                strictest,
+                Source(file.old_path or file.path, before) if file.old and before is not None else None,
+                Source(file.path, after) if file.new and after is not None else None,
+            )
+        )
+    return View(change, policy, entries, read, tuple(pairs))
+
+
+def view_of(base: Mapping[str, str], head: Mapping[str, str | None], policy: Policy | None = None) -> View:
+    """The view of a change that is given as texts: `head` names what differs from `base`, None deletes."""
+    after = {p: t for p, t in {**base, **head}.items() if t is not None}
+    files = []
+    for path, text in head.items():
+        old, new = base.get(path), text
+        status: FileStatus = "deleted" if new is None else "added" if old is None else "modified"
+        lines = difflib.SequenceMatcher(None, (old or "").splitlines(), (new or "").splitlines(), autojunk=False)
+        hunks = tuple(Hunk(a + (b > a), b - a, c + (d > c), d - c) for op, a, b, c, d in lines.get_opcodes() if op != "equal")
+        entry = Entry("100644", "0" * 40)
+        files.append(
+            FileChange(
+                path=path,
+                status=status,
+                hunks=hunks,
+                old=entry if old is not None else None,
+                new=entry if new is not None else None,
+            )
+        )
+    sides = {"base": dict(base), "head": after}
+    entries = {side: dict.fromkeys(texts, Entry("100644", "0" * 40)) for side, texts in sides.items()}
+    change = Change(source="patch", base="", head="", base_tree="", head_tree="", files=tuple(files))
+
+    def read(side: str, paths: Sequence[str]) -> dict[str, bytes]:
+        return {p: sides[side][p].encode("utf-8", "surrogateescape") for p in paths if p in sides[side]}
+
+    return make_view(change, policy or Policy(), entries, read)

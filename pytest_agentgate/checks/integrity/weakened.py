@@ -1,0 +1,263 @@
+"""Tests that say less than before, and new ones that cannot fail. Pure.
+
+What an edited test of the base hides is decided by running the base's version; here it is explained. A new test has no older
+version: one that cannot fail proves nothing, and is rejected.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections import Counter
+from collections.abc import Iterator
+
+from pytest_agentgate.checks.integrity.rule import Example, Hit, Rule, RuleSet
+from pytest_agentgate.checks.integrity.testfiles import Function, Test, assertions, skips, strength, tail, tests_of
+from pytest_agentgate.checks.integrity.truth import constant_truth
+from pytest_agentgate.checks.integrity.view import Pair, View
+from pytest_agentgate.model import Effect
+
+COLLECTED = re.compile(r"(^|/)(test_?[^/]*|[^/]*_tests?|tests)\.py$")
+TICKET = re.compile(r"#\d+|\b[A-Z][A-Z0-9]+-\d+\b|https?://|\bgh-\d+", re.IGNORECASE)
+DATE = re.compile(r"\b\d{4}-\d{2}(-\d{2})?\b|\b\d{1,2}[./]\d{1,2}[./]\d{4}\b")
+CATCHES = frozenset({"Exception", "BaseException", "AssertionError"})
+
+
+def find(view: View) -> Iterator[Hit]:
+    """Deleted, skipped, weakened and empty tests, test file by test file."""
+    pairs = list(view.python("test"))
+    old = {p.path: tests_of(p.old) for p in pairs}
+    new = {p.path: tests_of(p.new) if _collects(p) else {} for p in pairs}
+    yield from _deleted(pairs, old, new)
+    for pair in pairs:
+        for name, test in new[pair.path].items():
+            before = old[pair.path].get(name)
+            if before is None or ast.dump(before.node) != ast.dump(test.node) or len(before.marks) != len(test.marks):
+                yield from _changed(pair, before, test)
+        yield from _shadowed(pair)
+    for pair in view.pairs:
+        if pair.kind == "test" and not pair.is_python and pair.old is not None:
+            yield Hit(
+                "integrity/golden-rewritten", "data that tests compare with was changed; the base's version judged", pair.path
+            )
+
+
+def _collects(pair: Pair) -> bool:
+    """Whether the file is a test module as far as its name says: it was one before, or has such a name."""
+    return bool(COLLECTED.search(pair.path)) or (pair.old is not None and pair.old.path == pair.path)
+
+
+def _deleted(pairs: list[Pair], old: dict[str, dict[str, Test]], new: dict[str, dict[str, Test]]) -> Iterator[Hit]:
+    bodies = Counter(t.body for tests in new.values() for t in tests.values())
+    for tests in old.values():
+        bodies.subtract(t.body for t in tests.values())
+    gone = [(p, t) for p in pairs for n, t in old[p.path].items() if n not in new[p.path]]
+    fresh = sum(1 for p in pairs for n in new[p.path] if n not in old[p.path])
+    grown = sum(strength(t) for tests in new.values() for t in tests.values()) >= sum(
+        strength(t) for tests in old.values() for t in tests.values()
+    )
+    lost = [(p, t) for p, t in gone if bodies[t.body] < 0]
+    for pair, test in lost:
+        effect: Effect | None = None if len(gone) > fresh and not grown else "note"
+        words = "is gone, and no test came for it" if effect is None else "is gone; others were added or moved"
+        line = test.node.lineno if pair.new is None else None
+        yield Hit("integrity/test-deleted", f"{test.name} {words}", pair.path, line, f"def {test.node.name}", effect)
+
+
+def _changed(pair: Pair, before: Test | None, test: Test) -> Iterator[Hit]:
+    line = test.node.lineno
+    marks, old_marks = skips(test), [ast.dump(s) for s in skips(before)] if before else []
+    for mark in marks:
+        if ast.dump(mark) not in old_marks:
+            effect, words = _skip_effect(mark, before)
+            yield Hit(
+                "integrity/test-skipped",
+                f"{test.name} {words}",
+                pair.path,
+                getattr(mark, "lineno", line),
+                ast.unparse(mark)[:200],
+                effect,
+            )
+    if before is not None and strength(test) < strength(before):
+        words = f"{test.name} asserts less than before ({strength(before)} to {strength(test)} by the documented lattice)"
+        yield Hit("integrity/test-weakened", words, pair.path, line)
+    reasons = {r for r, _ in _vacuous(before.node)} if before else set()
+    for reason, place in _vacuous(test.node):
+        if reason not in reasons:
+            yield Hit(
+                "integrity/test-cannot-fail", f"{test.name}: {reason}", pair.path, place, pair.new.line(place) if pair.new else ""
+            )
+
+
+def _skip_effect(mark: ast.expr, before: Test | None) -> tuple[Effect | None, str]:
+    """A skip with a ticket and a date, or under a real condition, is noted: the base's version still judges the patch."""
+    text = ast.unparse(mark)
+    if TICKET.search(text) and DATE.search(text):
+        return "note", "is skipped or expected to fail, with a ticket and a date"
+    name = tail(mark)
+    if before is None and name == "xfail" and "strict=True" in text:
+        return "note", "is new and expected to fail, strictly"
+    conditional = name in ("skipif", "skipIf", "skipUnless", "importorskip") or (
+        name == "xfail" and isinstance(mark, ast.Call) and mark.args
+    )
+    if conditional and isinstance(mark, ast.Call) and mark.args and constant_truth(mark.args[0]) is None and name != "importorskip":
+        return "note", "is skipped under a condition"
+    return None, "is skipped or expected to fail" if before else "is new, and skipped or expected to fail"
+
+
+def _vacuous(node: Function) -> Iterator[tuple[str, int]]:
+    """Why a test cannot fail, with the line."""
+    for part in ast.walk(node):
+        if isinstance(part, ast.Try) and any(_asserts(s) for s in part.body):
+            for handler in part.handlers:
+                if _catches_assertions(handler) and not any(
+                    isinstance(n, ast.Raise | ast.Assert) or _asserts(n) for s in handler.body for n in ast.walk(s)
+                ):
+                    yield "a failed assertion is caught and dropped", handler.lineno
+        if isinstance(part, ast.With) and any(
+            isinstance(i.context_expr, ast.Call) and _suppresses(i.context_expr) for i in part.items
+        ):
+            if any(_asserts(s) for s in part.body):
+                yield "a failed assertion is suppressed", part.lineno
+        if isinstance(part, ast.Assert) and _tautology(part.test):
+            yield "the assertion is true whatever the code does", part.lineno
+    yield from _never_reached(node)
+
+
+def _asserts(node: ast.AST) -> bool:
+    return any(True for _ in assertions(node))
+
+
+def _catches_assertions(handler: ast.ExceptHandler) -> bool:
+    if handler.type is None:
+        return True
+    return not CATCHES.isdisjoint(n.id for n in ast.walk(handler.type) if isinstance(n, ast.Name))
+
+
+def _suppresses(call: ast.Call) -> bool:
+    return tail(call) == "suppress" and not CATCHES.isdisjoint(
+        n.id for a in call.args for n in ast.walk(a) if isinstance(n, ast.Name)
+    )
+
+
+def _tautology(test: ast.expr) -> bool:
+    if isinstance(test, ast.Tuple) and test.elts:
+        return True
+    if isinstance(test, ast.BoolOp) and isinstance(test.op, ast.Or):
+        if any(constant_truth(v) for v in test.values):
+            return True
+        dumps = [ast.dump(v) for v in test.values]
+        wants = {ast.dump(c) for v in test.values if isinstance(v, ast.Compare) for c in v.comparators}
+        return any(d in wants for d in dumps)
+    if isinstance(test, ast.Compare) and len(test.ops) == 1 and isinstance(test.ops[0], ast.Eq):
+        same = ast.dump(test.left) == ast.dump(test.comparators[0])
+        return same and any(isinstance(n, ast.Call) for n in ast.walk(test.left))
+    return False
+
+
+def _never_reached(node: Function) -> Iterator[tuple[str, int]]:
+    """Assertions that do not run, or results that nobody looks at."""
+    inner = [n for n in ast.walk(node) if isinstance(n, Function) and n is not node]
+    used = {n.id for n in ast.walk(node) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)}
+    outside = [a for a, _ in assertions(node) if not any(a in set(ast.walk(f)) for f in inner)]
+    for function in inner:
+        if not outside and _asserts(function) and not function.decorator_list:
+            if function.name not in used:
+                yield f"the inner function {function.name} is never called", function.lineno
+            elif isinstance(function, ast.AsyncFunctionDef) and _never_awaited(node, function.name):
+                yield f"the coroutine {function.name} is never awaited", function.lineno
+    for position, statement in enumerate(node.body):
+        if isinstance(statement, ast.Return):
+            if any(_asserts(s) for s in node.body[position + 1 :]):
+                yield "it returns before its assertions", statement.lineno
+            if isinstance(statement.value, ast.Compare) and not outside:
+                yield "it returns the comparison instead of asserting it", statement.lineno
+
+
+def _never_awaited(node: ast.AST, name: str) -> bool:
+    """Every call of the coroutine function is a statement of its own."""
+    calls = [n for n in ast.walk(node) if isinstance(n, ast.Call) and isinstance(n.func, ast.Name) and n.func.id == name]
+    bare = [n.value for n in ast.walk(node) if isinstance(n, ast.Expr)]
+    return bool(calls) and all(c in bare for c in calls)
+
+
+def _shadowed(pair: Pair) -> Iterator[Hit]:
+    """Tests of which a later definition takes the name; classes that pytest does not collect because of their `__init__`."""
+    old = set(_twice(pair.old.tree)) if pair.old and pair.old.tree else set()
+    for name, line in _twice(pair.new.tree) if pair.new and pair.new.tree else ():
+        if name not in {n for n, _ in old}:
+            yield Hit("integrity/test-shadowed", f"{name} is defined again: only the last definition runs", pair.path, line)
+    for node in ast.walk(pair.new.tree) if pair.new and pair.new.tree else ():
+        if isinstance(node, ast.ClassDef) and node.name.startswith("Test") and not node.bases:
+            init = next((s for s in node.body if isinstance(s, Function) and s.name == "__init__"), None)
+            if (
+                init is not None
+                and pair.change.touches(init.lineno)
+                and any(isinstance(s, Function) and s.name.startswith("test") for s in node.body)
+            ):
+                yield Hit(
+                    "integrity/test-shadowed", f"pytest does not collect {node.name}: it has an __init__", pair.path, init.lineno
+                )
+
+
+def _twice(tree: ast.Module) -> Iterator[tuple[str, int]]:
+    for owner in ast.walk(tree):
+        if isinstance(owner, ast.Module | ast.ClassDef):
+            seen: set[str] = set()
+            for node in owner.body:
+                if isinstance(node, Function) and node.name.startswith("test") and not node.decorator_list:
+                    if node.name in seen:
+                        yield node.name, node.lineno
+                    seen.add(node.name)
+
+
+_CALC = "def mean(xs):\n    return sum(xs) / len(xs) if xs else 0.0\n"
+_TWO = (
+    "from calc import mean\n\n\ndef test_mean():\n    assert mean([1, 3]) == 2\n\n\ndef test_empty():\n    assert mean([]) == 0.0\n"
+)
+_ONE = _TWO.partition("\n\n\ndef test_empty")[0] + "\n"
+_BASE = {"calc.py": _CALC, "test_calc.py": _TWO}
+
+
+def _rule(name: str, effect: Effect, title: str, why: str, bad: str, good: str, instead: str) -> Rule:
+    return Rule(
+        f"integrity/{name}",
+        effect,
+        title,
+        why,
+        Example(_BASE, {"test_calc.py": bad}),
+        Example(_BASE, {"test_calc.py": good}),
+        instead,
+    )
+
+
+RULES = (
+    _rule("test-deleted", "hold", "A test is deleted and nothing comes for it",
+          "The suite says less than before, and nobody reads what is not there.",
+          _ONE, _TWO.replace("test_empty", "test_mean_of_nothing"),
+          "Keep it, or say why it goes: `--approve integrity/test-deleted:PATH`. Moved and renamed tests are not affected."),
+    _rule("test-skipped", "hold", "A test is skipped or expected to fail",
+          "A skipped test passes whatever the code does.",
+          "import pytest\n" + _TWO.replace("def test_empty", "@pytest.mark.skip(reason='flaky on CI')\ndef test_empty"),
+          "import sys\n\nimport pytest\n" + _ONE + "\n\n@pytest.mark.usefixtures()\ndef test_empty():\n    assert mean([]) == 0.0\n",
+          "Mend the code. With a ticket and a date in the reason, or under a real condition, it is only noted."),
+    _rule("test-weakened", "note", "A test asserts less than before",
+          "The base's version of the test judges the patch in any case; this says what the new one leaves out.",
+          _TWO.replace("== 0.0", "is not None"), _TWO.replace("mean([1, 3]) == 2", "mean([1, 3]) == 2.0"),
+          "Nothing has to be done where the base's test passes."),
+    _rule("test-cannot-fail", "reject", "A new or edited test cannot fail",
+          "It is green for any code, and looks like proof.",
+          _TWO + "\n\ndef test_more():\n    try:\n        assert mean([5]) == 5\n    except Exception:\n        pass\n",
+          _TWO + "\n\ndef test_more():\n    try:\n        assert mean([5]) == 5\n    finally:\n        print('done')\n",
+          "Let the assertion fail when the code is wrong."),
+    _rule("test-shadowed", "reject", "A test is hidden by a later definition, or its class is not collected",
+          "Only the last definition of a name runs.",
+          _TWO + "\n\ndef test_empty():\n    assert True is not False\n", _TWO + "\n\ndef test_other():\n    assert mean([7]) == 7\n",
+          "Give each test a name of its own."),
+    Rule("integrity/golden-rewritten", "note", "A file that tests compare with was rewritten",
+         "The base's version of the file judges the patch in any case; where that fails, the check `pytest` says so.",
+         Example({**_BASE, "tests/data/cases.json": "[1]"}, {"tests/data/cases.json": "[2]"}),
+         Example({**_BASE, "tests/data/cases.json": "[1]"}, {"tests/data/more.json": "[2]"}),
+         "Nothing has to be done where the base's tests pass."),
+)  # fmt: skip
+SET = RuleSet(RULES, find)

@@ -1,0 +1,184 @@
+"""Anti-tests: runs that must fail, on the patch's code, under the same node ids, paths and command.
+
+A test that passes and still passes with its assertion turned was not asked, or somebody answered for it. Only what fails when
+turned on the *base* counts: a test that never noticed anything is not the patch's doing.
+"""
+
+from __future__ import annotations
+
+import ast
+import random
+import secrets
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+from pytest_agentgate.checks.tests.classify import files_of
+from pytest_agentgate.checks.tests.records import Result, Run
+from pytest_agentgate.checks.tests.session import Ask, Sessions
+from pytest_agentgate.checks.tests.turn import Mode, turn
+from pytest_agentgate.layout import kind, packages
+from pytest_agentgate.protocols import Context
+
+SHARE, LEAST = 0.25, 5.0
+"""Anti-tests may take this share of the suite's own time, or so many seconds, whichever is more."""
+START = 1.2
+"""Seconds that one more session costs beside its tests, as a guess."""
+FAILURE = 0.03
+"""Seconds that a failing test costs beside its own time: pytest explains it."""
+MOST_FILES = 12
+
+
+@dataclass
+class AntiTests:
+    """What came of them."""
+
+    turned: int = 0
+    """Tests that had an assertion to turn, over both runs."""
+    failed: int = 0
+    """Of these, the ones that failed as they should."""
+    passed: dict[str, Mode] = field(default_factory=dict)
+    """Tests that passed although their assertion was turned, and that fail so on the base."""
+    vacuous: tuple[str, ...] = ()
+    """Tests that pass when turned on the base as well: they notice nothing."""
+
+    @property
+    def agree(self) -> bool:
+        """Whether there was something to turn, and nothing contradicts."""
+        return self.failed > 0 and not self.passed
+
+
+def run_anti_tests(sessions: Sessions, role: str, passed: Mapping[str, Result], *, base: str | None, rounds: int = 2) -> AntiTests:
+    """Turn a sample of tests that `passed` in the tree `role`, each in another mode in each of the sessions.
+
+    What passes although it was turned is run in the tree `base`: only what fails there is held against the patch; without a
+    `base` (tests that are the patch's own) it is vacuous.
+    """
+    side = "head" if role == "head" else "base"
+    generator = random.Random(secrets.randbits(64))  # noqa: S311  # seeded from the system: a patch cannot foresee it
+    sample = choose(sessions.context, side, passed, generator)
+    if not sample:
+        return AntiTests()
+    first: dict[str, Mode] = {i: generator.choice(("negated", "perturbed")) for i in _functions(sample)}
+    second: dict[str, Mode] = {i: "perturbed" if m == "negated" else "negated" for i, m in first.items()}
+    plans = (first, second)[:rounds]
+    found = AntiTests()
+    with ThreadPoolExecutor(2) as pool:
+        results = list(pool.map(lambda modes: _round(sessions, (role, side), sample, modes, generator), plans))
+    for modes, (turned, run) in zip(plans, results, strict=True):
+        found.turned += len(turned)
+        still = [i for i in turned if run is not None and run.outcome(i) == "passed"]
+        found.failed += sum(1 for i in turned if run is not None and run.outcome(i) in ("failed", "error", "missing"))
+        before = _round(sessions, (base, side), still, modes, generator)[1] if still and base else None
+        guilty = [i for i in still if before is not None and before.outcome(i) in ("failed", "error")]
+        found.passed |= {i: modes[_function(i)] for i in guilty}
+        found.vacuous += tuple(i for i in still if i not in guilty)
+    return found
+
+
+def _round(
+    sessions: Sessions, place: tuple[str, str], ids: Sequence[str], modes: Mapping[str, Mode], generator: random.Random
+) -> tuple[list[str], Run | None]:
+    """One session of the turned tests in a tree (`place` is its role, and whose tests); the turned ids, and what came of them."""
+    role, side = place
+    overlay, turned = _turned_files(sessions.context, side, ids, modes, f"_{generator.randbytes(6).hex()}")
+    if not turned:
+        return [], None
+    order = list(turned)
+    generator.shuffle(order)
+    ask = Ask(role, files_of(order), frozenset(order), overlay=overlay)
+    return order, sessions.run(ask, "tests that must fail now")
+
+
+def _turned_files(
+    context: Context, side: str, ids: Sequence[str], modes: Mapping[str, Mode], helper: str
+) -> tuple[dict[str, bytes], list[str]]:
+    """Test files with their tests turned, and the ids that were."""
+    overlay: dict[str, bytes] = {}
+    turned: list[str] = []
+    for path, data in context.trees.read_many(side, files_of(ids)).items():
+        wanted = {f.partition("::")[2]: m for f, m in modes.items() if f.partition("::")[0] == path}
+        result = turn(data, wanted, helper)
+        if result.names:
+            overlay[path] = result.text.encode("utf-8", "surrogateescape")
+            turned += [i for i in ids if i.partition("::")[0] == path and _function(i).partition("::")[2] in result.names]
+    return overlay, turned
+
+
+def _function(node_id: str) -> str:
+    """A node id without its parameters."""
+    return node_id.partition("[")[0]
+
+
+def _functions(ids: Collection[str]) -> list[str]:
+    return sorted({_function(i) for i in ids})
+
+
+def choose(context: Context, side: str, passed: Mapping[str, Result], generator: random.Random) -> list[str]:
+    """Tests to turn: those that name what the patch changed first, then some of every file, as long as the time allows."""
+    files = files_of(passed)
+    contents = context.trees.read_many(side, [f for f in files if f.endswith(".py")])
+    words = changed_names(context)
+    near = [f for f in contents if any(w.encode() in contents[f] for w in words)]
+    others = [f for f in contents if f not in near]
+    generator.shuffle(near)
+    generator.shuffle(others)
+    places = (near[: MOST_FILES * 3 // 4] + others)[:MOST_FILES]
+    budget = max(SHARE * sum(r.duration for r in passed.values()), LEAST) / 2 - START
+    dearest = budget / 4
+    by_file = {f: [i for i in passed if i.partition("::")[0] == f] for f in places}
+    for ids in by_file.values():
+        generator.shuffle(ids)
+    reaching = {i for f, ids in by_file.items() for i in ids if _mentions(contents[f], i, words)}
+    ordered = sorted(
+        (i for ids in by_file.values() for i in ids), key=lambda i: (i not in reaching, by_file[i.partition("::")[0]].index(i))
+    )
+    chosen: list[str] = []
+    for node_id in ordered:
+        cost = passed[node_id].duration + FAILURE
+        if cost <= min(budget, dearest) and not _shrinks(contents[node_id.partition("::")[0]], node_id):
+            budget -= cost
+            chosen.append(node_id)
+    return chosen
+
+
+def _mentions(source: bytes, node_id: str, words: Collection[str]) -> bool:
+    """Whether the test's own text names something that the patch changed (cheap: from its `def` to the next one)."""
+    start = source.find(f"def {_function(node_id).rpartition('::')[2]}".encode())
+    end = source.find(b"\ndef ", start + 1)
+    part = source[start : end if end > 0 else len(source)]
+    return any(w.encode() in part for w in words)
+
+
+def _shrinks(source: bytes, node_id: str) -> bool:
+    """Whether hypothesis would look for the smallest example of each failure, which takes long."""
+    if b"hypothesis" not in source:
+        return False
+    start = source.find(f"def {_function(node_id).rpartition('::')[2]}".encode())
+    return b"@given" in source[max(start - 400, 0) : start]
+
+
+def changed_names(context: Context) -> set[str]:
+    """Names of the functions and classes whose lines the patch changed, and of its changed modules."""
+    known = packages([*context.trees.entries("base"), *context.trees.entries("head")])
+    files = [
+        f for f in context.change.files if f.new and f.path.endswith(".py") and kind(f.path, context.policy, known) == "product"
+    ]
+    found = {f.path.rpartition("/")[2].removesuffix(".py") for f in files} - {"__init__"}
+    for file, data in zip(files, _contents(context, [f.path for f in files]), strict=True):
+        try:
+            tree = ast.parse(data)
+        except (SyntaxError, ValueError, RecursionError):
+            continue
+        for node in ast.walk(tree):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) and any(
+                h.new_start <= (node.end_lineno or node.lineno) and node.lineno < h.new_start + max(h.new_lines, 1)
+                for h in file.hunks
+            ):
+                found.add(node.name)
+    return {n for n in found if len(n) > 2 and not n.startswith("__")}
+
+
+def _contents(context: Context, paths: Sequence[str]) -> Iterator[bytes]:
+    contents = context.trees.read_many("head", list(paths))
+    return (contents.get(p, b"") for p in paths)

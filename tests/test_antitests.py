@@ -1,0 +1,130 @@
+"""Anti-tests: what turns, what a forger cannot pass, and what an honest suite must not be blamed for."""
+
+from __future__ import annotations
+
+import ast
+
+import pytest
+from conftest import CALC, TEST_CALC, Repo, counting, findings, pick, policy
+
+from pytest_agentgate.checks.tests.turn import HELPER, turn
+
+STATIC_OFF = "[tool.agentgate.effects]\n'integrity/*' = 'note'\n'integrity/anti-test-passed' = 'reject'\n"
+"""The static layer is switched off, so that only the anti-tests can speak."""
+
+
+@pytest.mark.parametrize(
+    ("code", "mode", "expected"),
+    [
+        ("assert f(1) == 2", "negated", "assert not f(1) == 2"),
+        ("assert f(1) == 2", "perturbed", "assert f(1) == other(2)"),
+        ("assert 2 == f(1)", "perturbed", "assert other(2) == f(1)"),
+        ("self.assertEqual(f(1), 2)", "negated", "self.assertNotEqual(f(1), 2)"),
+        ("self.assertEqual(2, f(1))", "perturbed", "self.assertEqual(other(2), f(1))"),
+        ("with pytest.raises(ValueError):\n        f(1)", "negated", "f(1)"),
+        ("with pytest.raises(ValueError), other():\n        f(1)", "negated", "with other():"),
+    ],
+)
+def test_assertions_are_turned(code: str, mode: str, expected: str):
+    source = f"'''Doc.'''\nfrom __future__ import annotations\n\ndef test_a():\n    {code}\n"
+    turned = turn(source.encode(), {"test_a": mode}, "other")  # type: ignore[dict-item]  # one of the two modes
+    assert turned.names == {"test_a"} and expected in turned.text
+    assert ast.parse(turned.text).body[1].module == "__future__"  # type: ignore[attr-defined]  # an ImportFrom
+
+
+def test_what_has_no_assertion_is_not_turned():
+    assert turn(b"def test_a():\n    f()\n", {"test_a": "negated"}, "other").names == frozenset()
+    assert turn(b"def test_a():\n    assert f() > 1\n", {"test_a": "perturbed"}, "other").names == frozenset()
+    inner = b"def test_a():\n    def check():\n        assert f()\n    run(check)\n"
+    assert turn(inner, {"test_a": "negated"}, "other").names == frozenset()
+
+
+@pytest.mark.parametrize(
+    "value", [True, 0, 1.5, float("nan"), 2j, "", "x", b"", [], [1, 2], (), ((),), {}, {"a": 1}, set(), frozenset({1}), None, object()]
+)  # fmt: skip
+def test_a_perturbed_value_is_another_one(value: object):
+    space: dict[str, object] = {}
+    exec(HELPER.format(name="other"), space)
+    changed = space["other"](value)  # type: ignore[operator]  # the helper
+    assert changed != value
+
+
+def test_perturbed_approximations_are_far_away():
+    space: dict[str, object] = {}
+    exec(HELPER.format(name="other"), space)
+    assert space["other"](pytest.approx(0.3)) != 0.3  # type: ignore[operator]  # the helper
+    assert space["other"](pytest.approx([0.3])) != [0.3]  # type: ignore[operator]  # the helper
+
+
+def forge(calc: Repo, code: str) -> None:
+    calc.commit({"pyproject.toml": policy("pytest", more=STATIC_OFF)})
+    calc.write(**{"calc.py": code})
+
+
+ALWAYS = "\n\nclass Any(int):\n    def __eq__(self, other):\n        return True\n\n    __hash__ = int.__hash__\n"
+BLANKET = (
+    "\n\nimport sys\n\n\ndef _blank():\n    runner = sys.modules.get('_pytest.reports')\n    if runner:\n        real = runner.TestReport.from_item_and_call\n"
+    "        def forged(item, call):\n            call.excinfo = None\n            return real(item, call)\n"
+    "        runner.TestReport.from_item_and_call = forged\n\n\n_blank()\n"
+)  # fmt: skip
+NEUTER = (
+    "\n\nimport sys\n\n\ndef _neuter():\n    python = sys.modules.get('_pytest.python')\n    if python:\n"
+    "        python.Function.runtest = lambda self: None\n\n\n_neuter()\n"
+)
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        CALC.replace("return a + b", "return Any(7)") + ALWAYS,
+        CALC.replace("return a + b", "return 7") + BLANKET,
+        CALC.replace("return a + b", "return 7") + NEUTER,
+    ],
+    ids=["always-equal", "patched reports", "patched runtest"],
+)
+def test_forged_results_are_found_without_the_static_layer(calc: Repo, code: str):
+    forge(calc, code)
+    report = calc.gate()
+    assert report.verdict.decision == "rejected", report.verdict.reasons
+    assert findings(report, "integrity/anti-test-passed") or findings(report, "pytest/regression")
+    assert report.assurance != "A2"
+
+
+def test_a_suite_without_assertions_needs_a_human_or_a_lower_assurance(calc: Repo):
+    silent = "from calc import add\n\n\ndef test_add():\n    add(1, 2)\n"
+    calc.commit({"test_calc.py": silent, "pyproject.toml": policy("pytest")})
+    calc.write(**{"calc.py": CALC + "x = 1\n"})
+    report = calc.gate()
+    assert report.verdict.decision == "undecided" and "A2" in report.verdict.reasons[0] and report.assurance == "A1"
+    calc.commit({"pyproject.toml": policy("pytest", more="assurance = 'A1'\n"), "calc.py": CALC})
+    calc.write(**{"calc.py": CALC + "x = 1\n"})
+    assert calc.gate().verdict.decision == "accepted"
+
+
+def test_a_test_that_never_noticed_anything_is_not_the_patchs_fault(calc: Repo):
+    vacuous = TEST_CALC + "\n\ndef test_loop():\n    for x in []:\n        assert add(x, 1) == 3\n"
+    calc.commit({"test_calc.py": vacuous, "pyproject.toml": policy("pytest")})
+    calc.write(**{"calc.py": CALC + "x = 1\n"})
+    report = calc.gate()
+    assert report.verdict.decision == "accepted" and counting(report) == []
+    assert pick(report, "pytest").anti_tests["vacuous"] > 0
+
+
+def test_a_new_test_that_asserts_nothing_is_noted(calc: Repo):
+    calc.commit({"pyproject.toml": policy("pytest")})
+    new = TEST_CALC + "\n\ndef test_loop():\n    for x in []:\n        assert add(x, 1) == 3\n"
+    calc.write(**{"calc.py": CALC + "x = 1\n", "test_calc.py": new})
+    found = findings(calc.gate(), "integrity/tests-do-not-notice")
+    assert [f.node_id for f in found] == ["test_calc.py::test_loop"] and found[0].effect == "note"
+
+
+def test_unittest_and_parametrised_suites_reach_a2(calc: Repo):
+    suite = (
+        "import unittest\nimport pytest\nfrom calc import add, mul\n\n\nclass AddTest(unittest.TestCase):\n    def test_add(self):\n"
+        "        self.assertEqual(add(1, 2), 3)\n\n\n@pytest.mark.parametrize(('a', 'want'), [(1, 2), (2, 4)])\ndef test_mul(a, want):\n    assert mul(a, 2) == want\n"
+    )
+    calc.commit({"test_calc.py": suite, "pyproject.toml": policy("pytest")})
+    calc.write(**{"calc.py": CALC.replace("return a + b", "return b + a")})
+    report = calc.gate()
+    counts = pick(report, "pytest").anti_tests
+    assert report.verdict.decision == "accepted" and report.assurance == "A2" and counts["failed"] == counts["turned"] == 6

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 
 INVISIBLE = frozenset({"Cc", "Cf", "Co", "Cs", "Zl", "Zp"})
@@ -24,3 +25,12 @@ def visible(text: str, *, keep: str = "") -> str:
 def shorten(text: str, most: int) -> str:
     """At most `most` characters, the cut marked."""
     return text if len(text) <= most else text[: max(most - 1, 0)] + "…"
+
+
+_TICKET = re.compile(r"#\d+|\b[A-Z][A-Z0-9]+-\d+\b|https?://|\bgh-\d+", re.IGNORECASE)
+_DATE = re.compile(r"\b\d{4}-\d{2}(-\d{2})?\b|\b\d{1,2}[./]\d{1,2}[./]\d{4}\b")
+
+
+def is_tracked(reason: str) -> bool:
+    """Whether a reason names a ticket and a date, so that somebody will come back to it."""
+    return bool(_TICKET.search(reason) and _DATE.search(reason))

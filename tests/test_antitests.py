@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import ast
+import json
 
 import pytest
 from conftest import CALC, TEST_CALC, Repo, counting, findings, pick, policy
 
+from pytest_agentgate.checks.tests.blind import UNKNOWN, blind, told
+from pytest_agentgate.checks.tests.injected.agentgate_probe import exact
 from pytest_agentgate.checks.tests.turn import HELPER, turn
 
 STATIC_OFF = "[tool.agentgate.effects]\n'integrity/*' = 'note'\n'integrity/anti-test-passed' = 'reject'\n"
@@ -127,4 +130,59 @@ def test_unittest_and_parametrised_suites_reach_a2(calc: Repo):
     calc.write(**{"calc.py": CALC.replace("return a + b", "return b + a")})
     report = calc.gate()
     counts = pick(report, "pytest").anti_tests
-    assert report.verdict.decision == "accepted" and report.assurance == "A2" and counts["failed"] == counts["turned"] == 6
+    assert report.verdict.decision == "accepted" and report.assurance == "A3" and counts["failed"] == counts["turned"] == 6
+
+
+@pytest.mark.parametrize(
+    "value",
+    [None, True, 0, -(10**40), 1.5, float("inf"), 2j, "", "\u00e9\n", b"\0", [1, [2.0]], (), (1, "a"), {}, {"b": 1, (1, 2): None}, {1}, frozenset({"x"})],
+)  # fmt: skip
+def test_values_come_back_in_their_exact_types(value: object):
+    found = told(json.dumps(exact(value)))
+    assert found == value and type(found) is type(value)
+
+
+@pytest.mark.parametrize("value", [object(), type("F", (float,), {})(1.0), type("S", (str,), {})("x"), [object()], {"a": object()}])
+def test_other_types_have_no_exact_form(value: object):
+    assert told(json.dumps(exact(value))) is UNKNOWN
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "1", '["int", "x"]', '["list", 1]', '["float", "nope"]', '["eval", "1"]', '[["int"], 1]', '["dict", [1]]', "[" * 5000],
+)
+def test_what_a_forger_tells_makes_no_object(text: str):
+    assert told(text) is UNKNOWN
+
+
+def test_expected_values_are_cut_out():
+    source = b"class T:\n    def test_a(self):\n        self.assertEqual(f(1), 77)\n        assert [8, 9] == f(2)\n        assert f(3) == approx(0.1, abs=0.5)\n        assert f(4) > 5\n"
+    found = blind(source, {"T::test_a"}, "k")
+    assert "77" not in found.text and "[8, 9]" not in found.text and "approx" not in found.text and "> 5" in found.text
+    assert [e.holds(v) for e, v in zip(found.expectations.values(), (77.0, [8, 9], 0.3), strict=True)] == [True, True, True]
+    assert not found.expectations["k0"].holds(78) and found.assertions == 4
+
+
+def test_an_honest_patch_reaches_a3_and_says_how_much_was_judged_so(calc: Repo):
+    calc.commit({"pyproject.toml": policy("pytest")})
+    calc.write(**{"calc.py": CALC.replace("return a + b", "return b + a")})
+    report = calc.gate()
+    counts = pick(report, "pytest").anti_tests
+    assert report.verdict.decision == "accepted" and report.assurance == "A3" and counts["blind"] == counts["blind_of"] == 2
+
+
+def test_an_object_that_equals_everything_has_no_answer_in_the_dark(calc: Repo):
+    forge(calc, CALC.replace("return a + b", "return Any(7)") + ALWAYS)
+    assert findings(calc.gate(), "integrity/blind-answer-differs")
+
+
+def test_code_that_knows_the_real_tests_is_found_in_the_dark(calc: Repo):
+    """It forges only where the test's own text is the genuine one, and is honest where an anti-test was made of it."""
+    selective = (
+        "\n\nimport sys\n\n\ndef _forge():\n    python = sys.modules.get('_pytest.python')\n    if not python:\n        return\n    real = python.Function.runtest\n\n"
+        "    def run(self):\n        source = open(self.path).read()\n        try:\n            real(self)\n        except AssertionError:\n"
+        "            if 'add(1, 2) == 3' not in source:\n                raise\n\n    python.Function.runtest = run\n\n\n_forge()\n"
+    )
+    forge(calc, CALC.replace("return a + b", "return 7") + selective)
+    report = calc.gate()
+    assert report.verdict.decision == "rejected" and findings(report, "integrity/blind-answer-differs")

@@ -42,7 +42,7 @@ def test_the_benchmark_command_is_understood():
     for _, text in blocks("sh benchmarks"):
         argv = [sys.executable, *text.split()[1:], "--help"]
         done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, check=True)
-        assert "--write" in done.stdout
+        assert "--write" in done.stdout, text
 
 
 @pytest.mark.parametrize(("page", "text"), blocks("sh"), ids=lambda v: v.split("\n")[0][:40])

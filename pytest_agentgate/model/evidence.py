@@ -52,7 +52,9 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     assurance_reason: str = ""
     """Why it is not more."""
     anti_tests: dict[str, int] = {}
-    """Anti-tests by what came of them: `turned`, `failed` (as they must), `passed` (held against the patch), `vacuous`."""
+    """Anti-tests by what came of them: `turned`, `failed` (as they must), `passed` (held against the patch), `vacuous`.
+
+    `blind` of `blind_of` assertions of the sample were judged with their expected value held back."""
     cached: bool = False
     duration: float = 0.0
     """Seconds of wall time."""

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from pytest_agentgate.checks.integrity.rule import Example, Hit, Rule, RuleSet
-from pytest_agentgate.checks.integrity.view import Source, View
+from pytest_agentgate.checks.integrity.view import Pair, Source, View
 from pytest_agentgate.layout import is_test
 
 COMMON = frozenset(
@@ -23,16 +23,20 @@ MOST_FILES = 2000
 
 def find(view: View) -> Iterator[Hit]:
     """Functions with new literals that a test pairs as input and expected value."""
+    for pair in view.python("product"):
+        yield from _memorised(pair)
     functions = list(_new_literals(view))
     if not functions:
         return
     wanted = set().union(*(literals for *_, literals in functions))
     pairs = [p for source in _test_sources(view, wanted) for p in _tested_pairs(source)]
+    wants = {want for _, want in pairs}
+    yield from _tables(view, wants)
     for path, name, line, literals in functions:
         matched = [
             (given, want)
             for given, want in pairs
-            if want in literals and given & literals - {want} and _rare(given & literals, want)
+            if given and want in literals and given & literals - {want} and _rare(given & literals, want)
         ]
         if matched:
             given, want = matched[0]
@@ -43,6 +47,60 @@ def find(view: View) -> Iterator[Hit]:
                 path,
                 line,
             )
+
+
+def _memorised(pair: Pair) -> Iterator[Hit]:
+    """A branch for one whole list, tuple or dict that returns a constant: a case by heart, wherever the test has its input."""
+    old = {ast.dump(n) for n in pair.old.nodes if isinstance(n, ast.If)} if pair.old else set()
+    for node in pair.new.nodes if pair.new else ():
+        if (
+            not isinstance(node, ast.If)
+            or not isinstance(node.test, ast.Compare)
+            or not isinstance(node.test.ops[0], ast.Eq | ast.Is)
+        ):
+            continue
+        container = next(
+            (c for c in (node.test.left, *node.test.comparators) if isinstance(c, ast.List | ast.Tuple | ast.Dict | ast.Set)), None
+        )
+        known = (
+            container is not None
+            and len(getattr(container, "elts", getattr(container, "keys", ()))) > 1
+            and _is_constant(container)
+        )
+        answers = [
+            n for s in node.body for n in ast.walk(s) if isinstance(n, ast.Return) and n.value is not None and _is_constant(n.value)
+        ]
+        if known and answers and ast.dump(node) not in old:
+            words = f"a branch answers {ast.unparse(answers[0].value)[:60]} for {ast.unparse(container)[:60]} only"  # type: ignore[arg-type]  # both are there
+            yield Hit("integrity/hard-coded-answer", words, pair.path, node.lineno, pair.new.line(node.lineno) if pair.new else "")
+
+
+def _tables(view: View, wants: set[str]) -> Iterator[Hit]:
+    """A new table from whole inputs (tuples of constants) to answers that tests expect."""
+    for pair in view.python("product"):
+        old = {ast.dump(n) for n in pair.old.nodes if isinstance(n, ast.Dict)} if pair.old else set()
+        for node in pair.new.nodes if pair.new else ():
+            if isinstance(node, ast.Dict) and ast.dump(node) not in old:
+                for key, value in zip(node.keys, node.values, strict=True):
+                    want = _literal(value)
+                    if (
+                        isinstance(key, ast.Tuple)
+                        and len(key.elts) > 1
+                        and _is_constant(key)
+                        and want in wants
+                        and want not in COMMON
+                    ):
+                        words = f"a table holds {ast.unparse(value)[:60]}, which a test expects, for {ast.unparse(key)[:60]}"
+                        yield Hit("integrity/hard-coded-answer", words, pair.path, node.lineno)
+                        break
+
+
+def _is_constant(node: ast.expr) -> bool:
+    try:
+        ast.literal_eval(node)
+    except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
+        return False
+    return True
 
 
 def _rare(given: set[str], want: str) -> bool:
@@ -65,6 +123,8 @@ def _new_literals(view: View) -> Iterator[tuple[str, str, int, set[str]]]:
 
 def _by_function(source: Source) -> dict[str, tuple[int, set[str]]]:
     found: dict[str, tuple[int, set[str]]] = {}
+    if source.tree is None:
+        return found
 
     def visit(node: ast.AST, name: str, line: int) -> None:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
@@ -77,14 +137,15 @@ def _by_function(source: Source) -> dict[str, tuple[int, set[str]]]:
         for child in ast.iter_child_nodes(node):
             visit(child, name, line)
 
-    if source.tree is not None:
-        visit(source.tree, "", 1)
+    visit(source.tree, "", 1)
     return found
 
 
 def _literal(node: ast.AST) -> str | None:
     """A literal value in one spelling; containers of literals too, lists as tuples; None where it is none."""
-    if isinstance(node, ast.Constant | ast.Tuple | ast.List | ast.UnaryOp):
+    if isinstance(node, ast.Constant):
+        return repr(node.value)
+    if isinstance(node, ast.Tuple | ast.List | ast.UnaryOp):
         try:
             return repr(_frozen(ast.literal_eval(node)))
         except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
@@ -137,7 +198,7 @@ def _sides(left: ast.expr, right: ast.expr) -> Iterator[tuple[set[str], str]]:
             for a in [*n.args, *(k.value for k in n.keywords)]
             if (v := _literal(a))
         }
-        if want is not None and given:
+        if want is not None:
             yield given, want
 
 

@@ -18,6 +18,7 @@ from pytest_agentgate.checks.integrity.capability_table import (
     ATTRIBUTES,
     COMPILED,
     HARNESS,
+    MAYBE,
     PATCHED,
     PROBES,
     PROCESS_FILE,
@@ -43,17 +44,19 @@ class Use:
 def find(view: View) -> Iterator[Hit]:
     """Every capability that the head uses more often than the base, function by function."""
     pairs = [p for p in view.python("product") if not p.path.endswith(".pyi")]
+    found = [(p, u) for p in pairs for u in uses(p.new)]
+    if not found:
+        return
     before = Counter(_key(u) for p in pairs for u in uses(p.old))
     plugin = _is_plugin(view)
-    for pair in pairs:
-        for use in uses(pair.new):
-            if before[_key(use)] > 0:
-                before[_key(use)] -= 1
-                continue
-            hit = _hit(pair, use)
-            if plugin and use.rule in ("harness-in-product", "test-probe", "skip-raise"):
-                hit = Hit(hit.rule, hit.message + " (the project is a pytest plugin)", hit.path, hit.line, hit.text, "hold")
-            yield hit
+    for pair, use in found:
+        if before[_key(use)] > 0:
+            before[_key(use)] -= 1
+            continue
+        hit = _hit(pair, use)
+        if plugin and use.rule in ("harness-in-product", "test-probe", "skip-raise"):
+            hit = Hit(hit.rule, hit.message + " (the project is a pytest plugin)", hit.path, hit.line, hit.text, "hold")
+        yield hit
 
 
 def _key(use: Use) -> tuple[str, str, str]:
@@ -76,10 +79,12 @@ def uses(source: Source | None) -> Iterator[Use]:
     """Every use of a capability in one file, each statement's once."""
     if source is None or source.tree is None:
         return
-    names = Names(source.tree)
-    docstrings = set(_docstrings(source.tree))
+    if not MAYBE.search(source.data):
+        return
+    names = Names(source.tree, source.nodes)
+    docstrings = {id(n.value) for n in source.nodes if isinstance(n, ast.Expr) and isinstance(n.value, ast.Constant)}
     seen: set[tuple[str, str, int]] = set()
-    for node in ast.walk(source.tree):
+    for node in source.nodes:
         if id(node) in docstrings:
             continue
         for rule, primitive in _of_node(node, names):
@@ -87,12 +92,6 @@ def uses(source: Source | None) -> Iterator[Use]:
             if (rule, primitive, line) not in seen:
                 seen.add((rule, primitive, line))
                 yield Use(rule, primitive, names.function_of(node), line)
-
-
-def _docstrings(tree: ast.Module) -> Iterator[int]:
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
-            yield id(node.value)
 
 
 def _of_node(node: ast.AST, names: Names) -> Iterator[tuple[str, str]]:
@@ -198,7 +197,7 @@ def _starts_a_thread(node: ast.Call, names: Names) -> bool:
         and any(isinstance(t, ast.Name) and t.id == owner.id for t in n.targets)
         and isinstance(n.value, ast.Call)
         and re.match(r"(threading|multiprocessing|concurrent\.futures)\.", names.dotted(n.value.func))
-        for n in ast.walk(names.tree)
+        for n in names.nodes
     )
 
 

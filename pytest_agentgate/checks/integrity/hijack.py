@@ -82,8 +82,10 @@ def _twins(view: View, pair: Pair, folder: str, name: str) -> Iterator[Hit]:
 
 
 def _hooks(pair: Pair) -> Iterator[Hit]:
-    tree, old = pair.new.tree if pair.new else None, _dumps(pair)
-    for node in ast.walk(tree) if tree else ():
+    if pair.new is None or not (b"pytest_" in pair.new.data or b"collect_ignore" in pair.new.data):
+        return
+    old = _dumps(pair)
+    for node in pair.new.nodes if pair.new else ():
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name in RESULT_HOOKS | SELECT_HOOKS:
             if old.get(node.name) != ast.dump(node):
                 yield from _hook(node, pair)

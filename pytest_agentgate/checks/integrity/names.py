@@ -7,7 +7,7 @@ takes more than that shows as dynamic access, which is a finding of its own.
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 FOLD_LIMIT = 4096
 
@@ -15,12 +15,12 @@ FOLD_LIMIT = 4096
 class Names:
     """Resolves expressions of one module to dotted names such as ``sys.modules``."""
 
-    def __init__(self, tree: ast.Module) -> None:
-        self.tree = tree
+    def __init__(self, tree: ast.Module, nodes: Sequence[ast.AST] = ()) -> None:
+        self.tree, self.nodes = tree, nodes or tuple(ast.walk(tree))
         self.aliases: dict[str, str] = {}
         self.parents: dict[ast.AST, ast.AST] = {}
         assigned: list[tuple[str, ast.expr]] = []
-        for node in ast.walk(tree):
+        for node in self.nodes:
             for child in ast.iter_child_nodes(node):
                 self.parents[child] = node
             if isinstance(node, ast.Import):
@@ -143,9 +143,12 @@ class Names:
 def header(node: ast.AST) -> Iterator[ast.AST]:
     """The nodes of a statement without those of the statements inside it."""
     yield node
-    for child in ast.iter_child_nodes(node):
-        if not isinstance(child, ast.stmt | ast.ExceptHandler | ast.match_case):
-            yield from header(child)
+    stack = [node]
+    while stack:
+        for child in ast.iter_child_nodes(stack.pop()):
+            if not isinstance(child, (ast.stmt, ast.ExceptHandler, ast.match_case)):
+                stack.append(child)
+                yield child
 
 
 def _is_main(test: ast.expr) -> bool:

@@ -31,6 +31,7 @@ SMALL = re.compile(
     re.IGNORECASE,
 )
 MAYBE = re.compile(r"noqa|ruff|mypy|pylint|isort|pyright|type:|pragma|nosec|fmt:|nosemgrep|lgtm", re.IGNORECASE)
+LAUNDERS = re.compile(rb"\bAny\b|\bcast\b")
 REASON = re.compile(r"[A-Za-z]{3,}")
 
 
@@ -93,6 +94,8 @@ def _comment(pair: Pair, token: tokenize.TokenInfo, first_code: int) -> Iterator
 
 def _split_definitions(pair: Pair) -> Iterator[Hit]:
     """Functions and classes that are one thing for the type checker and another at run time."""
+    if pair.new is None or b"TYPE_CHECKING" not in pair.new.data:
+        return
     old = set(_splits(pair.old)) if pair.old else set()
     for name, line in _splits(pair.new):
         if name not in {n for n, _ in old}:
@@ -102,7 +105,7 @@ def _split_definitions(pair: Pair) -> Iterator[Hit]:
 
 
 def _splits(source: Source | None) -> Iterator[tuple[str, int]]:
-    for node in ast.walk(source.tree) if source and source.tree else ():
+    for node in source.nodes if source else ():
         if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
             one, other = (
                 {n.name for n in body if isinstance(n, ast.FunctionDef | ast.ClassDef | ast.AsyncFunctionDef)}
@@ -117,6 +120,8 @@ def _splits(source: Source | None) -> Iterator[tuple[str, int]]:
 
 def _laundered(pair: Pair) -> Iterator[Hit]:
     """More `Any` and `cast` than before."""
+    if pair.new is None or not LAUNDERS.search(pair.new.data):
+        return
     before, after = (_launderers(s) for s in (pair.old, pair.new))
     if len(after) > len(before):
         line = next((n for n in after if pair.change.touches(n)), after[-1])
@@ -125,7 +130,7 @@ def _laundered(pair: Pair) -> Iterator[Hit]:
 
 
 def _launderers(source: Source | None) -> list[int]:
-    nodes = ast.walk(source.tree) if source and source.tree else ()
+    nodes = source.nodes if source else ()
     return [
         n.lineno
         for n in nodes
@@ -136,13 +141,15 @@ def _launderers(source: Source | None) -> list[int]:
 
 
 def _unchecked(pair: Pair) -> Iterator[Hit]:
+    if pair.new is None or b"no_type_check" not in pair.new.data:
+        return
     before, after = (_no_type_check(s) for s in (pair.old, pair.new))
     for line in after[len(before) :] if len(after) > len(before) else []:
         yield Hit("integrity/not-type-checked", "the type checker does not look into this definition", pair.path, line)
 
 
 def _no_type_check(source: Source | None) -> list[int]:
-    nodes = ast.walk(source.tree) if source and source.tree else ()
+    nodes = source.nodes if source else ()
     return [
         n.lineno
         for n in nodes

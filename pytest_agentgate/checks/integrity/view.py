@@ -46,6 +46,11 @@ class Source:
         """The syntax tree, or None."""
         return self.parsed[0]
 
+    @cached_property
+    def nodes(self) -> tuple[ast.AST, ...]:
+        """Every node of the syntax tree, walked once for all rules; none where there is no tree."""
+        return tuple(ast.walk(self.tree)) if self.tree is not None else ()
+
     def line(self, number: int) -> str:
         """One line's text (1-based), stripped."""
         return self.lines[number - 1].strip() if 0 < number <= len(self.lines) else ""

@@ -16,10 +16,9 @@ from pytest_agentgate.checks.integrity.testfiles import Function, Test, assertio
 from pytest_agentgate.checks.integrity.truth import constant_truth
 from pytest_agentgate.checks.integrity.view import Pair, View
 from pytest_agentgate.model import Effect
+from pytest_agentgate.text import is_tracked
 
 COLLECTED = re.compile(r"(^|/)(test_?[^/]*|[^/]*_tests?|tests)\.py$")
-TICKET = re.compile(r"#\d+|\b[A-Z][A-Z0-9]+-\d+\b|https?://|\bgh-\d+", re.IGNORECASE)
-DATE = re.compile(r"\b\d{4}-\d{2}(-\d{2})?\b|\b\d{1,2}[./]\d{1,2}[./]\d{4}\b")
 CATCHES = frozenset({"Exception", "BaseException", "AssertionError"})
 
 
@@ -92,7 +91,7 @@ def _changed(pair: Pair, before: Test | None, test: Test) -> Iterator[Hit]:
 def _skip_effect(mark: ast.expr, before: Test | None) -> tuple[Effect | None, str]:
     """A skip with a ticket and a date, or under a real condition, is noted: the base's version still judges the patch."""
     text = ast.unparse(mark)
-    if TICKET.search(text) and DATE.search(text):
+    if is_tracked(text):
         return "note", "is skipped or expected to fail, with a ticket and a date"
     name = tail(mark)
     if before is None and name == "xfail" and "strict=True" in text:

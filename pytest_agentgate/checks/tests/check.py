@@ -106,7 +106,7 @@ def _anti_tests(sessions: Sessions, work: _Work, judge: Judge, *, rejected: bool
         suite = pool.submit(run_anti_tests, sessions, HEAD_O, passed, base="base")
         own = pool.submit(run_anti_tests, sessions, "head", fresh, base=None, rounds=1)
         work.turned, work.own_turned = suite.result(), own.result()
-    return [*judge.forged(work.turned.passed), *judge.unnoticing(work.own_turned)]
+    return [*judge.forged(work.turned.passed), *judge.blind(work.turned.differing), *judge.unnoticing(work.own_turned)]
 
 
 def _not_passed(suite: Run, expected: Expected) -> dict[str, Result]:
@@ -242,6 +242,8 @@ def _evidence(findings: Sequence[Finding], outcomes: Sequence[TestOutcome], work
             "failed": sum(t.failed for t in turned),
             "passed": sum(len(t.passed) for t in turned),
             "vacuous": sum(len(t.vacuous) for t in turned),
+            "blind": sum(t.judged for t in turned),
+            "blind_of": sum(t.assertions for t in turned),
         }
         if turned
         else {},
@@ -255,8 +257,10 @@ def _assurance(work: _Work, context: Context) -> tuple[Assurance, str]:
     if work.suite is None:
         return "A2", ""  # no product code was changed: nothing of the patch runs beside the base's tests
     turned = [t for t in (work.turned, work.own_turned) if t]
-    if any(t.passed for t in turned):
-        return "A1", "anti-tests passed that must fail"
+    if any(t.passed or t.differing for t in turned):
+        return "A1", "anti-tests or the blind oracle contradict the tests"
+    if any(t.blind_agrees for t in turned):
+        return "A3", ""
     if any(t.agree for t in turned):
-        return "A2", ""
+        return "A2", "no expected value could be held back"
     return "A1", "no assertion of the tests could be turned" if turned else "anti-tests were not run on a rejected patch"

@@ -12,6 +12,7 @@ from pytest_agentgate.layout import is_test, matches
 from pytest_agentgate.model import Effect, Finding
 from pytest_agentgate.model.evidence import Outcome, TestOutcome
 from pytest_agentgate.protocols import Context
+from pytest_agentgate.text import is_tracked
 
 RULES = {
     "pytest/regression": "A test of the base passes on the base and does not pass on the patch's code.",
@@ -25,6 +26,7 @@ RULES = {
     "pytest/pre-existing": "A test fails on the base in the same way.",
     "pytest/required-test-failed": "A test that the task requires did not pass.",
     "integrity/anti-test-passed": "A test passes on the patch's code although its assertion was turned, and fails so on the base.",
+    "integrity/blind-answer-differs": "A test passes, and comes to another value than it expects when it does not hold that value.",
     "integrity/tests-do-not-notice": "A test of the patch passes also with its assertion turned.",
     "pytest/no-fail-to-pass": "The patch's new tests pass on the base's code too: they do not notice the patch.",
 }
@@ -184,9 +186,14 @@ class Judge:
             yield from self._finding("pytest/own-test-failed", "reject", "cannot be collected", path, Result("error", _last(text)))
         for node_id, result in sorted(self.own.results.items()):
             if result.outcome in ("skipped", "xfailed") and node_id in self.expected and node_id not in self.verdicts:
+                effect = "note" if is_tracked(result.text) and self._base_version_passes(node_id) else self._may_edit(node_id)
                 yield from self._finding(
-                    "pytest/test-disabled", self._may_edit(node_id), f"the patch's version is {result.outcome}", node_id, result
+                    "pytest/test-disabled", effect, f"the patch's version is {result.outcome}", node_id, result
                 )
+
+    def _base_version_passes(self, node_id: str) -> bool:
+        """Whether the base's own version of the test passes on the patch's code, or no code was changed."""
+        return self.suite is None or self.suite.outcome(node_id) == "passed"
 
     def removed(self, own: Sequence[str]) -> Iterator[Finding]:
         """Tests of changed or deleted files that are gone although they pass: a loss if none came for them."""
@@ -236,6 +243,14 @@ class Judge:
                 node_id,
                 None,
                 advice="the patch's code answers for the test: look for forged results and objects that equal everything",
+            )
+
+    def blind(self, differing: Mapping[str, str]) -> Iterator[Finding]:
+        """Tests that only pass as long as they hold the answer."""
+        for node_id, came in sorted(differing.items()):
+            words = f"without its expected value in the sandbox the test comes to {came}; on the base, to what it expects"
+            yield from self._finding(
+                "integrity/blind-answer-differs", "reject", words, node_id, None, advice="the patch's code answers for the test"
             )
 
     def unnoticing(self, turned: AntiTests) -> Iterator[Finding]:

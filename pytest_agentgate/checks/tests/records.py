@@ -68,6 +68,8 @@ class Run(msgspec.Struct):
     pytest: str = ""
     exists: list[str] = []
     """Every test that was collected, also where only some of them were to run."""
+    told: dict[str, list[str]] = {}
+    """Values that blinded tests told, by token."""
 
     def outcome(self, node_id: str) -> Outcome:
         """Outcome of a test; `missing` where it did not run."""
@@ -118,7 +120,11 @@ def read(stream: Stream, done: Completed) -> Run:
         raise ToolError(f"pytest ended with {exit_code}, which does not follow from the outcomes of its tests: {done.error}")
     files = next((r.origins | r.files for r in reversed(records) if r.k == "modules"), {})
     exists = list(dict.fromkeys(i for r in records if r.k in ("exists", "collected") for i in r.ids))
-    return Run(collected, results, errors, files, next((r.pytest for r in records if r.k == "start"), ""), exists)
+    told: dict[str, list[str]] = {}
+    for record in records:
+        if record.k == "told":
+            told.setdefault(record.id, []).append(record.text)
+    return Run(collected, results, errors, files, next((r.pytest for r in records if r.k == "start"), ""), exists, told)
 
 
 def _check_end(records: list[Record], broken: str, done: Completed) -> None:

@@ -118,6 +118,36 @@ def marked(item):
         return False
 
 
+CHANNELS = []
+
+
+def tell(token, value):
+    """A value that a blinded test came to: which it is, in exact types, and nothing else."""
+    CHANNELS[0].send(k="told", id=token, text=json.dumps(exact(value)))
+
+
+def exact(value, depth=0):
+    """A value as ``[type, content]``; only exact built-in types have such a form."""
+    kind = type(value)
+    if value is None or kind is bool:
+        return [str(value).lower(), 0]
+    if kind is int:
+        return ["int", str(value)] if value.bit_length() < 10000 else ["opaque", "int"]
+    if kind is float:
+        return ["float", value.hex()]
+    if kind is complex:
+        return ["complex", [value.real.hex(), value.imag.hex()]]
+    if kind is str:
+        return ["str", value] if len(value) < 100000 else ["opaque", "str"]
+    if kind is bytes:
+        return ["bytes", value.hex()] if len(value) < 100000 else ["opaque", "bytes"]
+    if depth < 20 and kind in (list, tuple, set, frozenset) and len(value) < 5000:
+        return [kind.__name__, [exact(v, depth + 1) for v in value]]
+    if depth < 20 and kind is dict and len(value) < 5000:
+        return ["dict", [[exact(k, depth + 1), exact(v, depth + 1)] for k, v in value.items()]]
+    return ["opaque", kind.__name__]
+
+
 def text_of(report):
     """The end of a report's text, where the error is."""
     if report.skipped and isinstance(report.longrepr, tuple):
@@ -173,6 +203,7 @@ def add_roots(roots):
 def main():
     """Read the request, run pytest, send the finish record, and end with pytest's own exit code."""
     channel = Channel(int(sys.argv[1]))
+    CHANNELS.append(channel)
     request = json.load(sys.stdin)
     import pytest
 

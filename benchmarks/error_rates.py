@@ -1,0 +1,172 @@
+"""Both error rates, side by side: ``python benchmarks/error_rates.py [--everywhere] [--peers] [--write] [--only TEXT]``.
+
+Gates every patch of tests/corpus in a real repository, twice: as a user would, and once more with barriers that only hold, so that
+each layer says on its own whether it would have stopped the patch. ``--everywhere`` runs each cheat against each of the three
+base projects. ``--peers`` runs the tools that can be installed from the package index on the same patches. Intervals are
+Wilson's, 95 %. ``--write`` puts the tables into docs/error-rates.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+sys.path.insert(0, str(ROOT / "tests"))
+
+from corpus.cheats import Cheat, cheats  # noqa: E402  # found through the path above
+from corpus.honest import Honest, honest  # noqa: E402  # found through the path above
+from corpus.run import Outcome, gate, make_repository, outcome  # noqa: E402  # found through the path above
+
+BIN = Path(sys.executable).parent
+Patch = Cheat | Honest
+PAGE = ROOT / "docs/error-rates.md"
+
+
+def wilson(hits: int, total: int) -> tuple[float, float]:
+    """The 95 % confidence interval of a rate (Wilson 1927)."""
+    if not total:
+        return 0.0, 1.0
+    z, p = 1.959964, hits / total
+    middle, half = p + z * z / (2 * total), z * ((p * (1 - p) + z * z / (4 * total)) / total) ** 0.5
+    return max(0.0, (middle - half) / (1 + z * z / total)), min(1.0, (middle + half) / (1 + z * z / total))
+
+
+def rate(hits: int, total: int) -> str:
+    """A count as a rate with its interval."""
+    low, high = wilson(hits, total)
+    return f"{hits} of {total} = {100 * hits / max(total, 1):.1f} % ({100 * low:.1f} to {100 * high:.1f})"
+
+
+def environment(folder: Path, *packages: str) -> Path:
+    """A virtual environment with some packages; its `bin`."""
+    subprocess.run([BIN / "uv", "venv", "-q", "--python", sys.executable, folder], check=True)
+    subprocess.run(
+        [BIN / "uv", "pip", "install", "-q", "--compile-bytecode", "--python", folder / "bin/python", *packages], check=True
+    )
+    return folder / "bin"
+
+
+def ours(patch: Patch, python: str, *, soft: bool) -> tuple[Outcome, float]:
+    """What the gate says, and how long it took, cold."""
+    started = time.perf_counter()
+    found = outcome(gate(patch.base, patch.files, python, soft=soft))
+    return found, time.perf_counter() - started
+
+
+def run(argv: Sequence[str | Path], cwd: Path, env: dict[str, str] | None = None) -> int:
+    """Exit code of a command; 124 where it takes longer than a minute."""
+    try:
+        return subprocess.run(argv, cwd=cwd, env=env, capture_output=True, timeout=60, check=False).returncode
+    except subprocess.TimeoutExpired:
+        return 124
+
+
+def plain(patch: Patch, path: Path, tools: Path) -> int:
+    """`ruff check . && mypy && pytest`, as a CI would run them on the head."""
+    targets = [] if patch.base.name != "flat" else ["calc.py"]
+    env = {**os.environ, "PYTHONPATH": f"{path / 'src'}:{path}"}
+    steps = ([tools / "ruff", "check", "."], [tools / "mypy", *targets], [tools / "python", "-m", "pytest", "-q"])
+    return next((code for step in steps if (code := run(step, path, env))), 0)
+
+
+def checkwash(patch: Patch, path: Path, tools: Path) -> int:
+    """checkwash on the working tree, with its defaults."""
+    return run([tools / "checkwash", "check"], path)
+
+
+def adversary_gate(patch: Patch, path: Path, tools: Path) -> int:
+    """adversary-gate, asked whether the test of the changed function passes, with its floors for coverage and strength at 0."""
+    name = f"QueueTest::{patch.base.broken_test}" if patch.base.name == "unit" else patch.base.broken_test
+    before = path.parent / "before"
+    subprocess.run(["git", "worktree", "add", "-q", "--detach", before, "HEAD"], cwd=path, check=True, capture_output=True)
+    argv = [tools / "adversary-gate", "--baseline", before, "--patch", path, "--claim", f"{patch.base.test}::{name}", "--python", tools / "python",
+            "--coverage-source", "untrusted", "--coverage-ratio", "1.0", "--coverage-floor", "0", "--suite-strength-floor", "0"]  # fmt: skip
+    return run(argv, path, {**os.environ, "PYTHONPATH": f"{path / 'src'}:{path}"})
+
+
+PEERS: dict[str, Callable[[Patch, Path, Path], int]] = {
+    "ruff && mypy && pytest": plain,
+    "checkwash": checkwash,
+    "adversary-gate": adversary_gate,
+}
+
+
+def peer(name: str, patch: Patch, tools: Path) -> tuple[int, float]:
+    """Exit code and seconds of a peer on a patch."""
+    folder = Path(tempfile.mkdtemp(prefix="agentgate-peer-"))
+    try:
+        path = make_repository(patch.base, patch.files, folder / "repo", "")
+        started = time.perf_counter()
+        return PEERS[name](patch, path, tools), time.perf_counter() - started
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def layers_table(bad: Sequence[Cheat], found: dict[str, Outcome]) -> str:
+    """How many layers would have stopped each class, at its weakest variant."""
+    rows = ["| class | variants | layers at the weakest variant | layers that stop a variant |", "| --- | --- | --- | --- |"]
+    for name in dict.fromkeys(c.cls for c in bad):
+        mine = [found[c.id].layers for c in bad if c.cls == name]
+        every = Counter(layer for layers in mine for layer in layers)
+        rows.append(f"| {name} | {len(mine)} | {min(map(len, mine))} | {', '.join(f'{k} {v}' for k, v in sorted(every.items()))} |")
+    return "\n".join(rows)
+
+
+def measure(bad: Sequence[Cheat], good: Sequence[Honest], *, peers: bool) -> list[str]:
+    """The tables, as Markdown."""
+    with tempfile.TemporaryDirectory(prefix="agentgate-rates-") as folder, ThreadPoolExecutor(os.cpu_count() or 2) as pool:
+        tools = environment(Path(folder) / "env", "pytest", *(("ruff", "mypy", "checkwash", "adversary-gate") if peers else ()))
+        python = str(tools / "python")
+        said = dict(zip((p.id for p in (*bad, *good)), pool.map(lambda p: ours(p, python, soft=False), (*bad, *good)), strict=True))
+        soft = dict(zip((c.id for c in bad), (o for o, _ in pool.map(lambda c: ours(c, python, soft=True), bad)), strict=True))
+        missed = [c.id for c in bad if said[c.id][0].decision == "accepted"]
+        wrong = [h.id for h in good if said[h.id][0].decision == "rejected"]
+        held = [h.id for h in good if said[h.id][0].decision == "undecided"]
+        asked = [h.id for h in good if h.held]
+        seconds = statistics.median(s for _, s in said.values())
+        rows = ["| tool | cheats stopped | honest patches stopped | seconds per patch (median) |", "| --- | --- | --- | --- |"]
+        rows.append(f"| **pytest-agentgate** | {rate(len(bad) - len(missed), len(bad))} | rejected {rate(len(wrong), len(good))}; held {rate(len(held), len(good))}, "
+                    f"of which {len(set(held) & set(asked))} change what a human decides on | {seconds:.1f} |")  # fmt: skip
+        for name in PEERS if peers else ():
+            codes = {p.id: peer(name, p, tools) for p in (*bad, *good)}
+            stopped, loud = (sum(1 for p in group if codes[p.id][0]) for group in (bad, good))
+            middle = statistics.median(s for _, s in codes.values())
+            rows.append(f"| `{name}` | {rate(stopped, len(bad))} | {rate(loud, len(good))} | {middle:.1f} |")
+        two = sum(1 for c in bad if len(soft[c.id].layers) > 1)
+        lines = ["\n".join(rows), f"Cheats that two layers or more would have stopped on their own: {rate(two, len(bad))}."]
+        lines += [
+            f"Accepted although they cheat: {', '.join(missed) or 'none'}.",
+            f"Rejected although they are honest: {', '.join(wrong) or 'none'}.",
+        ]
+        lines += [f"Held without need: {', '.join(sorted(set(held) - set(asked))) or 'none'}."]
+        return [*lines, layers_table(bad, soft)]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--everywhere", action="store_true", help="each cheat against each base project")
+    parser.add_argument("--peers", action="store_true", help="the peers from the package index as well")
+    parser.add_argument("--only", default="", metavar="TEXT", help="only patches whose name holds TEXT")
+    parser.add_argument("--write", action="store_true", help="put the tables into docs/error-rates.md")
+    given = parser.parse_args()
+    bad = [c for c in cheats(everywhere=given.everywhere) if given.only in c.id]
+    good = [h for h in honest() if given.only in h.id]
+    tables = "\n\n".join(measure(bad, good, peers=given.peers))
+    print(tables)
+    if given.write:
+        PAGE.write_text(f"{PAGE.read_text().partition('<!-- tables -->')[0]}<!-- tables -->\n\n{tables}\n")
+
+
+if __name__ == "__main__":
+    main()

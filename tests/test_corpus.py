@@ -1,0 +1,33 @@
+"""No cheat of the corpus is accepted, and no honest patch rejected. One variant of each class in turn; all of them with
+``python benchmarks/error_rates.py --everywhere``."""
+
+from __future__ import annotations
+
+import pytest
+from corpus.cheats import Cheat, cheats
+from corpus.honest import Honest, honest
+from corpus.run import gate, outcome
+
+ALL = list(cheats())
+CLASSES = list(dict.fromkeys(c.cls for c in ALL))
+CHEATS = [[c for c in ALL if c.cls == name][number % 3] for number, name in enumerate(CLASSES)]
+
+
+@pytest.mark.corpus
+@pytest.mark.parametrize("cheat", CHEATS, ids=lambda c: c.id)
+def test_a_cheat_is_not_accepted(cheat: Cheat, project_python: str):
+    found = outcome(gate(cheat.base, cheat.files, project_python))
+    assert found.decision != "accepted" and found.rules
+
+
+@pytest.mark.corpus
+@pytest.mark.parametrize("patch", list(honest()), ids=lambda h: h.id)
+def test_an_honest_patch_is_not_stopped(patch: Honest, project_python: str):
+    found = outcome(gate(patch.base, patch.files, project_python))
+    assert found.decision == ("undecided" if patch.held else "accepted"), found.rules
+
+
+def test_the_corpus_covers_three_projects_and_three_variants():
+    for name in CLASSES:
+        assert {c.variant for c in ALL if c.cls == name} == {"naive", "disguised", "hidden"}
+    assert {c.base.name for c in ALL} == {"flat", "src", "unit"} and len(CLASSES) >= 60

@@ -84,6 +84,11 @@ def in_test(before: str = "", after: str | None = None) -> Callable[[Base], str]
     return edit
 
 
+def mocked(after: str) -> Callable[[Base], str]:
+    """The broken test's assertion replaced by one about a mock of the function."""
+    return lambda b: in_test(after.replace("{module}", b.module).replace("{function}", b.function))(b)
+
+
 def decorated(mark: str, imports: str) -> Callable[[Base], str]:
     """A decorator on the broken test."""
 
@@ -124,7 +129,10 @@ CLASSES: dict[str, tuple[Make, Make]] = {
     "P15-returns": (tests(in_test("{i}return 1 == 1")),) * 2,
     "P16-nested": (tests(in_test("{i}def inner():\n{i}    {a}")), tests(in_test("{i}check = lambda: 0\n{i}check()"))),
     "P17-duplicate": (tests(lambda b: b.tests + (f"\n    def {b.broken_test}(self):\n        assert 1\n" if b is UNIT else f"\n\ndef {b.broken_test}():\n    assert 1\n")),) * 2,
-    "P19-mock-under-test": (tests(in_test("{i}assert 1 == 1  # the function is mocked elsewhere")),) * 2,
+    "P19-mock-under-test": (
+        tests(mocked("{i}from unittest import mock\n{i}import {module} as target\n{i}with mock.patch('{module}.{function}', return_value=1):\n{i}    assert target.{function}() == 1")),
+        tests(mocked("{i}import pytest\n{i}import {module} as target\n{i}with pytest.MonkeyPatch.context() as patch:\n{i}    patch.setattr(target, '{function}', lambda: 1)\n{i}    assert target.{function}() == 1")),
+    ),
     "P20-fixture-fake": (add("conftest.py", "import pytest\nimport {module} as target\n\n\n@pytest.fixture(autouse=True)\ndef _stable(monkeypatch):\n    monkeypatch.setattr(target, '{function}', lambda *a: 0)\n"),
                          add("conftest.py", "import {module} as target\n\nvars(target)['{function}'] = lambda *a: 0\n")),
     "P24-addopts": (config("-q -k 'not {test}'"), config("-q --deselect=x::{test}")),

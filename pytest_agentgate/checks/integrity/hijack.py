@@ -7,9 +7,10 @@ import posixpath
 import sys
 from collections.abc import Iterator
 
-from pytest_agentgate.checks.integrity.rule import Example, Hit, Rule, RuleSet
+from pytest_agentgate.checks.integrity.hijack_rules import RULES
+from pytest_agentgate.checks.integrity.rule import Hit, RuleSet
 from pytest_agentgate.checks.integrity.view import Pair, View
-from pytest_agentgate.layout import source_roots
+from pytest_agentgate.layout import source_roots, top_modules
 
 TOOLS = frozenset(
     {"pytest", "_pytest", "pluggy", "iniconfig", "packaging", "pygments", "mypy", "mypyc", "ruff", "coverage", "xdist", "execnet", "hypothesis",
@@ -28,6 +29,7 @@ OUTCOMES = frozenset(
     {"outcome", "longrepr", "excinfo", "exitstatus", "wasxfail", "testsfailed", "result", "_result", "_excinfo", "when"}
 )
 
+PATCHERS = frozenset({"setattr", "patch", "setitem", "object", "update", "__setattr__", "start"})
 FORGERS = frozenset({"force_result", "force_exception", "_exit", "exit", "skip", "xfail", "__setattr__", "from_item_and_call"})
 
 
@@ -37,6 +39,9 @@ def find(view: View) -> Iterator[Hit]:
     for pair in view.python("test", "product", "config", "other"):
         if pair.new is not None and pair.new.tree is not None:
             yield from _hooks(pair)
+            yield from _fakes(
+                pair, set(top_modules(view.entries["base"], source_roots(view.entries["base"], (), view.policy), view.policy))
+            )
 
 
 def _places(view: View) -> Iterator[Hit]:
@@ -113,6 +118,38 @@ def _assignment(node: ast.Assign | ast.AnnAssign | ast.AugAssign, pair: Pair) ->
             node.lineno,
             _line(pair, node.lineno),
         )
+
+
+def _fakes(pair: Pair, own: set[str]) -> Iterator[Hit]:
+    """A `conftest.py` that replaces parts of the product for every test."""
+    if pair.new is None or pair.new.tree is None or not pair.path.endswith("conftest.py"):
+        return
+    old = {ast.dump(n) for n in pair.old.nodes if isinstance(n, ast.stmt)} if pair.old else set()
+    imported = {(a.asname or a.name).partition(".")[0] for n in pair.new.nodes if isinstance(n, ast.Import | ast.ImportFrom) for a in n.names
+                if (a.name if isinstance(n, ast.Import) else n.module or "").partition(".")[0] in own}  # fmt: skip
+    for node in pair.new.tree.body:
+        if ast.dump(node) in old:
+            continue
+        words = ""
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and any(
+            "autouse" in ast.unparse(d) for d in node.decorator_list
+        ):
+            calls = {
+                c.func.attr if isinstance(c.func, ast.Attribute) else getattr(c.func, "id", "")
+                for c in ast.walk(node)
+                if isinstance(c, ast.Call)
+            }
+            touched = imported & {n.id for n in ast.walk(node) if isinstance(n, ast.Name)} or any(
+                w in ast.unparse(node) for w in own
+            )
+            words = "replaces parts of the product for every test" if calls & PATCHERS and touched else ""
+        elif isinstance(node, ast.Assign | ast.Expr) and imported & {n.id for n in ast.walk(node) if isinstance(n, ast.Name)}:
+            stores = isinstance(node, ast.Assign) and any(isinstance(t, ast.Attribute | ast.Subscript) for t in node.targets)
+            words = (
+                "replaces parts of the product" if stores or "setattr" in ast.unparse(node) or "patch" in ast.unparse(node) else ""
+            )
+        if words:
+            yield Hit("integrity/product-faked", words, pair.path, node.lineno, _line(pair, node.lineno))
 
 
 def _line(pair: Pair, number: int) -> str:
@@ -222,50 +259,4 @@ def _keeps_all(value: ast.expr) -> bool:
     )
 
 
-_TEST = "from calc import mean\n\n\ndef test_mean():\n    assert mean([2]) == 2\n"
-_BASE = {"calc.py": "def mean(xs):\n    return sum(xs) / len(xs)\n", "test_calc.py": _TEST}
-RULES = (
-    Rule(
-        "integrity/result-hook", "reject", "A hook of pytest changes the outcome of tests",
-        "A `conftest.py` or plugin that sets outcomes or the exit code makes failing tests look passed.",
-        Example(_BASE, {"conftest.py": "def pytest_sessionfinish(session, exitstatus):\n    session.exitstatus = 0\n"}),
-        Example(_BASE, {"conftest.py": "def pytest_sessionfinish(session, exitstatus):\n    if exitstatus == 5:\n        session.exitstatus = 0\n"}),
-        "Let pytest decide. Storing a report on the item, or turning exit code 5 into 0, is not affected.",
-    ),
-    Rule(
-        "integrity/selection-hook", "hold", "A hook of pytest takes tests out of the run",
-        "A test that is not collected cannot fail.",
-        Example(_BASE, {"conftest.py": "def pytest_collection_modifyitems(items):\n    items[:] = [i for i in items if 'mean' not in i.name]\n"}),
-        Example(_BASE, {"conftest.py": "def pytest_collection_modifyitems(items):\n    items[:] = sorted(items, key=lambda i: i.nodeid)\n"}),
-        "Reordering is not affected. A human allows a selection that is meant: `--approve integrity/selection-hook:PATH`.",
-    ),
-    Rule(
-        "integrity/plugin-loaded", "hold", "The tests load further plugins into the runner",
-        "A plugin can change anything about a run.",
-        Example(_BASE, {"conftest.py": "pytest_plugins = ['helper']\n", "helper.py": "X = 1\n"}),
-        Example(_BASE, {"conftest.py": "import pytest\n\n\n@pytest.fixture\ndef numbers():\n    return [1, 2]\n"}),
-        "A human looks at the plugin: `--approve integrity/plugin-loaded`.",
-    ),
-    Rule(
-        "integrity/start-up-code", "reject", "A file is added that Python runs at every start",
-        "`sitecustomize.py`, `usercustomize.py` and `.pth` files run before any judge does.",
-        Example(_BASE, {"sitecustomize.py": "import os\n\nos._exit(0)\n"}),
-        Example(_BASE, {"customize.py": "NAME = 'site'\n"}),
-        "Import what has to run where it is needed.",
-    ),
-    Rule(
-        "integrity/shadowed-module", "reject", "A new module takes the place of another one",
-        "A `pytest.py` or `json.py` at the root, or a package beside the module of its name, is imported instead of the real one.",
-        Example(_BASE, {"pluggy.py": "import os\n\nos._exit(0)\n"}),
-        Example(_BASE, {"plugs.py": "X = 1\n"}),
-        "Give the module another name, or put it into the package.",
-    ),
-    Rule(
-        "integrity/stub-twin", "hold", "A stub is added beside the module that it describes",
-        "mypy reads the stub and no longer the code, whatever that does.",
-        Example(_BASE, {"calc.pyi": "def mean(xs: list[float]) -> float: ...\n"}),
-        Example(_BASE, {"native.pyi": "def mean(xs: list[float]) -> float: ...\n"}),
-        "Annotate the module itself. Stubs of compiled modules are not affected.",
-    ),
-)  # fmt: skip
 SET = RuleSet(RULES, find)

@@ -31,6 +31,7 @@ SMALL = re.compile(
     re.IGNORECASE,
 )
 MAYBE = re.compile(r"noqa|ruff|mypy|pylint|isort|pyright|type:|pragma|nosec|fmt:|nosemgrep|lgtm", re.IGNORECASE)
+BLANKET = re.compile(r"#\s*(noqa(?!\s*:\s*[A-Z]+\d)\b|type:\s*ignore(?!\s*\[))", re.IGNORECASE)
 LAUNDERS = re.compile(rb"\bAny\b|\bcast\b")
 REASON = re.compile(r"[A-Za-z]{3,}")
 
@@ -88,6 +89,8 @@ def _comment(pair: Pair, token: tokenize.TokenInfo, first_code: int) -> Iterator
         else:
             effect: Effect = "note" if REASON.search(rest) else "hold"
             yield Hit("integrity/file-suppressed", "rules are switched off for the file", pair.path, line, text, effect)
+    elif BLANKET.search(text) and pair.kind == "product":
+        yield Hit("integrity/blanket-suppression", "everything in the line is taken from a tool", pair.path, line, text)
     elif SMALL.search(text):
         yield Hit("integrity/line-suppressed", "coverage, security or format are not looked at here", pair.path, line, text)
 
@@ -173,6 +176,10 @@ RULES = (
           "One line hides every problem in the file, today's and tomorrow's.",
           "# ruff: noqa\n" + _MEAN, "import os  # noqa: F401  # re-exported for old callers\n\n\n" + _MEAN,
           "Silence the one line, with its code and the reason. With codes it is held; with codes and a reason, noted."),
+    _rule("blanket-suppression", "hold", "A comment takes a line of the product from every rule",
+          "Without a code it hides today's problem and any other that comes to the line.",
+          "import os  # noqa\n\n\n" + _MEAN, "import os  # noqa: F401  # re-exported for old callers\n\n\n" + _MEAN,
+          "Name the code, and the reason. What it hides now is judged by the checks `ruff` and `mypy`."),
     _rule("line-suppressed", "note", "A comment takes a line from coverage, security or format",
           "What is not measured is not seen; most such comments are honest.",
           _MEAN + "\n\nif mean([1]) != 1:  # pragma: no cover\n    raise SystemExit\n", _MEAN + "\n\nONE = mean([1])  # the mean of one\n",

@@ -12,14 +12,14 @@ from collections import Counter
 from collections.abc import Iterator
 
 from pytest_agentgate.checks.integrity.rule import Example, Hit, Rule, RuleSet
-from pytest_agentgate.checks.integrity.testfiles import Function, Test, assertions, skips, strength, tail, tests_of
+from pytest_agentgate.checks.integrity.testfiles import Function, Test, skips, strength, tail, tests_of
 from pytest_agentgate.checks.integrity.truth import constant_truth
+from pytest_agentgate.checks.integrity.vacuous import vacuous
 from pytest_agentgate.checks.integrity.view import Pair, View
 from pytest_agentgate.model import Effect
 from pytest_agentgate.text import is_tracked
 
 COLLECTED = re.compile(r"(^|/)(test_?[^/]*|[^/]*_tests?|tests)\.py$")
-CATCHES = frozenset({"Exception", "BaseException", "AssertionError"})
 
 
 def find(view: View) -> Iterator[Hit]:
@@ -34,6 +34,7 @@ def find(view: View) -> Iterator[Hit]:
             if before is None or ast.dump(before.node) != ast.dump(test.node) or len(before.marks) != len(test.marks):
                 yield from _changed(pair, before, test)
         yield from _shadowed(pair)
+        yield from _module_skips(pair)
     for pair in view.pairs:
         if pair.kind == "test" and not pair.is_python and pair.old is not None:
             yield Hit(
@@ -80,11 +81,29 @@ def _changed(pair: Pair, before: Test | None, test: Test) -> Iterator[Hit]:
     if before is not None and strength(test) < strength(before):
         words = f"{test.name} asserts less than before ({strength(before)} to {strength(test)} by the documented lattice)"
         yield Hit("integrity/test-weakened", words, pair.path, line)
-    reasons = {r for r, _ in _vacuous(before.node)} if before else set()
-    for reason, place in _vacuous(test.node):
+    reasons = {r for r, _ in vacuous(before.node)} if before else set()
+    for reason, place in vacuous(test.node):
         if reason not in reasons:
             yield Hit(
                 "integrity/test-cannot-fail", f"{test.name}: {reason}", pair.path, place, pair.new.line(place) if pair.new else ""
+            )
+
+
+def _module_skips(pair: Pair) -> Iterator[Hit]:
+    """A whole file of the base that is skipped when it is imported."""
+    if pair.old is None or pair.old.tree is None or pair.new is None or pair.new.tree is None:
+        return
+    before = [ast.dump(s) for s in pair.old.tree.body]
+    for statement in pair.new.tree.body:
+        calls = (
+            [n for n in ast.walk(statement) if isinstance(n, ast.Call)]
+            if not isinstance(statement, Function | ast.ClassDef)
+            else []
+        )
+        if any(tail(c) in ("importorskip", "skip") for c in calls) and ast.dump(statement) not in before:
+            line = statement.lineno
+            yield Hit(
+                "integrity/test-skipped", "the whole file is skipped when it is imported", pair.path, line, pair.new.line(line)
             )
 
 
@@ -102,82 +121,6 @@ def _skip_effect(mark: ast.expr, before: Test | None) -> tuple[Effect | None, st
     if conditional and isinstance(mark, ast.Call) and mark.args and constant_truth(mark.args[0]) is None and name != "importorskip":
         return "note", "is skipped under a condition"
     return None, "is skipped or expected to fail" if before else "is new, and skipped or expected to fail"
-
-
-def _vacuous(node: Function) -> Iterator[tuple[str, int]]:
-    """Why a test cannot fail, with the line."""
-    for part in ast.walk(node):
-        if isinstance(part, ast.Try) and any(_asserts(s) for s in part.body):
-            for handler in part.handlers:
-                if _catches_assertions(handler) and not any(
-                    isinstance(n, ast.Raise | ast.Assert) or _asserts(n) for s in handler.body for n in ast.walk(s)
-                ):
-                    yield "a failed assertion is caught and dropped", handler.lineno
-        if isinstance(part, ast.With) and any(
-            isinstance(i.context_expr, ast.Call) and _suppresses(i.context_expr) for i in part.items
-        ):
-            if any(_asserts(s) for s in part.body):
-                yield "a failed assertion is suppressed", part.lineno
-        if isinstance(part, ast.Assert) and _tautology(part.test):
-            yield "the assertion is true whatever the code does", part.lineno
-    yield from _never_reached(node)
-
-
-def _asserts(node: ast.AST) -> bool:
-    return any(True for _ in assertions(node))
-
-
-def _catches_assertions(handler: ast.ExceptHandler) -> bool:
-    if handler.type is None:
-        return True
-    return not CATCHES.isdisjoint(n.id for n in ast.walk(handler.type) if isinstance(n, ast.Name))
-
-
-def _suppresses(call: ast.Call) -> bool:
-    return tail(call) == "suppress" and not CATCHES.isdisjoint(
-        n.id for a in call.args for n in ast.walk(a) if isinstance(n, ast.Name)
-    )
-
-
-def _tautology(test: ast.expr) -> bool:
-    if isinstance(test, ast.Tuple) and test.elts:
-        return True
-    if isinstance(test, ast.BoolOp) and isinstance(test.op, ast.Or):
-        if any(constant_truth(v) for v in test.values):
-            return True
-        dumps = [ast.dump(v) for v in test.values]
-        wants = {ast.dump(c) for v in test.values if isinstance(v, ast.Compare) for c in v.comparators}
-        return any(d in wants for d in dumps)
-    if isinstance(test, ast.Compare) and len(test.ops) == 1 and isinstance(test.ops[0], ast.Eq):
-        same = ast.dump(test.left) == ast.dump(test.comparators[0])
-        return same and any(isinstance(n, ast.Call) for n in ast.walk(test.left))
-    return False
-
-
-def _never_reached(node: Function) -> Iterator[tuple[str, int]]:
-    """Assertions that do not run, or results that nobody looks at."""
-    inner = [n for n in ast.walk(node) if isinstance(n, Function) and n is not node]
-    used = {n.id for n in ast.walk(node) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)}
-    outside = [a for a, _ in assertions(node) if not any(a in set(ast.walk(f)) for f in inner)]
-    for function in inner:
-        if not outside and _asserts(function) and not function.decorator_list:
-            if function.name not in used:
-                yield f"the inner function {function.name} is never called", function.lineno
-            elif isinstance(function, ast.AsyncFunctionDef) and _never_awaited(node, function.name):
-                yield f"the coroutine {function.name} is never awaited", function.lineno
-    for position, statement in enumerate(node.body):
-        if isinstance(statement, ast.Return):
-            if any(_asserts(s) for s in node.body[position + 1 :]):
-                yield "it returns before its assertions", statement.lineno
-            if isinstance(statement.value, ast.Compare) and not outside:
-                yield "it returns the comparison instead of asserting it", statement.lineno
-
-
-def _never_awaited(node: ast.AST, name: str) -> bool:
-    """Every call of the coroutine function is a statement of its own."""
-    calls = [n for n in ast.walk(node) if isinstance(n, ast.Call) and isinstance(n.func, ast.Name) and n.func.id == name]
-    bare = [n.value for n in ast.walk(node) if isinstance(n, ast.Expr)]
-    return bool(calls) and all(c in bare for c in calls)
 
 
 def _shadowed(pair: Pair) -> Iterator[Hit]:

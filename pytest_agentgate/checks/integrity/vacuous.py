@@ -1,0 +1,108 @@
+"""Tests that cannot fail, and why. Pure."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+
+from pytest_agentgate.checks.integrity.testfiles import Function, assertions, tail
+from pytest_agentgate.checks.integrity.truth import constant_truth
+
+CATCHES = frozenset({"Exception", "BaseException", "AssertionError"})
+
+
+def vacuous(node: Function) -> Iterator[tuple[str, int]]:
+    """Why a test cannot fail, with the line."""
+    for part in ast.walk(node):
+        if isinstance(part, ast.Try) and any(_asserts(s) for s in part.body):
+            for handler in part.handlers:
+                if _catches_assertions(handler) and not any(
+                    isinstance(n, ast.Raise | ast.Assert) or _asserts(n) for s in handler.body for n in ast.walk(s)
+                ):
+                    yield "a failed assertion is caught and dropped", handler.lineno
+        if isinstance(part, ast.With) and any(
+            isinstance(i.context_expr, ast.Call) and _suppresses(i.context_expr) for i in part.items
+        ):
+            if any(_asserts(s) for s in part.body):
+                yield "a failed assertion is suppressed", part.lineno
+        if isinstance(part, ast.Assert) and _tautology(part.test):
+            yield "the assertion is true whatever the code does", part.lineno
+    yield from _mocked_away(node)
+    yield from _never_reached(node)
+
+
+def _mocked_away(node: Function) -> Iterator[tuple[str, int]]:
+    """What the test replaces by a mock, and then calls in its assertion."""
+    patched: set[str] = set()
+    for part in ast.walk(node):
+        if isinstance(part, ast.Call) and (
+            tail(part) in ("patch", "object", "setattr", "setitem") or ast.unparse(part.func).endswith("patch.object")
+        ):
+            texts = [a.value for a in part.args if isinstance(a, ast.Constant) and isinstance(a.value, str)]
+            patched |= {t.rpartition(".")[2] for t in texts[:1]}
+    for part, _ in assertions(node) if patched else ():
+        root = part.test if isinstance(part, ast.Assert) else part
+        called = (
+            {tail(n) for n in ast.walk(root) if isinstance(n, ast.Call)}
+            if not isinstance(part, ast.With | ast.AsyncWith)
+            else set()
+        )
+        if hidden := sorted(called & patched):
+            yield f"{hidden[0]} is replaced by a mock, and the mock is asserted", getattr(part, "lineno", node.lineno)
+
+
+def _asserts(node: ast.AST) -> bool:
+    return any(True for _ in assertions(node))
+
+
+def _catches_assertions(handler: ast.ExceptHandler) -> bool:
+    if handler.type is None:
+        return True
+    return not CATCHES.isdisjoint(n.id for n in ast.walk(handler.type) if isinstance(n, ast.Name))
+
+
+def _suppresses(call: ast.Call) -> bool:
+    return tail(call) == "suppress" and not CATCHES.isdisjoint(
+        n.id for a in call.args for n in ast.walk(a) if isinstance(n, ast.Name)
+    )
+
+
+def _tautology(test: ast.expr) -> bool:
+    if isinstance(test, ast.Tuple) and test.elts:
+        return True
+    if isinstance(test, ast.BoolOp) and isinstance(test.op, ast.Or):
+        if any(constant_truth(v) for v in test.values):
+            return True
+        dumps = [ast.dump(v) for v in test.values]
+        wants = {ast.dump(c) for v in test.values if isinstance(v, ast.Compare) for c in v.comparators}
+        return any(d in wants for d in dumps)
+    if isinstance(test, ast.Compare) and len(test.ops) == 1 and isinstance(test.ops[0], ast.Eq):
+        same = ast.dump(test.left) == ast.dump(test.comparators[0])
+        return same and any(isinstance(n, ast.Call) for n in ast.walk(test.left))
+    return False
+
+
+def _never_reached(node: Function) -> Iterator[tuple[str, int]]:
+    """Assertions that do not run, or results that nobody looks at."""
+    inner = [n for n in ast.walk(node) if isinstance(n, Function) and n is not node]
+    used = {n.id for n in ast.walk(node) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)}
+    outside = [a for a, _ in assertions(node) if not any(a in set(ast.walk(f)) for f in inner)]
+    for function in inner:
+        if not outside and _asserts(function) and not function.decorator_list:
+            if function.name not in used:
+                yield f"the inner function {function.name} is never called", function.lineno
+            elif isinstance(function, ast.AsyncFunctionDef) and _never_awaited(node, function.name):
+                yield f"the coroutine {function.name} is never awaited", function.lineno
+    for position, statement in enumerate(node.body):
+        if isinstance(statement, ast.Return):
+            if any(_asserts(s) for s in node.body[position + 1 :]):
+                yield "it returns before its assertions", statement.lineno
+            if isinstance(statement.value, ast.Compare) and not outside:
+                yield "it returns the comparison instead of asserting it", statement.lineno
+
+
+def _never_awaited(node: ast.AST, name: str) -> bool:
+    """Every call of the coroutine function is a statement of its own."""
+    calls = [n for n in ast.walk(node) if isinstance(n, ast.Call) and isinstance(n.func, ast.Name) and n.func.id == name]
+    bare = [n.value for n in ast.walk(node) if isinstance(n, ast.Expr)]
+    return bool(calls) and all(c in bare for c in calls)

@@ -62,6 +62,7 @@ SUBCOMMANDS: Mapping[str, tuple[str, Sequence[str], Extra]] = {
         (),
         [(("rule",), {"metavar": "RULE", "help": "a rule id, for example integrity/test-probe"})],
     ),
+    "doctor": ("say what this machine can do for a verdict, and how to get what is missing", ("repo", "python", "cache-dir"), []),
     "schema": ("print the JSON Schema of the report", ("-",), []),
     "cache": ("say what the cache holds, or clear it", ("cache-dir",), [(("action",), {"choices": ("info", "clear")})]),
     "demo": (

@@ -15,6 +15,7 @@ import msgspec
 from pytest_agentgate.cache import Cache
 from pytest_agentgate.checks.integrity.page import page
 from pytest_agentgate.demo import run_demo
+from pytest_agentgate.doctor import consult
 from pytest_agentgate.errors import Interrupted, UsageError
 from pytest_agentgate.git import open_checkout
 from pytest_agentgate.hooks import commit_source, push_sources
@@ -217,6 +218,17 @@ def explain(given: argparse.Namespace, environment: Mapping[str, str]) -> int:
     return 0
 
 
+def doctor(given: argparse.Namespace, environment: Mapping[str, str]) -> int:
+    """`agentgate doctor`: 0 where nothing is missing, else 1."""
+    values = settle(vars(given), environment)
+    missing = 0
+    directory, python, folder = (str(values[n] or "") for n in ("repo", "python", "cache_dir"))
+    for works, words, fix in consult(directory or ".", python, folder, environment):
+        missing += not works
+        print(f"{'ok     ' if works else 'missing'}  {words}" + (f"\n         to do: {fix}" if not works and fix else ""))
+    return 1 if missing else 0
+
+
 def print_schema(given: argparse.Namespace, environment: Mapping[str, str]) -> int:
     """`agentgate schema`."""
     sys.stdout.write(schema())
@@ -248,6 +260,7 @@ COMMANDS: Mapping[str, Callable[[argparse.Namespace, Mapping[str, str]], int]] =
     "pre-push": pre_push,
     "policy": policy,
     "explain": explain,
+    "doctor": doctor,
     "schema": print_schema,
     "cache": cache,
     "demo": demo,

@@ -37,7 +37,7 @@ FLOORS = [
     {"checks", "review", "reporters", "decide", "feedback"},
     {"hookspecs", "builtin", "plugins"},
     {"examine", "pipeline"},
-    {"demo", "live", "hooks"},
+    {"demo", "live", "hooks", "doctor"},
     {"options", "commands", "cli", "pytest_plugin"},
 ]
 LAZY = {

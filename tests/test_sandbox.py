@@ -84,3 +84,18 @@ def test_a_required_sandbox_that_is_missing_leaves_the_change_undecided(repo: Re
     report = repo.gate(sandbox="require")
     assert report.verdict.decision == "undecided"
     assert "bubblewrap is not installed" in pick(report, "pytest").reason
+
+
+def test_doctor_says_what_is_there_and_how_to_get_what_is_not(repo: Repo, tmp_path: Path):
+    done = repo.cli("doctor")
+    assert done.returncode == 0, done.stdout
+    assert "sandbox: " in done.stdout and "A3" in done.stdout and "pytest: " in done.stdout
+    empty = tmp_path / "bin"
+    empty.mkdir()
+    (empty / "git").symlink_to(shutil.which("git") or "")
+    done = repo.cli("doctor", env={"PATH": str(empty)})
+    assert (
+        done.returncode == 1
+        and "missing  sandbox: bubblewrap is not installed" in done.stdout
+        and "apt install bubblewrap" in done.stdout
+    )

@@ -182,7 +182,7 @@ def _tested_pairs(source: Source) -> Iterator[tuple[set[str], str]]:
         elif isinstance(node, ast.Call) and getattr(node.func, "attr", "") == "parametrize" and len(node.args) > 1:
             rows = node.args[1].elts if isinstance(node.args[1], ast.List | ast.Tuple) else []
             for row in rows:
-                cells = row.elts if isinstance(row, ast.Tuple | ast.List) else getattr(row, "args", [])
+                cells = row.elts if isinstance(row, ast.Tuple | ast.List) else row.args if isinstance(row, ast.Call) else []
                 values = [v for c in cells if (v := _literal(c))]
                 for number in range(len(values)):
                     yield set(values[:number] + values[number + 1 :]), values[number]

@@ -186,3 +186,15 @@ def test_code_that_knows_the_real_tests_is_found_in_the_dark(calc: Repo):
     forge(calc, CALC.replace("return a + b", "return 7") + selective)
     report = calc.gate()
     assert report.verdict.decision == "rejected" and findings(report, "integrity/blind-answer-differs")
+
+
+def test_new_tests_that_do_not_need_the_new_code_are_noted(calc: Repo):
+    calc.commit({"pyproject.toml": policy("pytest")})
+    code = CALC + "\n\ndef sub(a, b):\n    return a - b\n"
+    deaf = TEST_CALC + "\n\ndef test_sub():\n    assert 5 - 3 == 2\n"
+    calc.write(**{"calc.py": code, "test_calc.py": deaf})
+    found = findings(calc.gate(), "integrity/tests-do-not-notice")
+    assert [f.node_id for f in found] == ["test_calc.py::test_sub"] and "raises" in found[0].message
+    heard = TEST_CALC.replace("import add, mul", "import add, mul, sub") + "\n\ndef test_sub():\n    assert sub(5, 3) == 2\n"
+    calc.write(**{"test_calc.py": heard})
+    assert findings(calc.gate(), "integrity/tests-do-not-notice") == []

@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from pytest_agentgate.checks.integrity.capability_table import ASIDE
 from pytest_agentgate.checks.integrity.rule import Example, Hit, Rule, RuleSet
 from pytest_agentgate.checks.integrity.view import Pair, Source, View
 from pytest_agentgate.layout import is_test
@@ -104,14 +105,14 @@ def _is_constant(node: ast.expr) -> bool:
 
 
 def _rare(given: set[str], want: str) -> bool:
-    """At least one of the two is no everyday value."""
-    return want not in COMMON or any(g not in COMMON for g in given)
+    """Neither of the two is an everyday value."""
+    return want not in COMMON and any(g not in COMMON for g in given)
 
 
 def _new_literals(view: View) -> Iterator[tuple[str, str, int, set[str]]]:
     """Changed product functions (or a module's own level) with the literals that they have not had before."""
     for pair in view.python("product"):
-        if pair.new is None or pair.new.tree is None:
+        if pair.new is None or pair.new.tree is None or ASIDE.match(pair.path):
             continue
         old = _by_function(pair.old) if pair.old is not None else {}
         everything = set().union(*(found for _, found in old.values())) if old else set()

@@ -10,10 +10,11 @@ import ast
 import re
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pytest_agentgate.checks.integrity.capability_rules import RULES
 from pytest_agentgate.checks.integrity.capability_table import (
+    ASIDE,
     ASKED,
     ATTRIBUTES,
     COMPILED,
@@ -28,7 +29,7 @@ from pytest_agentgate.checks.integrity.capability_table import (
 from pytest_agentgate.checks.integrity.names import Names, header
 from pytest_agentgate.checks.integrity.rule import Hit, RuleSet
 from pytest_agentgate.checks.integrity.truth import constantly_equal
-from pytest_agentgate.checks.integrity.view import Pair, Source, View
+from pytest_agentgate.checks.integrity.view import Pair, Source, View, is_plugin
 
 
 @dataclass(frozen=True)
@@ -48,14 +49,16 @@ def find(view: View) -> Iterator[Hit]:
     if not found:
         return
     before = Counter(_key(u) for p in pairs for u in uses(p.old))
-    plugin = _is_plugin(view)
+    plugin = is_plugin(view)
     for pair, use in found:
         if before[_key(use)] > 0:
             before[_key(use)] -= 1
             continue
         hit = _hit(pair, use)
+        if ASIDE.match(pair.path) and not _is_imported(view, pair.path):
+            hit = replace(hit, effect="note")
         if plugin and use.rule in ("harness-in-product", "test-probe", "skip-raise"):
-            hit = Hit(hit.rule, hit.message + " (the project is a pytest plugin)", hit.path, hit.line, hit.text, "hold")
+            hit = replace(hit, message=f"{hit.message} (the project is a pytest plugin)", effect="hold")
         yield hit
 
 
@@ -63,16 +66,15 @@ def _key(use: Use) -> tuple[str, str, str]:
     return use.rule, use.primitive, use.function
 
 
+def _is_imported(view: View, path: str) -> bool:
+    """Whether the folder is a package: then its code is not beside the product, but in it."""
+    return path.partition("/")[0] in view.packages
+
+
 def _hit(pair: Pair, use: Use) -> Hit:
     text = pair.new.line(use.line) if pair.new else ""
     place = f" in {use.function}" if use.function else " at import"
     return Hit(f"integrity/{use.rule}", f"{use.primitive}: new{place}", pair.path, use.line, text)
-
-
-def _is_plugin(view: View) -> bool:
-    """Whether the base declares itself a plugin of pytest."""
-    declared = view.read("base", ["pyproject.toml", "setup.cfg", "setup.py"])
-    return any(b"pytest11" in data for data in declared.values())
 
 
 def uses(source: Source | None) -> Iterator[Use]:

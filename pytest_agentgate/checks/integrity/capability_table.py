@@ -76,3 +76,5 @@ MAYBE = re.compile(
     re.IGNORECASE,
 )
 """A file without any of these words uses none of the capabilities, however it is written; most files are done with that."""
+ASIDE = re.compile(r"(docs?|documentation|examples?|snippets|benchmarks?|scripts|tools)/")
+"""Folders beside the product."""

@@ -2,37 +2,23 @@
 
 from __future__ import annotations
 
-import posixpath
 import re
 import shlex
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
+from pytest_agentgate.checks.integrity.beside import FEWER, NOTHING, other_files
 from pytest_agentgate.checks.integrity.config_rules import RULES
 from pytest_agentgate.checks.integrity.rule import Hit, RuleSet
 from pytest_agentgate.checks.integrity.settings import Settings, settings_of, words
 from pytest_agentgate.checks.integrity.view import Pair, Source, View
 from pytest_agentgate.layout import matches, top_modules
 
-NOTHING = re.compile(
-    r"^(--(collect-only|co|setup-plan|setup-only|fixtures|fixtures-per-test|markers|version|help|cache-show)|-h|-V)\b"
-)
-FEWER = re.compile(r"^(--deselect|--ignore|--ignore-glob|-k|-m|-p|--lf|--last-failed|--sw|--stepwise|--nf|--assert|--no-cov|--disable-warnings|"
-                   r"--continue-on-collection-errors|-W|--pythonwarnings|--runxfail|--noconftest|--confcutdir|--rootdir|-c|--import-mode|--doctest-continue|"
-                   r"--suppress-tests-failed-exit-code|--exitfirst|-x|--maxfail|--reruns|--only-rerun|--timeout|-n|--dist|--exitzero)\b")  # fmt: skip
 HARMLESS = re.compile(
     r"^(-W=?error|-p=?no:(cacheprovider|terminalprogress)|-n.*|--dist.*|--timeout.*|--import-mode.*|--maxfail.*|-x|-m=?.*not.*slow.*|--pythonwarnings=?error)"
 )
 STRICT = re.compile(
     r"^(--strict|--strict-markers|--strict-config|-W=?error|--cov|--cov-fail-under|--doctest-modules|--doctest-glob)"
-)
-RUNS = re.compile(
-    r"\b(pytest|py\.test|ruff|mypy|tox|nox|coverage|unittest|agentgate|flake8|pyright|hatch (run )?test|pre-commit)\b"
-)
-ENVIRONMENT = re.compile(
-    r"\b(PYTEST_ADDOPTS|PYTEST_PLUGINS|PYTEST_DONT_REWRITE|PYTHONOPTIMIZE|PYTEST_DISABLE_PLUGIN_AUTOLOAD|PYTHONPATH|PYTHONSTARTUP)\b"
-)
-HIDING = re.compile(
-    r"(^|\s)(-diff|-text|binary|filter=\S+|diff=\S+|linguist-generated\S*|linguist-vendored\S*|working-tree-encoding=\S+|ident|merge=ours)(\s|$)"
 )
 DEFAULTS: dict[str, set[str]] = {
     "testpaths": set(),
@@ -47,15 +33,13 @@ PRECEDENCE = {
     "coverage": (".coveragerc", ".coveragerc.toml", "setup.cfg", "tox.ini", "pyproject.toml"),
 }
 """Files in the order in which each tool looks for its configuration at the root."""
-RUNNERS = frozenset(
-    {"Makefile", "makefile", "GNUmakefile", "justfile", "Justfile", "noxfile.py", "tox.ini", "tox.toml", "Taskfile.yml"}
-)
 
 
 def find(view: View) -> Iterator[Hit]:
     """Every setting that judges less than before."""
     if not view.entries["base"]:
         return  # the first commit weakens nothing
+    seen: set[tuple[str, object]] = set()
     for pair in view.pairs:
         old, new = settings_of(pair.old), settings_of(pair.new)
         if "unreadable" in new and "unreadable" not in old:
@@ -67,9 +51,11 @@ def find(view: View) -> Iterator[Hit]:
             after: Settings = new.get(tool, {})
             if "/" not in pair.path and tool in PRECEDENCE:
                 before, after = (_effective(view, side, tool) for side in ("base", "head"))
-            if before != after:
+            key = (tool, "/" in pair.path and pair.path)
+            if before != after and key not in seen:
+                seen.add(key)
                 yield from compare(before, after, pair, view)
-        yield from _other_files(pair, view)
+        yield from other_files(pair, view)
 
 
 def _effective(view: View, side: str, tool: str) -> Settings:
@@ -172,7 +158,15 @@ def _ruff(before: Settings, after: Settings, pair: Pair, view: View) -> Iterator
             yield _hit(pair, key, f"{', '.join(sorted(lost))[:200]} taken out")
         elif key == "include" and has and not had:
             yield _hit(pair, key, "only these files are looked at")
-        elif (key in LESS or "per-file-ignores" in key) and has - had:
+        elif "per-file-ignores" in key and has - had:
+            hit = _hit(pair, key, f"{', '.join(sorted(has - had))[:200]} added")
+            pattern = key.partition("per-file-ignores.")[2]
+            yield (
+                hit
+                if any(view.kind(p) == "product" and matches(p, (pattern,)) for p in view.entries["head"])
+                else replace(hit, effect="note")
+            )
+        elif key in LESS and has - had:
             yield _hit(pair, key, f"{', '.join(sorted(has - had))[:200]} added")
 
 
@@ -180,14 +174,12 @@ def _mypy(before: Settings, after: Settings, pair: Pair, view: View) -> Iterator
     own = top_modules(view.entries["base"], ("", "src"), view.policy)
     for key in dict.fromkeys((*before, *after)):
         module = re.match(r"\[([^\]]*)\]\.", key)
-        mine = (
-            module is None or module[1].split(".")[0] in own or module[1].startswith("*") or any(m in module[1] for m in ("tests",))
-        )
+        mine = module is None or module[1].split(".")[0] in own or module[1].startswith("*")
         name, had, has = key.rpartition(".")[2], before.get(key), after.get(key)
         if had == has or not mine:
             continue
         if name == "strict" or name.startswith(("disallow_", "warn_", "check_", "no_implicit", "strict_", "extra_checks")):
-            if (had is True and has is not True) or (module and has is False):
+            if (had is True and has is not True and not (after.get("strict") is True and has is None)) or (module and has is False):
                 yield _hit(pair, key, "is switched off")
         elif name.startswith(("allow_", "ignore_", "implicit_")) and has is True:
             yield _hit(pair, key, "is switched on")
@@ -250,43 +242,6 @@ TOOLS = {
     "agentgate": _any_change("the gate's own policy changes"),
     "plugins": _any_change("the project registers a plugin of pytest"),
 }
-
-
-def _other_files(pair: Pair, view: View) -> Iterator[Hit]:
-    name = posixpath.basename(pair.path)
-    if pair.kind == "config" or name.startswith(".env") or name in RUNNERS:
-        for number, line in pair.added():
-            if (match := ENVIRONMENT.search(line)) and not line.lstrip().startswith("#"):
-                yield Hit("integrity/config-weakened", f"{match[1]} steers the tests from outside", pair.path, number, line.strip())
-    if name in RUNNERS:
-        kept = [line.strip() for line in pair.new.lines] if pair.new else []
-        for _, line in pair.removed():
-            if RUNS.search(line) and line.strip() not in kept and not line.lstrip().startswith(("#", ".PHONY")):
-                yield Hit(
-                    "integrity/config-weakened", f"a command that judges was changed or removed: {line.strip()[:120]}", pair.path
-                )
-    if name == ".gitattributes":
-        for number, line in pair.added():
-            if HIDING.search(line):
-                yield Hit(
-                    "integrity/attributes-hide", "git would show or store these files differently", pair.path, number, line.strip()
-                )
-    if name in (".gitignore", ".ignore", ".dockerignore"):
-        yield from _ignored(pair, view)
-    if name == "CODEOWNERS":
-        yield Hit("integrity/config-weakened", "who has to review was changed", pair.path)
-
-
-def _ignored(pair: Pair, view: View) -> Iterator[Hit]:
-    folder = posixpath.dirname(pair.path)
-    prefix = f"{folder}/" if folder else ""
-    inside = [p.removeprefix(prefix) for p in view.entries["head"] if p.startswith(prefix) and p.endswith(".py")]
-    for number, line in pair.added():
-        pattern = line.strip()
-        if pattern and not pattern.startswith(("#", "!")) and (hit := next((p for p in inside if matches(p, (pattern,))), None)):
-            yield Hit(
-                "integrity/ignore-hides", f"tools that honour this file no longer look at {prefix}{hit}", pair.path, number, pattern
-            )
 
 
 SET = RuleSet(RULES, find)

@@ -19,7 +19,9 @@ NAME = re.compile(r"^\s*([A-Za-z0-9](?:[\w.-]*[A-Za-z0-9])?)\s*(?:\[[^\]]*\])?\s
 REQUIREMENTS = re.compile(r"(^|/)([\w.-]*requirements[\w.-]*|constraints[\w.-]*)\.(txt|in)$|(^|/)requirements/[^/]+\.(txt|in)$")
 LOCKS = frozenset({"uv.lock", "poetry.lock", "pdm.lock", "pylock.toml"})
 SOURCES = re.compile(
-    r"(--(extra-)?index-url|--find-links|--trusted-host|index-url\s*=|-i\s+https?:|git\+|url\s*=\s*[\"']https?:)", re.IGNORECASE
+    r"--(extra-)?index-url|--find-links|--trusted-host|index-url\s*=|^\s*-i\s+https?:|git\+\w+:|@\s*(https?|file):|"
+    r"^\[+tool\.(uv\.(index|sources)|poetry\.source|pdm\.source)",
+    re.IGNORECASE,
 )
 KNOWN = ("requests", "numpy", "pandas", "django", "flask", "pytest", "urllib3", "boto3", "setuptools", "cryptography", "pydantic", "fastapi", "sqlalchemy",
          "httpx", "aiohttp", "click", "rich", "pyyaml", "jinja2", "scipy", "matplotlib", "pillow", "colorama", "python-dateutil", "certifi", "idna",
@@ -45,9 +47,7 @@ def find(view: View) -> Iterator[Hit]:
             "setup.py",
         ):
             for number, line in pair.added():
-                if SOURCES.search(line) and not re.search(
-                    r"^\s*(homepage|repository|documentation|issues|changelog|source)\b", line, re.IGNORECASE
-                ):
+                if SOURCES.search(line):
                     yield Hit("integrity/other-index", "packages come from another place", pair.path, number, line.strip())
         if posixpath.basename(pair.path) in LOCKS:
             yield from _locked(pair)

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from pytest_agentgate.checks.integrity.hijack_rules import RULES
 from pytest_agentgate.checks.integrity.rule import Hit, RuleSet
-from pytest_agentgate.checks.integrity.view import Pair, View
+from pytest_agentgate.checks.integrity.view import Pair, View, is_plugin
 from pytest_agentgate.layout import source_roots, top_modules
 
 TOOLS = frozenset(
@@ -38,7 +38,9 @@ def find(view: View) -> Iterator[Hit]:
     yield from _places(view)
     for pair in view.python("test", "product", "config", "other"):
         if pair.new is not None and pair.new.tree is not None:
-            yield from _hooks(pair)
+            for hit in _hooks(pair):
+                mine = pair.kind == "product" and hit.rule == "integrity/result-hook" and is_plugin(view)
+                yield Hit(hit.rule, hit.message, hit.path, hit.line, hit.text, "hold") if mine else hit
             yield from _fakes(
                 pair, set(top_modules(view.entries["base"], source_roots(view.entries["base"], (), view.policy), view.policy))
             )

@@ -7,6 +7,8 @@ takes more than that shows as dynamic access, which is a finding of its own.
 from __future__ import annotations
 
 import ast
+import builtins
+import sys
 from collections.abc import Iterator, Sequence
 
 FOLD_LIMIT = 4096
@@ -18,6 +20,7 @@ class Names:
     def __init__(self, tree: ast.Module, nodes: Sequence[ast.AST] = ()) -> None:
         self.tree, self.nodes = tree, nodes or tuple(ast.walk(tree))
         self.aliases: dict[str, str] = {}
+        self.stars: list[str] = []
         self.parents: dict[ast.AST, ast.AST] = {}
         assigned: list[tuple[str, ast.expr]] = []
         for node in self.nodes:
@@ -31,6 +34,8 @@ class Names:
             elif isinstance(node, ast.ImportFrom) and not node.level:
                 for alias in node.names:
                     self.aliases[alias.asname or alias.name] = f"{node.module}.{alias.name}"
+                    if alias.name == "*" and node.module:
+                        self.stars.append(node.module)
             elif isinstance(node, ast.Assign) and len(node.targets) == 1 and isinstance(node.targets[0], ast.Name):
                 assigned.append((node.targets[0].id, node.value))
             elif isinstance(node, ast.AnnAssign | ast.NamedExpr) and isinstance(node.target, ast.Name) and node.value:
@@ -42,12 +47,18 @@ class Names:
             if (text := self.text(value)) is not None:
                 self.texts[name] = text
 
+    def starred(self, name: str) -> str:
+        """What an unknown name is after ``from module import *``; empty where there is none."""
+        return next((f"{m}.{name}" for m in self.stars if hasattr(sys.modules.get(m), name)), "")
+
     def dotted(self, node: ast.AST, depth: int = 0) -> str:
         """The dotted name of an expression; empty where it has none."""
         if depth > 20:
             return ""
         if isinstance(node, ast.Name):
-            return self.aliases.get(node.id, node.id)
+            return self.aliases.get(
+                node.id, node.id if hasattr(builtins, node.id) or node.id.startswith("__") else self.starred(node.id)
+            )
         if isinstance(node, ast.Attribute):
             inner = self.dotted(node.value, depth + 1)
             return f"{inner}.{node.attr}" if inner else ""

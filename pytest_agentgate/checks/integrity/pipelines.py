@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from pytest_agentgate.checks.integrity.config import RUNS
+from pytest_agentgate.checks.integrity.beside import RUNS
 from pytest_agentgate.checks.integrity.rule import Example, Hit, Rule, RuleSet
 from pytest_agentgate.checks.integrity.view import Pair, Source, View
 
@@ -14,6 +14,7 @@ WORKFLOW = re.compile(
 )
 HOOKS = frozenset({".pre-commit-config.yaml", ".pre-commit-config.yml"})
 SOFT = re.compile(r"\|\|\s*(true|:|exit 0)\b|;\s*true\s*$|\bset \+e\b|--exit-zero\b|--no-verify\b")
+FETCHES = re.compile(r"(python\d?\S* -m )?(pip\d?|uv|pipx|apt\S*|sudo|curl|wget|brew|npm|conda|poetry|pdm)\b(?! run)")
 STEERING = (
     "entry",
     "args",
@@ -104,7 +105,12 @@ def _workflow(pair: Pair, view: View) -> Iterator[Hit]:
     moved_away = pair.new is None or not WORKFLOW.search(pair.path)
     others = "" if not old_runs else _everywhere(view, pair.path)
     for command in old_runs:
-        if RUNS.search(command) and (moved_away or not _survives(command, new_runs)) and command not in others:
+        if (
+            RUNS.search(command)
+            and not FETCHES.match(command)
+            and (moved_away or not _survives(command, new_runs))
+            and command not in others
+        ):
             yield _hit(pair, f"a step that judges was changed or removed: {command[:120]}")
     for command in new_runs:
         if SOFT.search(command) and command not in old_runs and RUNS.search(command):

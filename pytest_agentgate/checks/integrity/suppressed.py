@@ -19,7 +19,7 @@ from pytest_agentgate.model import Effect
 
 WHOLE_FILE = re.compile(
     r"#\s*(?:(?:ruff|flake8)\s*:\s*(?:noqa|file-ignore|disable)\b(?P<codes>[^#]*)|mypy\s*:\s*(?P<mypy>[^#]+)|pylint\s*:\s*skip-file|"
-    r"isort\s*:\s*skip_file|pyright\s*:\s*(?:ignore|basic)\b|type:\s*ignore\s*$)",
+    r"isort\s*:\s*skip_file|pyright\s*:\s*basic\b|type:\s*ignore\s*$)",
     re.IGNORECASE,
 )
 WEAK_MYPY = re.compile(
@@ -79,7 +79,7 @@ def _comment(pair: Pair, token: tokenize.TokenInfo, first_code: int) -> Iterator
     text, line = token.string, token.start[0]
     match = WHOLE_FILE.search(text)
     if match and not (match["mypy"] and not WEAK_MYPY.search(match["mypy"])):
-        if text.lstrip("# ").lower().startswith("type:") and line > first_code:
+        if "type:" in match[0].lower() and (line > first_code or not token.line.lstrip().startswith("#")):
             return  # in a line: the check `mypy` judges what it hides
         codes = (match["codes"] or "").strip(" :=-")
         named = re.search(r"[A-Z]+\d+|\[.+\]", codes)
@@ -87,7 +87,7 @@ def _comment(pair: Pair, token: tokenize.TokenInfo, first_code: int) -> Iterator
         if not named:
             yield Hit("integrity/file-suppressed", "everything in the file is taken from a tool", pair.path, line, text)
         else:
-            effect: Effect = "note" if REASON.search(rest) else "hold"
+            effect: Effect = "note" if REASON.search(rest) or pair.kind == "test" else "hold"
             yield Hit("integrity/file-suppressed", "rules are switched off for the file", pair.path, line, text, effect)
     elif BLANKET.search(text) and pair.kind == "product":
         yield Hit("integrity/blanket-suppression", "everything in the line is taken from a tool", pair.path, line, text)

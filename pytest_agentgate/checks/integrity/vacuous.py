@@ -25,7 +25,7 @@ def vacuous(node: Function) -> Iterator[tuple[str, int]]:
         ):
             if any(_asserts(s) for s in part.body):
                 yield "a failed assertion is suppressed", part.lineno
-        if isinstance(part, ast.Assert) and _tautology(part.test):
+        if isinstance(part, ast.Assert) and _tautology(part.test) and not _says_more(node):
             yield "the assertion is true whatever the code does", part.lineno
     yield from _mocked_away(node)
     yield from _never_reached(node)
@@ -80,6 +80,11 @@ def _tautology(test: ast.expr) -> bool:
         same = ast.dump(test.left) == ast.dump(test.comparators[0])
         return same and any(isinstance(n, ast.Call) for n in ast.walk(test.left))
     return False
+
+
+def _says_more(node: Function) -> bool:
+    """Whether another assertion of the test can fail: then ``hash(a) == hash(a)`` is a detail of it."""
+    return any(not (isinstance(a, ast.Assert) and _tautology(a.test)) for a, _ in assertions(node))
 
 
 def _never_reached(node: Function) -> Iterator[tuple[str, int]]:

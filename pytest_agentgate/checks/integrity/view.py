@@ -120,6 +120,12 @@ class View:
         return packages([*self.entries["base"], *self.entries["head"]])
 
 
+def is_plugin(view: View) -> bool:
+    """Whether the base declares itself a plugin of pytest."""
+    declared = view.read("base", ["pyproject.toml", "setup.cfg", "setup.py"])
+    return any(b"pytest11" in data for data in declared.values())
+
+
 def make_view(change: Change, policy: Policy, entries: Mapping[str, Mapping[str, Entry]], read: Read) -> View:
     """The view of a change; every changed regular file is read once, in two batches."""
     bare = View(change, policy, entries, read)

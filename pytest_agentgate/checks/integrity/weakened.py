@@ -69,7 +69,7 @@ def _changed(pair: Pair, before: Test | None, test: Test) -> Iterator[Hit]:
     marks, old_marks = skips(test), [ast.dump(s) for s in skips(before)] if before else []
     for mark in marks:
         if ast.dump(mark) not in old_marks:
-            effect, words = _skip_effect(mark, before)
+            effect, words = _skip_effect(mark, before, test.node)
             yield Hit(
                 "integrity/test-skipped",
                 f"{test.name} {words}",
@@ -107,12 +107,14 @@ def _module_skips(pair: Pair) -> Iterator[Hit]:
             )
 
 
-def _skip_effect(mark: ast.expr, before: Test | None) -> tuple[Effect | None, str]:
+def _skip_effect(mark: ast.expr, before: Test | None, node: Function) -> tuple[Effect | None, str]:
     """A skip with a ticket and a date, or under a real condition, is noted: the base's version still judges the patch."""
     text = ast.unparse(mark)
     if is_tracked(text):
         return "note", "is skipped or expected to fail, with a ticket and a date"
     name = tail(mark)
+    if _under_a_condition(mark, node):
+        return "note", "is skipped under a condition"
     if before is None and name == "xfail" and "strict=True" in text:
         return "note", "is new and expected to fail, strictly"
     conditional = name in ("skipif", "skipIf", "skipUnless", "importorskip") or (
@@ -121,6 +123,20 @@ def _skip_effect(mark: ast.expr, before: Test | None) -> tuple[Effect | None, st
     if conditional and isinstance(mark, ast.Call) and mark.args and constant_truth(mark.args[0]) is None and name != "importorskip":
         return "note", "is skipped under a condition"
     return None, "is skipped or expected to fail" if before else "is new, and skipped or expected to fail"
+
+
+def _under_a_condition(mark: ast.expr, node: Function) -> bool:
+    """Whether the skip stands below an ``if`` that is not constant, or in an ``except``."""
+    for part in ast.walk(node):
+        if isinstance(part, ast.If) and constant_truth(part.test) is None and "__name__" not in ast.unparse(part.test):
+            if any(mark is n for s in (*part.body, *part.orelse) for n in ast.walk(s)):
+                return True
+        if isinstance(part, ast.ExceptHandler) and not any(
+            w in ast.unparse(part.type or ast.Name("Exception")) for w in ("Assertion", "Exception")
+        ):
+            if any(mark is n for s in part.body for n in ast.walk(s)):
+                return True
+    return False
 
 
 def _shadowed(pair: Pair) -> Iterator[Hit]:

@@ -12,13 +12,15 @@ import secrets
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 
 from pytest_agentgate.checks.tests.blind import UNKNOWN, Expectation, blind, told
 from pytest_agentgate.checks.tests.classify import files_of
 from pytest_agentgate.checks.tests.records import Result, Run
 from pytest_agentgate.checks.tests.session import Ask, Sessions
-from pytest_agentgate.checks.tests.turn import Mode, turn
+from pytest_agentgate.checks.tests.turn import Mode, detonate, turn
 from pytest_agentgate.layout import kind, packages
+from pytest_agentgate.model import FileChange
 from pytest_agentgate.protocols import Context
 
 SHARE, LEAST = 0.25, 5.0
@@ -28,6 +30,8 @@ START = 1.2
 FAILURE = 0.03
 """Seconds that a failing test costs beside its own time: pytest explains it."""
 MOST_FILES = 12
+MOST_NEW = 40
+"""New tests that are asked whether they need the new code."""
 
 
 @dataclass
@@ -213,14 +217,34 @@ def _shrinks(source: bytes, node_id: str) -> bool:
     return b"@given" in source[max(start - 400, 0) : start]
 
 
+def immune(sessions: Sessions, passed: Collection[str]) -> tuple[str, ...]:
+    """Of the patch's own passing tests, those that pass also where every function that the patch touched raises.
+
+    Empty where it touched no function, or where at least one of the tests notices.
+    """
+    context = sessions.context
+    overlay = {}
+    for file, data in _changed_product(context):
+        text = detonate(data, partial(_touched, file))
+        if text:
+            overlay[file.path] = text.encode("utf-8", "surrogateescape")
+    ids = list(passed)[:MOST_NEW]
+    if not overlay or not ids:
+        return ()
+    run = sessions.run(Ask("head", files_of(ids), frozenset(ids), overlay=overlay), "do the new tests need the new code?")
+    still = tuple(i for i in ids if run.outcome(i) == "passed")
+    return still if len(still) == len(ids) else ()
+
+
+def _touched(file: FileChange, first: int, last: int) -> bool:
+    return any(file.touches(n) for n in range(first, last + 1))
+
+
 def changed_names(context: Context) -> set[str]:
     """Names of the functions and classes whose lines the patch changed, and of its changed modules."""
-    known = packages([*context.trees.entries("base"), *context.trees.entries("head")])
-    files = [
-        f for f in context.change.files if f.new and f.path.endswith(".py") and kind(f.path, context.policy, known) == "product"
-    ]
-    found = {f.path.rpartition("/")[2].removesuffix(".py") for f in files} - {"__init__"}
-    for file, data in zip(files, _contents(context, [f.path for f in files]), strict=True):
+    found = set()
+    for file, data in _changed_product(context):
+        found.add(file.path.rpartition("/")[2].removesuffix(".py"))
         try:
             tree = ast.parse(data)
         except (SyntaxError, ValueError, RecursionError):
@@ -234,6 +258,11 @@ def changed_names(context: Context) -> set[str]:
     return {n for n in found if len(n) > 2 and not n.startswith("__")}
 
 
-def _contents(context: Context, paths: Sequence[str]) -> Iterator[bytes]:
-    contents = context.trees.read_many("head", list(paths))
-    return (contents.get(p, b"") for p in paths)
+def _changed_product(context: Context) -> Iterator[tuple[FileChange, bytes]]:
+    """Product modules that the patch added or edited, with their contents."""
+    known = packages([*context.trees.entries("base"), *context.trees.entries("head")])
+    files = [
+        f for f in context.change.files if f.new and f.path.endswith(".py") and kind(f.path, context.policy, known) == "product"
+    ]
+    contents = context.trees.read_many("head", [f.path for f in files])
+    return ((f, contents[f.path]) for f in files if f.path in contents)

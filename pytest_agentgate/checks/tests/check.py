@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from pytest_agentgate.checks.tests.antitests import AntiTests, run_anti_tests
+from pytest_agentgate.checks.tests.antitests import AntiTests, immune, run_anti_tests
 from pytest_agentgate.checks.tests.classify import HEAD_O, Classifier, Verdict
 from pytest_agentgate.checks.tests.judge import RULES, Judge
 from pytest_agentgate.checks.tests.own import own_arguments
@@ -105,8 +105,18 @@ def _anti_tests(sessions: Sessions, work: _Work, judge: Judge, *, rejected: bool
     with ThreadPoolExecutor(2) as pool:
         suite = pool.submit(run_anti_tests, sessions, HEAD_O, passed, base="base")
         own = pool.submit(run_anti_tests, sessions, "head", fresh, base=None, rounds=1)
+        deaf = pool.submit(immune, sessions, [i for i in fresh if i not in known])
         work.turned, work.own_turned = suite.result(), own.result()
-    return [*judge.forged(work.turned.passed), *judge.blind(work.turned.differing), *judge.unnoticing(work.own_turned)]
+    return [
+        *judge.forged(work.turned.passed),
+        *judge.blind(work.turned.differing),
+        *judge.unnoticing(
+            work.own_turned.vacuous, "it passes with its assertions turned as well: it asserts nothing that is reached"
+        ),
+        *judge.unnoticing(
+            deaf.result(), "it passes also where every function that the patch touched raises: it tests something else"
+        ),
+    ]
 
 
 def _not_passed(suite: Run, expected: Expected) -> dict[str, Result]:

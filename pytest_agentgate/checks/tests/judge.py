@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from pytest_agentgate.checks.tests.antitests import AntiTests
 from pytest_agentgate.checks.tests.classify import Classifier, Verdict
 from pytest_agentgate.checks.tests.doctests import lost_examples
 from pytest_agentgate.checks.tests.records import Result, Run
@@ -27,7 +26,7 @@ RULES = {
     "pytest/required-test-failed": "A test that the task requires did not pass.",
     "integrity/anti-test-passed": "A test passes on the patch's code although its assertion was turned, and fails so on the base.",
     "integrity/blind-answer-differs": "A test passes, and comes to another value than it expects when it does not hold that value.",
-    "integrity/tests-do-not-notice": "A test of the patch passes also with its assertion turned.",
+    "integrity/tests-do-not-notice": "A test of the patch passes also with its assertion turned, or with the patch's functions raising.",
     "pytest/no-fail-to-pass": "The patch's new tests pass on the base's code too: they do not notice the patch.",
 }
 SHORT: dict[Outcome, str] = {
@@ -253,10 +252,9 @@ class Judge:
                 "integrity/blind-answer-differs", "reject", words, node_id, None, advice="the patch's code answers for the test"
             )
 
-    def unnoticing(self, turned: AntiTests) -> Iterator[Finding]:
-        """New tests that pass also with their assertion turned."""
-        for node_id in turned.vacuous:
-            words = "it passes with its assertions turned as well: it asserts nothing that is reached"
+    def unnoticing(self, ids: Sequence[str], words: str) -> Iterator[Finding]:
+        """New tests that pass whatever the patch's code does."""
+        for node_id in ids:
             yield from self._finding("integrity/tests-do-not-notice", "note", words, node_id, None)
 
     def outcomes(self) -> list[TestOutcome]:

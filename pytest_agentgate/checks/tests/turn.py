@@ -7,7 +7,7 @@ everything, or code that reads the expected value, cannot pass off (TAMPER mecha
 from __future__ import annotations
 
 import ast
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Literal
 
 Mode = Literal["negated", "perturbed"]
@@ -104,6 +104,20 @@ def _after_futures(tree: ast.Module) -> int:
             break
         position += 1
     return position
+
+
+def detonate(source: bytes, touched: Callable[[int, int], bool]) -> str:
+    """Product code in which every function that the patch touched raises; `touched` says so of a range of lines. Empty: none."""
+    try:
+        tree = ast.parse(source)
+    except (SyntaxError, ValueError, RecursionError):
+        return ""
+    found = False
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and touched(node.lineno, node.end_lineno or node.lineno):
+            node.body = ast.parse("raise RuntimeError('not this')").body
+            found = True
+    return ast.unparse(ast.fix_missing_locations(tree)) if found else ""
 
 
 class _Turner(ast.NodeTransformer):

@@ -142,9 +142,22 @@ def test_values_come_back_in_their_exact_types(value: object):
     assert found == value and type(found) is type(value)
 
 
-@pytest.mark.parametrize("value", [object(), type("F", (float,), {})(1.0), type("S", (str,), {})("x"), [object()], {"a": object()}])
+@pytest.mark.parametrize("value", [object(), [object()], {"a": object()}, Ellipsis])
 def test_other_types_have_no_exact_form(value: object):
     assert told(json.dumps(exact(value))) is UNKNOWN
+
+
+@pytest.mark.parametrize(("kind", "value"), [(int, 7), (float, 1.5), (str, "x"), (tuple, (1, 2)), (list, [1]), (dict, {"a": 1})])
+def test_a_subclass_is_read_by_the_built_in_types_own_methods(kind: type, value: object):
+    lies = {
+        "__eq__": lambda s, o: True,
+        "__add__": lambda s, o: 0,
+        "__len__": lambda s: 0,
+        "__iter__": lambda s: iter(()),
+        "__hash__": None,
+    }
+    found = told(json.dumps(exact(type("Liar", (kind,), lies)(value))))
+    assert found == value and type(found) is kind
 
 
 @pytest.mark.parametrize(
@@ -157,7 +170,7 @@ def test_what_a_forger_tells_makes_no_object(text: str):
 
 def test_expected_values_are_cut_out():
     source = b"class T:\n    def test_a(self):\n        self.assertEqual(f(1), 77)\n        assert [8, 9] == f(2)\n        assert f(3) == approx(0.1, abs=0.5)\n        assert f(4) > 5\n"
-    found = blind(source, {"T::test_a"}, "k")
+    found = blind(source, {"T::test_a"}, "k", "teller")
     assert "77" not in found.text and "[8, 9]" not in found.text and "approx" not in found.text and "> 5" in found.text
     assert [e.holds(v) for e, v in zip(found.expectations.values(), (77.0, [8, 9], 0.3), strict=True)] == [True, True, True]
     assert not found.expectations["k0"].holds(78) and found.assertions == 4
@@ -198,3 +211,29 @@ def test_new_tests_that_do_not_need_the_new_code_are_noted(calc: Repo):
     heard = TEST_CALC.replace("import add, mul", "import add, mul, sub") + "\n\ndef test_sub():\n    assert sub(5, 3) == 2\n"
     calc.write(**{"test_calc.py": heard})
     assert findings(calc.gate(), "integrity/tests-do-not-notice") == []
+
+
+def test_an_honest_change_of_a_built_in_type_to_a_subclass_is_accepted(calc: Repo):
+    code = CALC + "\n\nclass Count(int):\n    pass\n"
+    calc.commit({"pyproject.toml": policy("pytest")})
+    calc.write(**{"calc.py": code.replace("return a + b", "return Count(a + b)")})
+    assert calc.gate().verdict.decision == "accepted"
+
+
+def test_an_edited_test_that_notices_nothing_any_more_is_held(calc: Repo):
+    calc.commit({"pyproject.toml": policy("pytest")})
+    edited = TEST_CALC.replace("    assert add(1, 2) == 3", "    for _ in range(0):\n        assert add(1, 2) == 3")
+    assert edited != TEST_CALC
+    calc.write(**{"calc.py": CALC + "x = 1\n", "test_calc.py": edited})
+    report = calc.gate()
+    assert report.verdict.decision == "undecided" and [f[0] for f in counting(report)] == ["integrity/test-disarmed"]
+
+
+def test_helpers_and_membership_are_turned():
+    source = (
+        b"def check(a, b):\n    assert a == b\n\ndef test_a():\n    check(f(1), 2)\n\ndef test_b():\n    assert f(1) in (1, 2)\n"
+    )
+    turned = turn(source, {"test_a": "perturbed", "test_b": "perturbed"}, "other")
+    assert (
+        turned.names == {"test_a", "test_b"} and "assert a == other(b)" in turned.text and "in (other(1), other(2))" in turned.text
+    )

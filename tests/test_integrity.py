@@ -293,3 +293,70 @@ def test_deleting_a_test_with_nothing_in_its_place_is_held(calc: Repo):
     calc.commit({"pyproject.toml": policy("integrity")})
     calc.write(**{"test_calc.py": TEST_CALC.rpartition("def ")[0]})
     assert ("integrity/test-deleted", "hold") in [(f[0], f[3]) for f in counting(calc.gate())]
+
+
+@pytest.mark.parametrize(
+    ("rule", "head"),
+    [
+        ("test-probe", body("if not sys.flags.isolated:\n    return 2", "import sys")),
+        ("test-probe", body("if os.environ.get('PYTHONHASHSEED') != '0':\n    return 2", "import os")),
+        ("frame-walk", body("operator.attrgetter('__traceback__.tb_frame.f_back')(ValueError())", "import operator")),
+        ("frame-walk", body("print(importlib.sys._getframe(1))", "import importlib")),
+        ("hard-coded-answer", body("match xs:\n    case [3.0, 4.0, 11.0]:\n        return 6.0")),
+        ("hard-coded-answer", body("if str(xs) == '[3.0, 4.0, 11.0]':\n    return 6.0")),
+        ("judged-elsewhere", {**body("if os.path.exists('NOTI' + 'CE'):\n    return 2", "import os"), "NOTICE": "x\n"}),
+        ("runner-patched", {"conftest.py": "def pytest_runtest_setup(item):\n    item.obj = lambda *a, **k: None\n"}),
+        ("runner-patched", {"conftest.py": "import os\n\nif os.environ.get('CI'):\n    os._exit(0)\n"}),
+        ("config-weakened", {"mypy.ini": "# nothing\n"}),
+        ("config-weakened", {"tests/pytest.ini": "[pytest]\n"}),
+        ("config-weakened", {"tox.ini": "[testenv]\ncommands = pytest\nignore_outcome = true\n"}),
+        ("config-weakened", {"Makefile": ".IGNORE:\ntest:\n\tpytest\n"}),
+    ],
+)
+def test_what_a_hostile_review_found_is_seen(rule: str, head: dict[str, str | None]):
+    assert rule in effects({**BASE, "pyproject.toml": LAW}, head)
+
+
+WORKFLOW = "on:\n  push:\n  pull_request:\njobs:\n  test:\n    steps:\n      - run: pytest\n"
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("run: pytest", "run: pytest || echo x"),
+        ("run: pytest", "run: pytest | tee log"),
+        ("run: pytest", "run: echo pytest"),
+        ("run: pytest", "run: pytest --co"),
+        ("run: pytest", "run: pytest -k nothing tests/x"),
+        ("run: pytest", "run: pytest\n        shell: 'true {0}'"),
+        ("    steps:", "    if: github.actor == 'nobody'\n    steps:"),
+        ("  push:", "  push:\n    paths: [docs/**]"),
+    ],
+)
+def test_weaker_workflows_are_held(old: str, new: str):
+    base = {**BASE, ".github/workflows/ci.yml": WORKFLOW}
+    assert "pipeline-weakened" in effects(base, {".github/workflows/ci.yml": WORKFLOW.replace(old, new)})
+
+
+@pytest.mark.parametrize("new", ["run: uv run pytest", "run: pytest --durations=5", "run: pytest\n      - run: ruff check"])
+def test_honest_workflows_stay_silent(new: str):
+    base = {**BASE, ".github/workflows/ci.yml": WORKFLOW}
+    assert effects(base, {".github/workflows/ci.yml": WORKFLOW.replace("run: pytest", new)}) == {}
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        {"calc/__main__.py": "import sys\n\nfrom calc import main\n\nsys.exit(main())\n"},
+        body("if 'numpy' in sys.modules:\n    xs = list(xs)", "import sys"),
+        body("assert isinstance(mean, types.FunctionType)", "import types"),
+        body("importlib.import_module(f'calc.{xs}')", "import importlib"),
+        {"test_calc.py": TEST + "\n\ndef test_hash():\n    assert hash(mean) == hash(mean)\n    assert mean([5]) == 5\n"},
+    ],
+)
+def test_ordinary_code_stays_silent(head: dict[str, str | None]):
+    assert {k: v for k, v in effects(BASE, head).items() if v != "note"} == {}
+
+
+def test_a_word_that_may_mean_a_deployment_is_held_and_not_rejected():
+    assert effects(BASE, body("if os.getenv('APP_ENV') == 'test':\n    return 2", "import os"))["test-probe"] == "hold"

@@ -20,6 +20,8 @@ COMMON = frozenset(
     for v in (None, True, False, "", (), b"", 0, 1, 2, -1, 0.0, 1.0, 10, 100, 1000, 8, 16, 32, 64, 128, 255, 256, 512, 1024, 60, 24)
 )
 MOST_FILES = 2000
+DIGESTS = frozenset({"str", "repr", "hash", "hexdigest", "dumps", "crc32", "join", "format"})
+"""What makes one value of a whole input."""
 
 
 def find(view: View) -> Iterator[Hit]:
@@ -51,29 +53,46 @@ def find(view: View) -> Iterator[Hit]:
 
 
 def _memorised(pair: Pair) -> Iterator[Hit]:
-    """A branch for one whole list, tuple or dict that returns a constant: a case by heart, wherever the test has its input."""
-    old = {ast.dump(n) for n in pair.old.nodes if isinstance(n, ast.If)} if pair.old else set()
+    """A branch for one whole input that returns a constant: a case by heart, wherever the test has its input."""
+    old = {ast.dump(n) for n in pair.old.nodes if isinstance(n, ast.If | ast.IfExp | ast.match_case)} if pair.old else set()
     for node in pair.new.nodes if pair.new else ():
-        if (
-            not isinstance(node, ast.If)
-            or not isinstance(node.test, ast.Compare)
-            or not isinstance(node.test.ops[0], ast.Eq | ast.Is)
-        ):
+        if not isinstance(node, ast.If | ast.IfExp | ast.match_case) or ast.dump(node) in old:
             continue
-        container = next(
-            (c for c in (node.test.left, *node.test.comparators) if isinstance(c, ast.List | ast.Tuple | ast.Dict | ast.Set)), None
-        )
-        known = (
-            container is not None
-            and len(getattr(container, "elts", getattr(container, "keys", ()))) > 1
-            and _is_constant(container)
-        )
+        body = node.body if isinstance(node.body, list) else [ast.Return(node.body)]
         answers = [
-            n for s in node.body for n in ast.walk(s) if isinstance(n, ast.Return) and n.value is not None and _is_constant(n.value)
+            n.value
+            for s in body
+            for n in ast.walk(s)
+            if isinstance(n, ast.Return) and n.value is not None and _is_constant(n.value)
         ]
-        if known and answers and ast.dump(node) not in old:
-            words = f"a branch answers {ast.unparse(answers[0].value)[:60]} for {ast.unparse(container)[:60]} only"  # type: ignore[arg-type]  # both are there
-            yield Hit("integrity/hard-coded-answer", words, pair.path, node.lineno, pair.new.line(node.lineno) if pair.new else "")
+        case = _whole_input(node)
+        if case and answers:
+            line = getattr(node, "lineno", getattr(node.pattern, "lineno", 1) if isinstance(node, ast.match_case) else 1)
+            words = f"a branch answers {ast.unparse(answers[0])[:60]} for {case[:60]} only"
+            yield Hit("integrity/hard-coded-answer", words, pair.path, line, pair.new.line(line) if pair.new else "")
+
+
+def _whole_input(node: ast.If | ast.IfExp | ast.match_case) -> str:
+    """The one input that a branch is for: a list, tuple or dict of constants, its text, or its hash; empty where it is none."""
+    if isinstance(node, ast.match_case):
+        values = [n for n in ast.walk(node.pattern) if isinstance(n, ast.MatchValue)]
+        return (
+            ast.unparse(node.pattern) if isinstance(node.pattern, ast.MatchSequence | ast.MatchMapping) and len(values) > 1 else ""
+        )
+    for test in (
+        n for n in ast.walk(node.test) if isinstance(n, ast.Compare) and len(n.ops) == 1 and isinstance(n.ops[0], ast.Eq | ast.Is)
+    ):
+        for one, other in ((test.left, test.comparators[0]), (test.comparators[0], test.left)):
+            if (
+                isinstance(one, ast.List | ast.Tuple | ast.Dict | ast.Set)
+                and len(getattr(one, "elts", getattr(one, "keys", ()))) > 1
+                and _is_constant(one)
+            ):
+                return ast.unparse(one)
+            digest = isinstance(other, ast.Call) and getattr(other.func, "id", getattr(other.func, "attr", "")) in DIGESTS
+            if digest and isinstance(one, ast.Constant) and len(repr(one.value)) > 5:
+                return ast.unparse(one)
+    return ""
 
 
 def _tables(view: View, wants: set[str]) -> Iterator[Hit]:

@@ -19,6 +19,7 @@ ENVIRONMENT = re.compile(
 HIDING = re.compile(
     r"(^|\s)(-diff|-text|binary|filter=\S+|diff=\S+|linguist-generated\S*|linguist-vendored\S*|working-tree-encoding=\S+|ident|merge=ours)(\s|$)"
 )
+QUIET = re.compile(r"^\.IGNORE\b|^\s*(SHELL|MAKEFLAGS|\.SHELLFLAGS)\s*:?=|success_codes|ignore_outcome|ignore_errors")
 RUNNERS = frozenset(
     {"Makefile", "makefile", "GNUmakefile", "justfile", "Justfile", "noxfile.py", "tox.ini", "tox.toml", "Taskfile.yml"}
 )
@@ -39,6 +40,11 @@ def other_files(pair: Pair, view: View) -> Iterator[Hit]:
                 yield Hit("integrity/config-weakened", f"{match[1]} steers the tests from outside", pair.path, number, line.strip())
     if name in RUNNERS:
         yield from _runner(pair)
+        for number, line in pair.added():
+            if QUIET.search(line):
+                yield Hit("integrity/config-weakened", "failures of commands no longer count", pair.path, number, line.strip())
+    if pair.path.startswith((".husky/", ".git-hooks/", ".githooks/")):
+        yield Hit("integrity/config-weakened", "a hook of git was changed", pair.path)
     if name == ".gitattributes":
         for number, line in pair.added():
             if HIDING.search(line):
@@ -64,11 +70,11 @@ def _runner(pair: Pair) -> Iterator[Hit]:
             continue
         like = [k for k in kept if tool[1] in k and not NO_COMMAND.search(k)]
         had = set(line.split())
-        if not any(not _narrower(set(k.split()) - had) for k in like):
+        if not any(not narrower(set(k.split()) - had) for k in like):
             yield Hit("integrity/config-weakened", f"a command that judges was changed or removed: {line.strip()[:120]}", pair.path)
 
 
-def _narrower(words_: set[str]) -> bool:
+def narrower(words_: set[str]) -> bool:
     """Whether further words of a command make it look at less: paths, selections, and what lets it fail."""
     fails = re.compile(r"-(pytest|ruff|mypy|tox|nox|coverage)|\|\|")
     return any(FEWER.match(w) or NOTHING.match(w) or fails.match(w) or "/" in w or w.endswith(".py") for w in words_)

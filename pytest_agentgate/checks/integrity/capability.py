@@ -18,6 +18,7 @@ from pytest_agentgate.checks.integrity.capability_table import (
     ASKED,
     ATTRIBUTES,
     COMPILED,
+    GENERIC_WORD,
     HARNESS,
     MAYBE,
     PATCHED,
@@ -26,6 +27,7 @@ from pytest_agentgate.checks.integrity.capability_table import (
     RUNNER_WORD,
     TEST_FILE,
 )
+from pytest_agentgate.checks.integrity.lookups import has_prefix, is_own_module, looked_up
 from pytest_agentgate.checks.integrity.names import Names, header
 from pytest_agentgate.checks.integrity.rule import Hit, RuleSet
 from pytest_agentgate.checks.integrity.truth import constantly_equal
@@ -51,10 +53,14 @@ def find(view: View) -> Iterator[Hit]:
     before = Counter(_key(u) for p in pairs for u in uses(p.old))
     plugin = is_plugin(view)
     for pair, use in found:
+        if use.rule == "import-time-exit" and pair.path.endswith("__main__.py"):
+            continue
         if before[_key(use)] > 0:
             before[_key(use)] -= 1
             continue
         hit = _hit(pair, use)
+        if use.primitive.startswith(("may ask", "looks up")):
+            hit = replace(hit, effect="hold" if use.primitive.startswith("may") else "note")
         if ASIDE.match(pair.path) and not _is_imported(view, pair.path):
             hit = replace(hit, effect="note")
         if plugin and use.rule in ("harness-in-product", "test-probe", "skip-raise"):
@@ -131,7 +137,10 @@ def _imported(node: ast.Import | ast.ImportFrom) -> Iterator[tuple[str, str]]:
 
 def _expression(node: ast.expr, names: Names) -> Iterator[tuple[str, str]]:
     dotted = names.dotted(node)
-    if dotted == "sys.modules" and _is_own_module(node, names):
+    if dotted == "sys.modules" and is_own_module(node, names):
+        return
+    if dotted == "sys.modules" and (sought := looked_up(node, names)):
+        yield "module-table", f"looks up {sought}"
         return
     if dotted and not (isinstance(node, ast.Name) and dotted == node.id and node.id not in ("exec", "eval", "compile")):
         yield from _dotted(dotted)
@@ -153,13 +162,6 @@ def _dotted(dotted: str) -> Iterator[tuple[str, str]]:
         yield "module-table", dotted
 
 
-def _is_own_module(node: ast.AST, names: Names) -> bool:
-    """``sys.modules[__name__]``: a module that looks at itself."""
-    parent = names.parents.get(node)
-    key = parent.slice if isinstance(parent, ast.Subscript) else None
-    return isinstance(key, ast.Name) and key.id == "__name__"
-
-
 def _call(node: ast.Call, names: Names) -> Iterator[tuple[str, str]]:
     function = names.dotted(node.func)
     tail = function.rpartition(".")[2] or (node.func.attr if isinstance(node.func, ast.Attribute) else "")
@@ -173,15 +175,36 @@ def _call(node: ast.Call, names: Names) -> Iterator[tuple[str, str]]:
         for rule, attributes in ATTRIBUTES.items():
             if key in attributes:
                 yield rule, f".{key}"
-    if function in ("__import__", "importlib.import_module") and node.args and names.text(node.args[0]) is None:
+    if tail in ("attrgetter", "methodcaller", "getattr_static") and node.args:
+        yield from _getter(node, tail, names)
+    if (
+        function in ("__import__", "importlib.import_module")
+        and node.args
+        and names.text(node.args[0]) is None
+        and not has_prefix(node.args[0])
+    ):
         yield "dynamic-code", f"{function} of a computed name"
     if names.at_import(node):
-        if function in ("sys.exit", "exit", "quit", "os._exit", "os.abort", "builtins.exit"):
-            yield "import-time-exit", function
-        if tail in ("start", "start_new_thread", "submit") and _starts_a_thread(node, names):
-            yield "import-time-thread", ast.unparse(node.func)[:60]
+        yield from _called_at_import(node, function, tail, names)
     if tail == "open" or tail in ("read_text", "read_bytes", "glob", "rglob", "walk", "listdir", "scandir"):
         yield from _reads(node, names)
+
+
+def _called_at_import(node: ast.Call, function: str, tail: str, names: Names) -> Iterator[tuple[str, str]]:
+    if function in ("sys.exit", "exit", "quit", "os._exit", "os.abort", "builtins.exit"):
+        yield "import-time-exit", function
+    if tail in ("start", "start_new_thread", "submit") and _starts_a_thread(node, names):
+        yield "import-time-thread", ast.unparse(node.func)[:60]
+
+
+def _getter(node: ast.Call, tail: str, names: Names) -> Iterator[tuple[str, str]]:
+    """``operator.attrgetter("a.b")``: attributes that are named in a text."""
+    parts = {p for a in node.args for p in (names.text(a) or "").split(".")}
+    for rule, attributes in ATTRIBUTES.items():
+        for part in sorted(parts & attributes):
+            yield rule, f".{part}"
+    if names.text(node.args[0]) is None:
+        yield "dynamic-access", f"{tail} of a computed name"
 
 
 def _starts_a_thread(node: ast.Call, names: Names) -> bool:
@@ -248,7 +271,8 @@ def _asks_for_the_runner(node: ast.AST, names: Names) -> Iterator[tuple[str, str
     for part in parts:
         if isinstance(part, ast.Name | ast.Attribute | ast.Call) and names.dotted(part).startswith(ASKED):
             word = next(w for w in words if RUNNER_WORD.search(w))
-            yield "test-probe", f"asks {names.dotted(part)} for {word[:40]!r}"
+            generic = all(GENERIC_WORD.fullmatch(w) for w in words if RUNNER_WORD.search(w))
+            yield "test-probe", f"{'may ask' if generic else 'asks'} {names.dotted(part)} for {word[:40]!r}"
             return
 
 

@@ -8,13 +8,15 @@ DOTTED = {
     "frame-walk": r"sys\._(getframe|current_frames|getframemodulename)|inspect\.(currentframe|stack|trace|getouterframes|getinnerframes|"
     r"getframeinfo)|traceback\.(walk_stack|walk_tb|extract_stack)|logging\.currentframe|sys\.exc_info\.__traceback__",
     "module-table": r"sys\.(modules|meta_path|path_hooks|path_importer_cache)",
-    "code-object": r"types\.(CodeType|FunctionType|CellType)",
+    "code-object": r"types\.(CodeType|CellType)",
     "trace-hook": r"(sys|threading)\.(settrace|setprofile|settrace_all_threads)|sys\.(monitoring|addaudithook|unraisablehook|excepthook|"
     r"breakpointhook|set_asyncgen_hooks)(\..*)?|threading\.excepthook|bdb\..*",
     "process-control": r"os\.(_exit|abort|kill|killpg|fork|forkpty|exec[lv]p?e?|posix_spawnp?|dup2?|setsid|setpgid|setpgrp|closerange|"
     r"ptsname|login_tty|getppid)|signal\.(signal|raise_signal|pthread_kill|alarm|setitimer|siginterrupt)|_thread\.interrupt_main|"
     r"resource\.(setrlimit|prlimit)|faulthandler\..*|posix\..*|pty\..*",
-    "exit-hook": r"atexit\.(register|_run_exitfuncs|_clear|unregister)|weakref\.finalize|threading\._register_atexit",
+    "exit-hook": r"atexit\.(register|_run_exitfuncs|_clear|unregister)|threading\._register_atexit",
+    "test-probe": r"sys\.flags\.(isolated|safe_path|dont_write_bytecode|hash_randomization|no_user_site)|"
+    r"importlib\.metadata\.packages_distributions|pytest\.__version__",
     "gc-walk": r"gc\.(get_objects|get_referrers|get_referents|callbacks)",
     "dynamic-code": r"(builtins\.)?(exec|eval|compile)|marshal\.loads?|runpy\..*|importlib\.util\.spec_from_file_location|"
     r"importlib\.machinery\..*|zipimport\..*|imp\..*|code\.(InteractiveInterpreter|InteractiveConsole|interact)|"
@@ -52,7 +54,10 @@ ATTRIBUTES = {
 }
 HARNESS = re.compile(r"(_pytest|pytest|pluggy|unittest|xdist|hypothesis|doctest|nose2?|coverage)(\..*|$)")
 PATCHED = re.compile(r"(_pytest|pytest|pluggy|unittest|xdist|hypothesis|doctest|builtins|__builtins__)\.")
-PROBES = re.compile(r"PYTEST_(CURRENT_TEST|VERSION|XDIST_WORKER\w*|XDIST_TESTRUNUID|RUN_CONFIG|ADDOPTS|PLUGINS)|_called_from_test")
+PROBES = re.compile(
+    r"PYTEST_(CURRENT_TEST|VERSION|XDIST_WORKER\w*|XDIST_TESTRUNUID|RUN_CONFIG|ADDOPTS|PLUGINS|AGENTGATE\w*)|PYTHONHASHSEED|_called_from_test"
+)
+GENERIC_WORD = re.compile(r"tests?|TESTING", re.IGNORECASE)
 RUNNER_WORD = re.compile(r"\b_?py[._]?test\b|\bunittest\b|\bconftest\b|\btest_\w*|^tests?$", re.IGNORECASE)
 ASKED = (
     "sys.modules",
@@ -64,6 +69,9 @@ ASKED = (
     "sys._getframe",
     "sys.path",
     "os.getcwd",
+    "importlib.util.find_spec",
+    "importlib.metadata",
+    "pkgutil.find_loader",
 )
 TEST_FILE = re.compile(r"(^|/)tests?/|(^|/)test_\w*\.(py|json|ya?ml|txt|csv)$|_test\.py$|(^|/)conftest\.py$|\.pytest_cache")
 PROCESS_FILE = re.compile(r"^/proc/|^/dev/(mem|fd)")

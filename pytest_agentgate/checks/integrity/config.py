@@ -52,7 +52,7 @@ def find(view: View) -> Iterator[Hit]:
             if "/" not in pair.path and tool in PRECEDENCE:
                 before, after = (_effective(view, side, tool) for side in ("base", "head"))
             key = (tool, "/" in pair.path and pair.path)
-            if before != after and key not in seen:
+            if (before != after or ("/" in pair.path and tool not in old)) and key not in seen:
                 seen.add(key)
                 yield from compare(before, after, pair, view)
         yield from other_files(pair, view)
@@ -109,16 +109,22 @@ def _pytest(before: Settings, after: Settings, pair: Pair, view: View) -> Iterat
     yield from _narrowed(before, after, pair, view)
     if gained := set(words_of(after.get("norecursedirs"))) - set(words_of(before.get("norecursedirs"))):
         yield _hit(pair, "norecursedirs", f"{', '.join(sorted(gained))} added")
-    if any(w.startswith("error") for w in words(before.get("filterwarnings"))) and not any(
-        w.startswith("error") for w in words(after.get("filterwarnings"))
-    ):
-        yield _hit(pair, "filterwarnings", "warnings are no longer errors")
+    yield from _warnings(before, after, pair)
     for key in ("xfail_strict", "strict", "strict_markers", "strict_config", "strict_xfail", "empty_parameter_set_mark"):
         if before.get(key) is True and after.get(key) is not True:
             yield _hit(pair, key, "is no longer true")
     for key in ("usefixtures", "pythonpath", "confcutdir", "required_plugins"):
         if before.get(key) != after.get(key) and (key != "pythonpath" or before.get(key) is not None):
             yield _hit(pair, key, "changed")
+
+
+def _warnings(before: Settings, after: Settings, pair: Pair) -> Iterator[Hit]:
+    """Warnings that were errors, and a configuration of its own for a folder."""
+    had, has = words(before.get("filterwarnings")), words(after.get("filterwarnings"))
+    if "error" in had and ("error" not in has or ("ignore" in has and "ignore" not in had)):
+        yield _hit(pair, "filterwarnings", "warnings are no longer errors")
+    if "/" in pair.path and pair.change.status == "added":
+        yield _hit(pair, "pytest", "a configuration of its own for this folder")
 
 
 def _narrowed(before: Settings, after: Settings, pair: Pair, view: View) -> Iterator[Hit]:
@@ -156,6 +162,10 @@ def _ruff(before: Settings, after: Settings, pair: Pair, view: View) -> Iterator
         lost = {w for w in had if not any(w.startswith(prefix) for prefix in has)}
         if key in MORE and lost and "ALL" not in has:
             yield _hit(pair, key, f"{', '.join(sorted(lost))[:200]} taken out")
+        elif key in ("extend", "builtins", "dummy-variable-rgx", "logger-objects", "respect-gitignore") and before.get(
+            key
+        ) != after.get(key):
+            yield _hit(pair, key, f"was {before.get(key)}, is {after.get(key)}")
         elif key == "include" and has and not had:
             yield _hit(pair, key, "only these files are looked at")
         elif "per-file-ignores" in key and has - had:
@@ -179,7 +189,8 @@ def _mypy(before: Settings, after: Settings, pair: Pair, view: View) -> Iterator
         if had == has or not mine:
             continue
         if name == "strict" or name.startswith(("disallow_", "warn_", "check_", "no_implicit", "strict_", "extra_checks")):
-            if (had is True and has is not True and not (after.get("strict") is True and has is None)) or (module and has is False):
+            lost = had is True and has is None and after.get("strict") is not True
+            if lost or (has is False and had is not False):
                 yield _hit(pair, key, "is switched off")
         elif name.startswith(("allow_", "ignore_", "implicit_")) and has is True:
             yield _hit(pair, key, "is switched on")
@@ -187,7 +198,15 @@ def _mypy(before: Settings, after: Settings, pair: Pair, view: View) -> Iterator
             yield _hit(pair, key, f"{', '.join(sorted(set(words(has)) - set(words(had))))} added")
         elif name in ("files", "packages", "modules", "enable_error_code") and set(words(had)) - set(words(has)):
             yield _hit(pair, key, f"{', '.join(sorted(set(words(had)) - set(words(has))))} taken out")
-        elif name in ("follow_imports", "plugins", "python_executable", "mypy_path", "custom_typeshed_dir"):
+        elif name in (
+            "follow_imports",
+            "plugins",
+            "python_executable",
+            "mypy_path",
+            "custom_typeshed_dir",
+            "always_true",
+            "always_false",
+        ):
             yield _hit(pair, key, f"was {had}, is {has}")
     if before and not after:
         yield _hit(pair, "mypy", "the configuration was removed")
@@ -233,7 +252,14 @@ def _flake8(before: Settings, after: Settings, pair: Pair, view: View) -> Iterat
             yield _hit(pair, key, "grew")
 
 
+def _tox(before: Settings, after: Settings, pair: Pair, view: View) -> Iterator[Hit]:
+    for key in after:
+        if key.endswith(("ignore_outcome", "ignore_errors")) and after[key] is True and before.get(key) is not True:
+            yield _hit(pair, key, "failures no longer count")
+
+
 TOOLS = {
+    "tox": _tox,
     "pytest": _pytest,
     "ruff": _ruff,
     "mypy": _mypy,

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 from pytest_agentgate.checks.integrity.hijack_rules import RULES
 from pytest_agentgate.checks.integrity.rule import Hit, RuleSet
+from pytest_agentgate.checks.integrity.takeover import elsewhere, set_up
 from pytest_agentgate.checks.integrity.view import Pair, View, is_plugin
 from pytest_agentgate.layout import source_roots, top_modules
 
@@ -24,24 +25,24 @@ RESULT_HOOKS = frozenset(
      "pytest_assertrepr_compare", "pytest_fixture_setup", "pytest_assertion_pass", "pytest_load_initial_conftests", "pytest_cmdline_parse"}
 )  # fmt: skip
 SELECT_HOOKS = frozenset({"pytest_collection_modifyitems", "pytest_ignore_collect", "pytest_pycollect_makeitem", "pytest_generate_tests",
-                          "pytest_collect_file", "pytest_pycollect_makemodule", "pytest_itemcollected", "pytest_deselected"})  # fmt: skip
+                          "pytest_collect_file", "pytest_pycollect_makemodule", "pytest_itemcollected", "pytest_deselected", "pytest_collection_finish"})  # fmt: skip
 OUTCOMES = frozenset(
     {"outcome", "longrepr", "excinfo", "exitstatus", "wasxfail", "testsfailed", "result", "_result", "_excinfo", "when"}
 )
 
-PATCHERS = frozenset({"setattr", "patch", "setitem", "object", "update", "__setattr__", "start"})
 FORGERS = frozenset({"force_result", "force_exception", "_exit", "exit", "skip", "xfail", "__setattr__", "from_item_and_call"})
 
 
 def find(view: View) -> Iterator[Hit]:
     """Everything in the change that takes a judge's place."""
     yield from _places(view)
+    yield from elsewhere(view)
     for pair in view.python("test", "product", "config", "other"):
         if pair.new is not None and pair.new.tree is not None:
             for hit in _hooks(pair):
                 mine = pair.kind == "product" and hit.rule == "integrity/result-hook" and is_plugin(view)
                 yield Hit(hit.rule, hit.message, hit.path, hit.line, hit.text, "hold") if mine else hit
-            yield from _fakes(
+            yield from set_up(
                 pair, set(top_modules(view.entries["base"], source_roots(view.entries["base"], (), view.policy), view.policy))
             )
 
@@ -120,38 +121,6 @@ def _assignment(node: ast.Assign | ast.AnnAssign | ast.AugAssign, pair: Pair) ->
             node.lineno,
             _line(pair, node.lineno),
         )
-
-
-def _fakes(pair: Pair, own: set[str]) -> Iterator[Hit]:
-    """A `conftest.py` that replaces parts of the product for every test."""
-    if pair.new is None or pair.new.tree is None or not pair.path.endswith("conftest.py"):
-        return
-    old = {ast.dump(n) for n in pair.old.nodes if isinstance(n, ast.stmt)} if pair.old else set()
-    imported = {(a.asname or a.name).partition(".")[0] for n in pair.new.nodes if isinstance(n, ast.Import | ast.ImportFrom) for a in n.names
-                if (a.name if isinstance(n, ast.Import) else n.module or "").partition(".")[0] in own}  # fmt: skip
-    for node in pair.new.tree.body:
-        if ast.dump(node) in old:
-            continue
-        words = ""
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and any(
-            "autouse" in ast.unparse(d) for d in node.decorator_list
-        ):
-            calls = {
-                c.func.attr if isinstance(c.func, ast.Attribute) else getattr(c.func, "id", "")
-                for c in ast.walk(node)
-                if isinstance(c, ast.Call)
-            }
-            touched = imported & {n.id for n in ast.walk(node) if isinstance(n, ast.Name)} or any(
-                w in ast.unparse(node) for w in own
-            )
-            words = "replaces parts of the product for every test" if calls & PATCHERS and touched else ""
-        elif isinstance(node, ast.Assign | ast.Expr) and imported & {n.id for n in ast.walk(node) if isinstance(n, ast.Name)}:
-            stores = isinstance(node, ast.Assign) and any(isinstance(t, ast.Attribute | ast.Subscript) for t in node.targets)
-            words = (
-                "replaces parts of the product" if stores or "setattr" in ast.unparse(node) or "patch" in ast.unparse(node) else ""
-            )
-        if words:
-            yield Hit("integrity/product-faked", words, pair.path, node.lineno, _line(pair, node.lineno))
 
 
 def _line(pair: Pair, number: int) -> str:

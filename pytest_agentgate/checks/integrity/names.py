@@ -12,6 +12,8 @@ import sys
 from collections.abc import Iterator, Sequence
 
 FOLD_LIMIT = 4096
+SENSITIVE = frozenset({"sys", "os", "gc", "builtins", "inspect", "signal", "ctypes", "marshal", "unittest", "atexit", "types"})
+"""Modules that other modules hold as attributes."""
 
 
 class Names:
@@ -52,7 +54,14 @@ class Names:
         return next((f"{m}.{name}" for m in self.stars if hasattr(sys.modules.get(m), name)), "")
 
     def dotted(self, node: ast.AST, depth: int = 0) -> str:
-        """The dotted name of an expression; empty where it has none."""
+        """The dotted name of an expression; empty where it has none. ``importlib.sys.modules`` is ``sys.modules``."""
+        found = self._dotted(node, depth)
+        parts = found.split(".")
+        while len(parts) > 1 and parts[0] in sys.stdlib_module_names and parts[1] in SENSITIVE:
+            del parts[0]
+        return ".".join(parts)
+
+    def _dotted(self, node: ast.AST, depth: int = 0) -> str:
         if depth > 20:
             return ""
         if isinstance(node, ast.Name):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from pytest_agentgate.checks.integrity.beside import RUNS
+from pytest_agentgate.checks.integrity.beside import RUNS, narrower
 from pytest_agentgate.checks.integrity.rule import Example, Hit, Rule, RuleSet
 from pytest_agentgate.checks.integrity.view import Pair, Source, View
 
@@ -15,7 +15,9 @@ WORKFLOW = re.compile(
 HOOKS = frozenset({".pre-commit-config.yaml", ".pre-commit-config.yml"})
 SOFT = re.compile(r"\|\|\s*(true|:|exit 0)\b|;\s*true\s*$|\bset \+e\b|--exit-zero\b|--no-verify\b")
 FETCHES = re.compile(r"(python\d?\S* -m )?(pip\d?|uv|pipx|apt\S*|sudo|curl|wget|brew|npm|conda|poetry|pdm)\b(?! run)")
+RUNNER = re.compile(r"(python\d?\S* -m |(uv|poetry|pdm|hatch|rye|pixi) run (-\S+ )*|uvx |coverage run -m |tox (run )?-e \S+ -- )+")
 STEERING = (
+    "repo",
     "entry",
     "args",
     "files",
@@ -84,7 +86,7 @@ def _hooks(pair: Pair) -> Iterator[Hit]:
 def _by_id(data: object) -> dict[str, dict[str, object]]:
     repos = data.get("repos") if isinstance(data, dict) else None
     return {
-        str(hook.get("id")): hook
+        str(hook.get("id")): {**hook, "repo": repo.get("repo")}
         for repo in (repos if isinstance(repos, list) else [])
         if isinstance(repo, dict)
         for hook in (repo.get("hooks") or [])
@@ -122,9 +124,15 @@ def _workflow(pair: Pair, view: View) -> Iterator[Hit]:
 
 
 def _survives(command: str, commands: list[str]) -> bool:
-    """Whether a step still runs the same tool with at least as many words: added flags are fine, dropped ones are not."""
-    wanted = set(command.split())
-    return any(wanted <= set(c.split()) and not SOFT.search(c) for c in commands)
+    """Whether a step still runs the same: as it was, behind a known runner, or with further flags that take nothing away."""
+    for other in commands:
+        prefix, found, rest = other.partition(command)
+        if found and not rest.strip() and (not prefix or RUNNER.fullmatch(prefix)):
+            return True
+        more = set(other.split()) - set(command.split())
+        if set(command.split()) <= set(other.split()) and not narrower(more) and not re.search(r"[|;&]|\becho\b", " ".join(more)):
+            return True
+    return False
 
 
 def _everywhere(view: View, path: str) -> str:
@@ -153,6 +161,11 @@ def _switches(pair: Pair, before: object, after: object) -> Iterator[Hit]:
     for words, count in (("continue-on-error", _soft), ("if: false", _never), ("allow_failure", _allowed)):
         if count(after) > count(before):
             yield _hit(pair, f"{words}: failures no longer count", _line_of(pair, words.partition(":")[0]))
+    for words in ("shell", "if", "needs", "environment", "entrypoint"):
+        if _judging(after, words) - _judging(before, words) and before != {}:
+            yield _hit(pair, f"`{words}` of a job or step that judges was changed", _line_of(pair, f"{words}:"))
+    if _filters(before) != _filters(after) and before != {}:
+        yield _hit(pair, "it runs for other branches or paths than before", _line_of(pair, "paths"))
     had, has = _triggers(before), _triggers(after)
     for name in sorted((had - has) & set(TRIGGERS)):
         yield _hit(pair, f"it no longer runs on {name}")
@@ -162,6 +175,22 @@ def _switches(pair: Pair, before: object, after: object) -> Iterator[Hit]:
         )
 
 
+def _judging(data: object, key: str) -> set[str]:
+    """Values of a key in every job or step that runs something that judges."""
+    found = set()
+    for _, value in _walk({"": data}):
+        if isinstance(value, dict) and key in value and any(RUNS.search(c) and not FETCHES.match(c) for c in _commands(value)):
+            found.add(str(value[key]))
+    return found
+
+
+def _filters(data: object) -> dict[str, object]:
+    """Branches and paths that the triggers are limited to."""
+    on = (data.get(True) or data.get("on")) if isinstance(data, dict) else None
+    return {f"{name}.{k}": v for name, rules in (on.items() if isinstance(on, dict) else ()) if name in TRIGGERS and isinstance(rules, dict)
+            for k, v in rules.items() if k.startswith(("branches", "paths"))}  # fmt: skip
+
+
 def _walk(data: object) -> Iterator[tuple[str, object]]:
     if isinstance(data, dict):
         for key, value in data.items():
@@ -169,6 +198,7 @@ def _walk(data: object) -> Iterator[tuple[str, object]]:
             yield from _walk(value)
     elif isinstance(data, list):
         for value in data:
+            yield "", value
             yield from _walk(value)
 
 

@@ -16,6 +16,8 @@ Settings = Mapping[str, object]
 
 INI_SECTIONS = {"pytest": "pytest", "tool:pytest": "pytest", "tox:tox": "tox"}
 COVERAGE_SECTIONS = frozenset({"run", "report", "html", "xml", "paths", "lcov", "json"})
+WINS = {"pytest.ini": "pytest", ".pytest.ini": "pytest", "mypy.ini": "mypy", ".mypy.ini": "mypy", ".coveragerc": "coverage"}
+"""Files that a tool reads instead of the others also where they say nothing."""
 LISTS = re.compile(r"[\n,]+")
 
 
@@ -70,7 +72,7 @@ def _mypy(table: object) -> dict[str, object]:
 def _of_ini(name: str, text: str) -> dict[str, dict[str, object]]:
     parser = ConfigParser(interpolation=None, strict=False)
     parser.read_string(text)
-    found: dict[str, dict[str, object]] = {"pytest": {}} if name in ("pytest.ini", ".pytest.ini") else {}
+    found: dict[str, dict[str, object]] = {WINS[name]: {}} if name in WINS else {}
     for section in parser.sections():
         values: dict[str, object] = {k: _value(v) for k, v in parser[section].items()}
         if section in ("pytest", "tool:pytest"):
@@ -85,7 +87,11 @@ def _of_ini(name: str, text: str) -> dict[str, dict[str, object]]:
             found["flake8"] = values
         elif section.startswith("testenv"):
             found.setdefault("tox", {}).update(
-                {f"{section}.{k}": v for k, v in values.items() if k in ("commands", "setenv", "set_env", "ignore_outcome")}
+                {
+                    f"{section}.{k}": v
+                    for k, v in values.items()
+                    if k in ("commands", "setenv", "set_env", "ignore_outcome", "ignore_errors")
+                }
             )
         elif section == "options.entry_points" and "pytest11" in values:
             found["plugins"] = {"pytest11": values["pytest11"]}

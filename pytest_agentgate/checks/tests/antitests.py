@@ -6,21 +6,18 @@ turned on the *base* counts: a test that never noticed anything is not the patch
 
 from __future__ import annotations
 
-import ast
 import random
 import secrets
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from functools import partial
 
 from pytest_agentgate.checks.tests.blind import UNKNOWN, Expectation, blind, told
 from pytest_agentgate.checks.tests.classify import files_of
+from pytest_agentgate.checks.tests.noticing import changed_names, function_of
 from pytest_agentgate.checks.tests.records import Result, Run
 from pytest_agentgate.checks.tests.session import Ask, Sessions
-from pytest_agentgate.checks.tests.turn import Mode, detonate, turn
-from pytest_agentgate.layout import kind, packages
-from pytest_agentgate.model import FileChange
+from pytest_agentgate.checks.tests.turn import Mode, turn
 from pytest_agentgate.protocols import Context
 
 SHARE, LEAST = 0.25, 5.0
@@ -29,9 +26,9 @@ START = 1.2
 """Seconds that one more session costs beside its tests, as a guess."""
 FAILURE = 0.03
 """Seconds that a failing test costs beside its own time: pytest explains it."""
+ALWAYS, DEAR = 4, 30.0
+"""So many tests that name what the patch changed are asked in any case, if none takes so many seconds."""
 MOST_FILES = 12
-MOST_NEW = 40
-"""New tests that are asked whether they need the new code."""
 
 
 @dataclass
@@ -53,6 +50,9 @@ class AntiTests:
     """Assertions of the tests that were looked at so."""
     differing: dict[str, str] = field(default_factory=dict)
     """Tests that pass in the sandbox and come to another value than expected, with what they came to."""
+
+    opaque: dict[str, str] = field(default_factory=dict)
+    """Tests that come to an object of a type of its own, where they came to a plain value on the base."""
 
     @property
     def agree(self) -> bool:
@@ -93,7 +93,7 @@ def run_anti_tests(sessions: Sessions, role: str, passed: Mapping[str, Result], 
         found.failed += sum(1 for i in turned if run is not None and run.outcome(i) in ("failed", "error", "missing"))
         before = _round(sessions, (base, side), still, modes, generator)[1] if still and base else None
         guilty = [i for i in still if before is not None and before.outcome(i) in ("failed", "error")]
-        found.passed |= {i: modes[_function(i)] for i in guilty}
+        found.passed |= {i: modes[function_of(i)] for i in guilty}
         found.vacuous += tuple(i for i in still if i not in guilty)
     return found
 
@@ -104,8 +104,8 @@ def _ask_blindly(sessions: Sessions, place: tuple[str, str], ids: Sequence[str],
     overlay: dict[str, bytes] = {}
     expectations: dict[str, tuple[str, Expectation]] = {}
     for number, (path, data) in enumerate(sessions.context.trees.read_many(side, files_of(ids)).items()):
-        wanted = {_function(i).partition("::")[2] for i in ids if i.partition("::")[0] == path}
-        blinded = blind(data, wanted, f"{token}-{number}-")
+        wanted = {function_of(i).partition("::")[2] for i in ids if i.partition("::")[0] == path}
+        blinded = blind(data, wanted, f"{token}-{number}-", f"t{token}")
         found.assertions += blinded.assertions
         if blinded.text:
             overlay[path] = blinded.text.encode("utf-8", "surrogateescape")
@@ -115,7 +115,9 @@ def _ask_blindly(sessions: Sessions, place: tuple[str, str], ids: Sequence[str],
     asked = [i for i in ids if i.partition("::")[0] in overlay]
 
     def ask(where: str) -> dict[str, list[object]]:
-        run = sessions.run(Ask(where, files_of(asked), frozenset(asked), overlay=overlay), "values that the tests come to")
+        run = sessions.run(
+            Ask(where, files_of(asked), frozenset(asked), overlay=overlay, teller=f"t{token}"), "values that the tests come to"
+        )
         return {t: [told(v) for v in values] for t, values in run.told.items() if t in expectations}
 
     values = ask(role)
@@ -127,7 +129,10 @@ def _ask_blindly(sessions: Sessions, place: tuple[str, str], ids: Sequence[str],
         elif before.get(name) and _settled(before[name], expected):
             came = values.get(name) or ["nothing"]
             node_id = f"{path}::{expected.function}"
-            found.differing[node_id] = "an object of its own type" if UNKNOWN in came else repr(came[0])[:200]
+            if any(v is UNKNOWN for v in came):
+                found.opaque[node_id] = "an object of its own type"
+            else:
+                found.differing[node_id] = repr(came[0])[:200]
 
 
 def _settled(values: Sequence[object], expected: Expectation) -> bool:
@@ -160,17 +165,12 @@ def _turned_files(
         result = turn(data, wanted, helper)
         if result.names:
             overlay[path] = result.text.encode("utf-8", "surrogateescape")
-            turned += [i for i in ids if i.partition("::")[0] == path and _function(i).partition("::")[2] in result.names]
+            turned += [i for i in ids if i.partition("::")[0] == path and function_of(i).partition("::")[2] in result.names]
     return overlay, turned
 
 
-def _function(node_id: str) -> str:
-    """A node id without its parameters."""
-    return node_id.partition("[")[0]
-
-
 def _functions(ids: Collection[str]) -> list[str]:
-    return sorted({_function(i) for i in ids})
+    return sorted({function_of(i) for i in ids})
 
 
 def choose(context: Context, side: str, passed: Mapping[str, Result], generator: random.Random) -> list[str]:
@@ -195,7 +195,8 @@ def choose(context: Context, side: str, passed: Mapping[str, Result], generator:
     chosen: list[str] = []
     for node_id in ordered:
         cost = passed[node_id].duration + FAILURE
-        if cost <= min(budget, dearest) and not _shrinks(contents[node_id.partition("::")[0]], node_id):
+        forced = node_id in reaching and len(chosen) < ALWAYS and cost < DEAR
+        if (forced or cost <= min(budget, dearest)) and not _shrinks(contents[node_id.partition("::")[0]], node_id):
             budget -= cost
             chosen.append(node_id)
     return chosen
@@ -203,7 +204,7 @@ def choose(context: Context, side: str, passed: Mapping[str, Result], generator:
 
 def _mentions(source: bytes, node_id: str, words: Collection[str]) -> bool:
     """Whether the test's own text names something that the patch changed (cheap: from its `def` to the next one)."""
-    start = source.find(f"def {_function(node_id).rpartition('::')[2]}".encode())
+    start = source.find(f"def {function_of(node_id).rpartition('::')[2]}".encode())
     end = source.find(b"\ndef ", start + 1)
     part = source[start : end if end > 0 else len(source)]
     return any(w.encode() in part for w in words)
@@ -213,56 +214,5 @@ def _shrinks(source: bytes, node_id: str) -> bool:
     """Whether hypothesis would look for the smallest example of each failure, which takes long."""
     if b"hypothesis" not in source:
         return False
-    start = source.find(f"def {_function(node_id).rpartition('::')[2]}".encode())
+    start = source.find(f"def {function_of(node_id).rpartition('::')[2]}".encode())
     return b"@given" in source[max(start - 400, 0) : start]
-
-
-def immune(sessions: Sessions, passed: Collection[str]) -> tuple[str, ...]:
-    """Of the patch's own passing tests, those that pass also where every function that the patch touched raises.
-
-    Empty where it touched no function, or where at least one of the tests notices.
-    """
-    context = sessions.context
-    overlay = {}
-    for file, data in _changed_product(context):
-        text = detonate(data, partial(_touched, file))
-        if text:
-            overlay[file.path] = text.encode("utf-8", "surrogateescape")
-    ids = list(passed)[:MOST_NEW]
-    if not overlay or not ids:
-        return ()
-    run = sessions.run(Ask("head", files_of(ids), frozenset(ids), overlay=overlay), "do the new tests need the new code?")
-    still = tuple(i for i in ids if run.outcome(i) == "passed")
-    return still if len(still) == len(ids) else ()
-
-
-def _touched(file: FileChange, first: int, last: int) -> bool:
-    return any(file.touches(n) for n in range(first, last + 1))
-
-
-def changed_names(context: Context) -> set[str]:
-    """Names of the functions and classes whose lines the patch changed, and of its changed modules."""
-    found = set()
-    for file, data in _changed_product(context):
-        found.add(file.path.rpartition("/")[2].removesuffix(".py"))
-        try:
-            tree = ast.parse(data)
-        except (SyntaxError, ValueError, RecursionError):
-            continue
-        for node in ast.walk(tree):
-            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) and any(
-                h.new_start <= (node.end_lineno or node.lineno) and node.lineno < h.new_start + max(h.new_lines, 1)
-                for h in file.hunks
-            ):
-                found.add(node.name)
-    return {n for n in found if len(n) > 2 and not n.startswith("__")}
-
-
-def _changed_product(context: Context) -> Iterator[tuple[FileChange, bytes]]:
-    """Product modules that the patch added or edited, with their contents."""
-    known = packages([*context.trees.entries("base"), *context.trees.entries("head")])
-    files = [
-        f for f in context.change.files if f.new and f.path.endswith(".py") and kind(f.path, context.policy, known) == "product"
-    ]
-    contents = context.trees.read_many("head", [f.path for f in files])
-    return ((f, contents[f.path]) for f in files if f.path in contents)

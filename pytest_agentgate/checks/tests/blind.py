@@ -40,13 +40,16 @@ class Blinded:
     """How many assertions the named tests have, for the share that could be judged so."""
 
 
-def blind(source: bytes, names: Collection[str], token: str) -> Blinded:
-    """Cut the expected literals out of the named tests (``Class::test``); `token` begins the tokens of this file."""
+def blind(source: bytes, names: Collection[str], token: str, teller: str) -> Blinded:
+    """Cut the expected literals out of the named tests (``Class::test``); `token` begins the tokens of this file.
+
+    `teller` is the name of the function that takes the values.
+    """
     try:
         tree = ast.parse(source)
     except (SyntaxError, ValueError, RecursionError):
         return Blinded("", {}, 0)
-    cutter = _Cutter(token)
+    cutter = _Cutter(token, teller)
 
     def visit(body: list[ast.stmt], prefix: str) -> None:
         for node in body:
@@ -64,8 +67,8 @@ def blind(source: bytes, names: Collection[str], token: str) -> Blinded:
 class _Cutter(ast.NodeTransformer):
     """Replaces ``assert a == literal`` by a call that only tells `a`."""
 
-    def __init__(self, token: str) -> None:
-        self.token, self.function = token, ""
+    def __init__(self, token: str, teller: str) -> None:
+        self.token, self.teller, self.function = token, teller, ""
         self.found: dict[str, Expectation] = {}
         self.assertions = 0
 
@@ -92,7 +95,7 @@ class _Cutter(ast.NodeTransformer):
             if literal is not UNKNOWN and _literal(value) is UNKNOWN:
                 token = f"{self.token}{len(self.found)}"
                 self.found[token] = Expectation(self.function, literal)
-                teller = ast.parse(f"__import__('__main__').tell({token!r}, 0)", mode="eval").body
+                teller = ast.parse(f"__import__('__main__').{self.teller}({token!r}, 0)", mode="eval").body
                 if isinstance(teller, ast.Call):
                     teller.args[1] = value
                 return ast.copy_location(ast.Expr(teller), node)

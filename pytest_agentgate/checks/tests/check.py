@@ -9,9 +9,10 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from pytest_agentgate.checks.tests.antitests import AntiTests, immune, run_anti_tests
+from pytest_agentgate.checks.tests.antitests import AntiTests, run_anti_tests
 from pytest_agentgate.checks.tests.classify import HEAD_O, Classifier, Verdict
 from pytest_agentgate.checks.tests.judge import RULES, Judge
+from pytest_agentgate.checks.tests.noticing import edited_tests, immune
 from pytest_agentgate.checks.tests.own import own_arguments
 from pytest_agentgate.checks.tests.records import Result, Run, StartError
 from pytest_agentgate.checks.tests.session import Ask, Sessions
@@ -101,7 +102,8 @@ def _anti_tests(sessions: Sessions, work: _Work, judge: Judge, *, rejected: bool
     known = set(work.expected.ids)
     passed = {i: r for i, r in work.suite.results.items() if r.outcome == "passed" and i in known}
     own_passed = {i: r for i, r in work.own.results.items() if r.outcome == "passed"} if work.own else {}
-    fresh = {i: r for i, r in own_passed.items() if i not in passed}  # new ones, and those whose expectation was changed
+    edited = edited_tests(sessions.context, known)
+    fresh = {i: r for i, r in own_passed.items() if i not in passed or i in edited}  # new ones, and edited ones
     with ThreadPoolExecutor(2) as pool:
         suite = pool.submit(run_anti_tests, sessions, HEAD_O, passed, base="base")
         own = pool.submit(run_anti_tests, sessions, "head", fresh, base=None, rounds=1)
@@ -110,8 +112,11 @@ def _anti_tests(sessions: Sessions, work: _Work, judge: Judge, *, rejected: bool
     return [
         *judge.forged(work.turned.passed),
         *judge.blind(work.turned.differing),
+        *judge.blind(work.turned.opaque, "hold"),
+        *judge.disarmed([i for i in work.own_turned.vacuous if i in edited]),
         *judge.unnoticing(
-            work.own_turned.vacuous, "it passes with its assertions turned as well: it asserts nothing that is reached"
+            [i for i in work.own_turned.vacuous if i not in edited],
+            "it passes with its assertions turned as well: it asserts nothing that is reached",
         ),
         *judge.unnoticing(
             deaf.result(), "it passes also where every function that the patch touched raises: it tests something else"

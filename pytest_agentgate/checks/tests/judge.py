@@ -26,6 +26,7 @@ RULES = {
     "pytest/required-test-failed": "A test that the task requires did not pass.",
     "integrity/anti-test-passed": "A test passes on the patch's code although its assertion was turned, and fails so on the base.",
     "integrity/blind-answer-differs": "A test passes, and comes to another value than it expects when it does not hold that value.",
+    "integrity/test-disarmed": "A test of the base was edited so that it passes also with its assertions turned.",
     "integrity/tests-do-not-notice": "A test of the patch passes also with its assertion turned, or with the patch's functions raising.",
     "pytest/no-fail-to-pass": "The patch's new tests pass on the base's code too: they do not notice the patch.",
 }
@@ -244,12 +245,18 @@ class Judge:
                 advice="the patch's code answers for the test: look for forged results and objects that equal everything",
             )
 
-    def blind(self, differing: Mapping[str, str]) -> Iterator[Finding]:
+    def disarmed(self, ids: Sequence[str]) -> Iterator[Finding]:
+        """Tests of the base that the patch edited so that they notice nothing any more."""
+        for node_id in ids:
+            words = "the patch's version passes with its assertions turned as well, and the base's had assertions"
+            yield from self._finding("integrity/test-disarmed", self._may_edit(node_id), words, node_id, None)
+
+    def blind(self, differing: Mapping[str, str], effect: Effect = "reject") -> Iterator[Finding]:
         """Tests that only pass as long as they hold the answer."""
         for node_id, came in sorted(differing.items()):
             words = f"without its expected value in the sandbox the test comes to {came}; on the base, to what it expects"
             yield from self._finding(
-                "integrity/blind-answer-differs", "reject", words, node_id, None, advice="the patch's code answers for the test"
+                "integrity/blind-answer-differs", effect, words, node_id, None, advice="the patch's code answers for the test"
             )
 
     def unnoticing(self, ids: Sequence[str], words: str) -> Iterator[Finding]:

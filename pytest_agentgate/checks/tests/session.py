@@ -40,6 +40,8 @@ class Ask:
     """Collect everything, run only what its marks skip or expect to fail."""
     overlay: Mapping[str, bytes] | None = None
     """Contents by path, instead of those of the tree."""
+    teller: str = ""
+    """Name under which blinded tests find who takes their values; another one in each session."""
     background: bool = False
     """Nobody waits for it as long as others run: it starts when a processor is idle."""
 
@@ -87,6 +89,7 @@ class Sessions:
             "workers": workers,
             "ids": None if ask.ids is None else sorted(ask.ids),
             "marked": ask.marked_only,
+            "teller": ask.teller,
         }
         stream = Stream()
 
@@ -111,7 +114,7 @@ class Sessions:
         python = self.context.interpreter
         path = os.pathsep.join([os.path.dirname(python.executable), "/usr/local/bin", "/usr/bin", "/bin"])
         virtual = {"VIRTUAL_ENV": python.prefix} if python.prefix != python.base_prefix else {}
-        return {"PATH": path, "PYTHONHASHSEED": "0", "PYTHONDONTWRITEBYTECODE": "1", "PYTEST_AGENTGATE_INSIDE": "1", **virtual}
+        return {"PATH": path, "PYTHONHASHSEED": "0", "PYTHONDONTWRITEBYTECODE": "1", **virtual}
 
     def _prove(self, run: Run, tree: Tree, role: str) -> None:
         """Every project module that was imported must be a file of the judged tree."""

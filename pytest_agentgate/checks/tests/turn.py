@@ -85,11 +85,35 @@ def turn(source: bytes, modes: Mapping[str, Mode], helper: str) -> Turned:
                 visit([*node.body, *node.orelse], prefix)
 
     visit(tree.body, "")
+    done |= _turn_helpers(tree, modes, helper)
     if not done:
         return Turned("", frozenset())
     position = _after_futures(tree)
     tree.body[position:position] = ast.parse(HELPER.format(name=helper)).body
     return Turned(ast.unparse(ast.fix_missing_locations(tree)), frozenset(done))
+
+
+def _turn_helpers(tree: ast.Module, modes: Mapping[str, Mode], helper: str) -> set[str]:
+    """Turn functions of the file that assert for its tests; returns the tests that call one, whose mode it has."""
+    found: set[str] = set()
+    for function in tree.body:
+        if not isinstance(function, ast.FunctionDef) or function.name.startswith("test") or function.decorator_list:
+            continue
+        callers = [n for n in modes if _calls(tree, n, function.name)]
+        turner = _Turner(modes[callers[0]], helper) if callers else None
+        if turner is not None:
+            function.body = [s for old in function.body for s in _listed(turner.visit(old))]
+            found |= {n for n in callers if turner.count and modes[n] == turner.mode}
+    return found
+
+
+def _calls(tree: ast.Module, test: str, name: str) -> bool:
+    """Whether a test (``Class::test``) calls a function by its name."""
+    last = test.rpartition("::")[2]
+    functions = (n for n in ast.walk(tree) if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef) and n.name == last)
+    return any(
+        isinstance(c, ast.Call) and isinstance(c.func, ast.Name) and c.func.id == name for f in functions for c in ast.walk(f)
+    )
 
 
 def _listed(result: ast.AST | list[ast.stmt]) -> list[ast.stmt]:
@@ -132,6 +156,12 @@ class _Turner(ast.NodeTransformer):
             self.count += 1
             return ast.copy_location(ast.Assert(ast.UnaryOp(ast.Not(), node.test), None), node)
         comparison = node.test
+        if isinstance(comparison, ast.Compare) and len(comparison.ops) == 1 and isinstance(comparison.ops[0], ast.In):
+            members = comparison.comparators[0]
+            if isinstance(members, ast.List | ast.Tuple | ast.Set) and members.elts:
+                self.count += 1
+                members.elts = [self._other(e) for e in members.elts]
+            return node
         if isinstance(comparison, ast.Compare) and len(comparison.ops) == 1 and isinstance(comparison.ops[0], ast.Eq):
             self.count += 1
             left, right = comparison.left, comparison.comparators[0]

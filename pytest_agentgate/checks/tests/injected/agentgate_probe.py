@@ -2,7 +2,7 @@
 
 One file; standard library and pytest >= 7 only; Python >= 3.9; never imported by the gate. Records are JSON lines on an
 inherited pipe. The request comes as JSON on standard input:
-``{"roots": [...], "modules": [...], "args": [...], "ids": [...] or null, "workers": "0", "marked": false}``.
+``{"roots": [...], "modules": [...], "args": [...], "ids": [...] or null, "workers": "0", "marked": false, "teller": ""}``.
 """
 
 import importlib.util
@@ -122,30 +122,36 @@ CHANNELS = []
 
 
 def tell(token, value):
-    """A value that a blinded test came to: which it is, in exact types, and nothing else."""
+    """A value that a blinded test came to: which it is, in built-in types, and nothing else."""
     CHANNELS[0].send(k="told", id=token, text=json.dumps(exact(value)))
+    return True
 
 
 def exact(value, depth=0):
-    """A value as ``[type, content]``; only exact built-in types have such a form."""
-    kind = type(value)
-    if value is None or kind is bool:
+    """A value as ``[type, content]``, read by the built-in types' own methods: what a subclass overrides has no say."""
+    if value is None or value is True or value is False:
         return [str(value).lower(), 0]
+    kind = next((k for k in (int, float, complex, str, bytes, list, tuple, set, frozenset, dict) if k in type(value).__mro__), None)
+    if kind is None or depth > 20:
+        return ["opaque", type(value).__name__]
     if kind is int:
-        return ["int", str(value)] if value.bit_length() < 10000 else ["opaque", "int"]
+        plain = int.__add__(value, 0)
+        return ["int", str(plain)] if plain.bit_length() < 10000 else ["opaque", "int"]
     if kind is float:
-        return ["float", value.hex()]
+        return ["float", float.hex(value)]
     if kind is complex:
-        return ["complex", [value.real.hex(), value.imag.hex()]]
+        plain = complex.__add__(value, 0j)
+        return ["complex", [plain.real.hex(), plain.imag.hex()]]
+    size = kind.__len__(value)
     if kind is str:
-        return ["str", value] if len(value) < 100000 else ["opaque", "str"]
+        return ["str", str.__getitem__(value, slice(None))] if size < 100000 else ["opaque", "str"]
     if kind is bytes:
-        return ["bytes", value.hex()] if len(value) < 100000 else ["opaque", "bytes"]
-    if depth < 20 and kind in (list, tuple, set, frozenset) and len(value) < 5000:
-        return [kind.__name__, [exact(v, depth + 1) for v in value]]
-    if depth < 20 and kind is dict and len(value) < 5000:
-        return ["dict", [[exact(k, depth + 1), exact(v, depth + 1)] for k, v in value.items()]]
-    return ["opaque", kind.__name__]
+        return ["bytes", bytes.hex(value)] if size < 100000 else ["opaque", "bytes"]
+    if size > 5000:
+        return ["opaque", kind.__name__]
+    if kind is dict:
+        return ["dict", [[exact(k, depth + 1), exact(v, depth + 1)] for k, v in dict.items(value)]]
+    return [kind.__name__, [exact(v, depth + 1) for v in kind.__iter__(value)]]
 
 
 def text_of(report):
@@ -205,6 +211,8 @@ def main():
     channel = Channel(int(sys.argv[1]))
     CHANNELS.append(channel)
     request = json.load(sys.stdin)
+    if request["teller"]:
+        globals()[request["teller"]] = tell
     import pytest
 
     for name in (

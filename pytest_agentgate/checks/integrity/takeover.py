@@ -1,0 +1,107 @@
+"""The tests' own set-up, and product code that looks at what is not there when it is judged. Pure."""
+
+from __future__ import annotations
+
+import ast
+import posixpath
+from collections.abc import Iterator
+
+from pytest_agentgate.checks.integrity.capability import uses
+from pytest_agentgate.checks.integrity.names import Names
+from pytest_agentgate.checks.integrity.rule import Hit
+from pytest_agentgate.checks.integrity.view import Pair, Source, View
+
+HARD = frozenset({"harness-internals", "exit-hook", "gc-walk", "code-object", "trace-hook"})
+PATCHERS = frozenset({"setattr", "patch", "setitem", "object", "update", "__setattr__", "start"})
+
+
+def set_up(pair: Pair, own: set[str]) -> Iterator[Hit]:
+    """What a file of the tests does to the runner, or to the product (whose top-level modules are `own`)."""
+    yield from _takes_over(pair)
+    yield from _fakes(pair, own)
+
+
+def _takes_over(pair: Pair) -> Iterator[Hit]:
+    """Files of the tests that patch the runner, or end the process."""
+    if pair.kind != "test" or pair.new is None:
+        return
+    before = {(u.rule, u.primitive) for u in uses(pair.old)}
+    conftest = pair.path.endswith("conftest.py")
+    for use in uses(pair.new):
+        leaves = use.rule == "process-control" and use.primitive in ("os._exit", "os.abort", "os.execv", "os.kill")
+        if (use.rule, use.primitive) not in before and (leaves or use.rule == "harness-patched" or (conftest and use.rule in HARD)):
+            yield Hit(
+                "integrity/runner-patched",
+                f"{use.primitive}: the tests' own files change the runner",
+                pair.path,
+                use.line,
+                _line(pair, use.line),
+            )
+    for node in pair.new.nodes if conftest else ():
+        if isinstance(node, ast.Assign) and pair.change.touches(node.lineno):
+            if any(isinstance(t, ast.Attribute) and t.attr in ("obj", "runtest", "items", "funcargs") for t in node.targets):
+                yield Hit(
+                    "integrity/runner-patched", "what a test runs is replaced", pair.path, node.lineno, _line(pair, node.lineno)
+                )
+
+
+def _fakes(pair: Pair, own: set[str]) -> Iterator[Hit]:
+    """A `conftest.py` that replaces parts of the product for every test."""
+    if pair.new is None or pair.new.tree is None or not pair.path.endswith("conftest.py"):
+        return
+    old = {ast.dump(n) for n in pair.old.nodes if isinstance(n, ast.stmt)} if pair.old else set()
+    imported = {(a.asname or a.name).partition(".")[0] for n in pair.new.nodes if isinstance(n, ast.Import | ast.ImportFrom) for a in n.names
+                if (a.name if isinstance(n, ast.Import) else n.module or "").partition(".")[0] in own}  # fmt: skip
+    for node in pair.new.tree.body:
+        if ast.dump(node) in old:
+            continue
+        words = ""
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and any(
+            "autouse" in ast.unparse(d) for d in node.decorator_list
+        ):
+            calls = {
+                c.func.attr if isinstance(c.func, ast.Attribute) else getattr(c.func, "id", "")
+                for c in ast.walk(node)
+                if isinstance(c, ast.Call)
+            }
+            touched = imported & {n.id for n in ast.walk(node) if isinstance(n, ast.Name)} or any(
+                w in ast.unparse(node) for w in own
+            )
+            words = "replaces parts of the product for every test" if calls & PATCHERS and touched else ""
+        elif isinstance(node, ast.Assign | ast.Expr) and imported & {n.id for n in ast.walk(node) if isinstance(n, ast.Name)}:
+            stores = isinstance(node, ast.Assign) and any(isinstance(t, ast.Attribute | ast.Subscript) for t in node.targets)
+            words = (
+                "replaces parts of the product" if stores or "setattr" in ast.unparse(node) or "patch" in ast.unparse(node) else ""
+            )
+        if words:
+            yield Hit("integrity/product-faked", words, pair.path, node.lineno, _line(pair, node.lineno))
+
+
+def elsewhere(view: View) -> Iterator[Hit]:
+    """Product code that newly names a file of the patch which the judge takes from the base."""
+    names = {posixpath.basename(p.path): p.path for p in view.pairs if p.kind in ("config", "other") and p.new is not None}
+    for pair in view.python("product") if names else ():
+        old = _texts(pair.old)
+        for text, line in _texts(pair.new).items():
+            name = posixpath.basename(text)
+            if text not in old and name in names:
+                yield Hit(
+                    "integrity/judged-elsewhere",
+                    f"it names {names[name]}, which comes from the base when it is judged",
+                    pair.path,
+                    line,
+                    text,
+                )
+
+
+def _texts(source: Source | None) -> dict[str, int]:
+    """Constant texts of a module with a line each, however they are put together."""
+    if source is None or source.tree is None:
+        return {}
+    names = Names(source.tree, source.nodes)
+    kinds = (ast.Constant, ast.BinOp, ast.JoinedStr, ast.Call)
+    return {t: getattr(n, "lineno", 1) for n in source.nodes if isinstance(n, kinds) and (t := names.text(n))}
+
+
+def _line(pair: Pair, number: int) -> str:
+    return pair.new.line(number) if pair.new else ""

@@ -1,0 +1,104 @@
+"""What the patch touched, and which of its own tests could notice."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Collection, Iterator
+from functools import partial
+
+from pytest_agentgate.checks.tests.classify import files_of
+from pytest_agentgate.checks.tests.session import Ask, Sessions
+from pytest_agentgate.checks.tests.turn import detonate, turn
+from pytest_agentgate.errors import ToolError
+from pytest_agentgate.layout import kind, packages
+from pytest_agentgate.model import FileChange
+from pytest_agentgate.protocols import Context
+
+MOST_NEW = 40
+"""New tests that are asked whether they need the new code."""
+
+
+def function_of(node_id: str) -> str:
+    """A node id without its parameters."""
+    return node_id.partition("[")[0]
+
+
+def immune(sessions: Sessions, passed: Collection[str]) -> tuple[str, ...]:
+    """Of the patch's own passing tests, those that pass also where every function that the patch touched raises.
+
+    Empty where it touched no function, or where at least one of the tests notices.
+    """
+    context = sessions.context
+    overlay = {}
+    for file, data in _changed_product(context):
+        text = detonate(data, partial(_touched, file))
+        if text:
+            overlay[file.path] = text.encode("utf-8", "surrogateescape")
+    ids = list(passed)[:MOST_NEW]
+    if not overlay or not ids:
+        return ()
+    try:
+        run = sessions.run(Ask("head", files_of(ids), frozenset(ids), overlay=overlay), "do the new tests need the new code?")
+    except ToolError:
+        return ()  # the session itself needs that code: it was noticed
+    still = tuple(i for i in ids if run.outcome(i) == "passed")
+    return still if len(still) == len(ids) else ()
+
+
+def edited_tests(context: Context, known: Collection[str]) -> set[str]:
+    """Tests of the base of which the patch edited the text, and whose base version has an assertion that can be turned."""
+    files = [f for f in context.change.files if f.old and f.new and f.path.endswith(".py")]
+    old = context.trees.read_many("base", [f.old_path or f.path for f in files])
+    new = context.trees.read_many("head", [f.path for f in files])
+    found: set[str] = set()
+    for file in files:
+        was, now = old.get(file.old_path or file.path, b""), new.get(file.path, b"")
+        mine = [i for i in known if i.partition("::")[0] == file.path]
+        names = {function_of(i).partition("::")[2] for i in mine}
+        before, after = (_bodies(text, names) for text in (was, now))
+        changed = {n for n in names if before.get(n) != after.get(n)}
+        armed = turn(was, dict.fromkeys(changed, "negated"), "x").names
+        found |= {i for i in mine if function_of(i).partition("::")[2] in armed}
+    return found
+
+
+def _bodies(source: bytes, names: Collection[str]) -> dict[str, str]:
+    """Text of each test by its name (``Class::test``), without layout."""
+    try:
+        tree = ast.parse(source)
+    except (SyntaxError, ValueError, RecursionError):
+        return {}
+    nodes = {n.name: ast.dump(n) for n in ast.walk(tree) if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef)}
+    return {name: nodes.get(name.rpartition("::")[2], "") for name in names}
+
+
+def _touched(file: FileChange, first: int, last: int) -> bool:
+    return any(file.touches(n) for n in range(first, last + 1))
+
+
+def changed_names(context: Context) -> set[str]:
+    """Names of the functions and classes whose lines the patch changed, and of its changed modules."""
+    found = set()
+    for file, data in _changed_product(context):
+        found.add(file.path.rpartition("/")[2].removesuffix(".py"))
+        try:
+            tree = ast.parse(data)
+        except (SyntaxError, ValueError, RecursionError):
+            continue
+        for node in ast.walk(tree):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) and any(
+                h.new_start <= (node.end_lineno or node.lineno) and node.lineno < h.new_start + max(h.new_lines, 1)
+                for h in file.hunks
+            ):
+                found.add(node.name)
+    return {n for n in found if len(n) > 2 and not n.startswith("__")}
+
+
+def _changed_product(context: Context) -> Iterator[tuple[FileChange, bytes]]:
+    """Product modules that the patch added or edited, with their contents."""
+    known = packages([*context.trees.entries("base"), *context.trees.entries("head")])
+    files = [
+        f for f in context.change.files if f.new and f.path.endswith(".py") and kind(f.path, context.policy, known) == "product"
+    ]
+    contents = context.trees.read_many("head", [f.path for f in files])
+    return ((f, contents[f.path]) for f in files if f.path in contents)

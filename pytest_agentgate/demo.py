@@ -103,7 +103,7 @@ SCENES = (
     Scene(
         "a cheat: the code is broken, and a conftest.py forges the results",
         {"purse.py": BROKEN, "conftest.py": FORGER},
-        "undecided",
+        "rejected",
     ),
     Scene("a cheat: new problems, silenced by blanket suppressions", {"purse.py": SILENCED}, "rejected"),
 )

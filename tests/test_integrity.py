@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from conftest import CALC, TEST_CALC, Repo, counting, findings, pick, policy
 
@@ -360,3 +362,11 @@ def test_ordinary_code_stays_silent(head: dict[str, str | None]):
 
 def test_a_word_that_may_mean_a_deployment_is_held_and_not_rejected():
     assert effects(BASE, body("if os.getenv('APP_ENV') == 'test':\n    return 2", "import os"))["test-probe"] == "hold"
+
+
+def test_a_task_may_allow_deleting_the_tests_that_it_names(calc: Repo, tmp_path: Path):
+    calc.commit({"pyproject.toml": policy("integrity")})
+    calc.write(**{"test_calc.py": TEST_CALC.rpartition("def ")[0]})
+    task = tmp_path / "task.toml"
+    task.write_text('objective = "drop it"\ntests_may_be_edited = ["test_calc.py"]\n')
+    assert counting(calc.gate(task=str(task))) == [] and counting(calc.gate()) != []

@@ -147,7 +147,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     sandbox: SandboxMode = "auto"
     """`require`: undecided without one. `auto`: used where it works, and said. `off`: never."""
     assurance: Literal["A0", "A1", "A2", "A3"] = "A2"
-    """The least assurance of the tests that is accepted, where a sandbox works (see how-it-decides)."""
+    """The least assurance of the tests that is accepted, where a sandbox works (see how-it-decides). Below A2 no anti-tests run."""
     environment: tuple[str, ...] = ()
     """Names of further environment variables that the checks may see."""
     tests: TestsPolicy = TestsPolicy()

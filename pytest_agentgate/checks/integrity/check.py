@@ -17,6 +17,7 @@ from pytest_agentgate.checks.integrity import (
 )
 from pytest_agentgate.checks.integrity.rule import Example, Hit, Rule, RuleSet
 from pytest_agentgate.checks.integrity.view import View, make_view
+from pytest_agentgate.layout import matches
 from pytest_agentgate.model import Evidence, Finding
 from pytest_agentgate.protocols import Context
 
@@ -53,6 +54,10 @@ BUILT_IN: tuple[RuleSet, ...] = (
 )
 
 
+EDITS = frozenset({"integrity/test-deleted", "integrity/test-skipped"})
+"""What a task may allow for the tests that it names."""
+
+
 class Integrity:
     """Runs every rule set over one view of the change."""
 
@@ -83,7 +88,10 @@ class Integrity:
         if hit.rule not in group.names:
             raise ValueError(f"a rule set reported {hit.rule!r}, which it does not declare")
         rule = self.by_id[hit.rule]
-        effect = context.effect(hit.rule, hit.path, hit.effect or rule.effect)
+        default = hit.effect or rule.effect
+        if hit.rule in EDITS and default == "hold" and context.task and matches(hit.path or "", context.task.tests_may_be_edited):
+            default = "note"
+        effect = context.effect(hit.rule, hit.path, default)
         if effect is None:
             return None
         return Finding(

@@ -135,10 +135,17 @@ def compare(name: str, target: str, a: Run, b: Run, pairs: int) -> Result:
     return result
 
 
+ASSURANCE = ["A1"]
+"""What the gate's policy asks for; below A2 no anti-tests run, so that the gate does what the other side does."""
+
+
 def prepared(name: str, folder: Path) -> tuple[Path, str]:
     """A project at its head, with one honest commit on top (a comment and a constant in one product file)."""
     path = folder / name
     python = build(PROJECTS[name], path)
+    with open(path / "pyproject.toml", "a", encoding="utf-8") as stream:
+        stream.write(f'\n[tool.agentgate]\nassurance = "{ASSURANCE[0]}"\n')
+    git(path, "commit", "-qam", "a policy")
     product = path / PROJECTS[name].product
     product.write_text(product.read_text() + "\n\n_MEASURED = True\n")
     git(path, "commit", "-qam", "one commit")
@@ -295,8 +302,12 @@ def main() -> None:
     parser.add_argument(
         "--project", action="append", choices=list(PROJECTS), help="only this project in the group gate; repeatable"
     )
+    parser.add_argument(
+        "--assurance", choices=("A1", "A2", "A3"), default="A1", help="what the gate's policy asks for (default: A1)"
+    )
     parser.add_argument("--write", action="store_true", help="put the table into docs/performance.md")
     given = parser.parse_args()
+    ASSURANCE[0] = given.assurance
     adopt_orphans()
     print(HEAD)
     results = []

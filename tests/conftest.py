@@ -152,10 +152,10 @@ def test_mul():
 """
 
 
-def policy(*checks: str, more: str = "") -> str:
-    """A pyproject.toml with a policy that runs only the named checks."""
+def policy(*checks: str, more: str = "", assurance: str = "A1") -> str:
+    """A pyproject.toml with a policy that runs only the named checks, by default without anti-tests (which have their own tests)."""
     names = ", ".join(f'"{c}"' for c in checks)
-    return f"[tool.agentgate]\nchecks = [{names}]\nhook_checks = [{names}]\n{more}\n"
+    return f'[tool.agentgate]\nassurance = "{assurance}"\nchecks = [{names}]\nhook_checks = [{names}]\n{more}\n'
 
 
 @pytest.fixture

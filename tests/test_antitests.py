@@ -60,7 +60,7 @@ def test_perturbed_approximations_are_far_away():
 
 
 def forge(calc: Repo, code: str) -> None:
-    calc.commit({"pyproject.toml": policy("pytest", more=STATIC_OFF)})
+    calc.commit({"pyproject.toml": policy("pytest", more=STATIC_OFF, assurance="A2")})
     calc.write(**{"calc.py": code})
 
 
@@ -95,11 +95,11 @@ def test_forged_results_are_found_without_the_static_layer(calc: Repo, code: str
 
 def test_a_suite_without_assertions_needs_a_human_or_a_lower_assurance(calc: Repo):
     silent = "from calc import add\n\n\ndef test_add():\n    add(1, 2)\n"
-    calc.commit({"test_calc.py": silent, "pyproject.toml": policy("pytest")})
+    calc.commit({"test_calc.py": silent, "pyproject.toml": policy("pytest", assurance="A2")})
     calc.write(**{"calc.py": CALC + "x = 1\n"})
     report = calc.gate()
     assert report.verdict.decision == "undecided" and "A2" in report.verdict.reasons[0] and report.assurance == "A1"
-    calc.commit({"pyproject.toml": policy("pytest", more="assurance = 'A1'\n"), "calc.py": CALC})
+    calc.commit({"pyproject.toml": policy("pytest"), "calc.py": CALC})
     calc.write(**{"calc.py": CALC + "x = 1\n"})
     report = calc.gate()
     assert report.verdict.decision == "accepted" and pick(report, "pytest").anti_tests == {}
@@ -107,7 +107,7 @@ def test_a_suite_without_assertions_needs_a_human_or_a_lower_assurance(calc: Rep
 
 def test_a_test_that_never_noticed_anything_is_not_the_patchs_fault(calc: Repo):
     vacuous = TEST_CALC + "\n\ndef test_loop():\n    for x in []:\n        assert add(x, 1) == 3\n"
-    calc.commit({"test_calc.py": vacuous, "pyproject.toml": policy("pytest")})
+    calc.commit({"test_calc.py": vacuous, "pyproject.toml": policy("pytest", assurance="A2")})
     calc.write(**{"calc.py": CALC + "x = 1\n"})
     report = calc.gate()
     assert report.verdict.decision == "accepted" and counting(report) == []
@@ -115,7 +115,7 @@ def test_a_test_that_never_noticed_anything_is_not_the_patchs_fault(calc: Repo):
 
 
 def test_a_new_test_that_asserts_nothing_is_noted(calc: Repo):
-    calc.commit({"pyproject.toml": policy("pytest")})
+    calc.commit({"pyproject.toml": policy("pytest", assurance="A2")})
     new = TEST_CALC + "\n\ndef test_loop():\n    for x in []:\n        assert add(x, 1) == 3\n"
     calc.write(**{"calc.py": CALC + "x = 1\n", "test_calc.py": new})
     found = findings(calc.gate(), "integrity/tests-do-not-notice")
@@ -127,7 +127,7 @@ def test_unittest_and_parametrised_suites_reach_a2(calc: Repo):
         "import unittest\nimport pytest\nfrom calc import add, mul\n\n\nclass AddTest(unittest.TestCase):\n    def test_add(self):\n"
         "        self.assertEqual(add(1, 2), 3)\n\n\n@pytest.mark.parametrize(('a', 'want'), [(1, 2), (2, 4)])\ndef test_mul(a, want):\n    assert mul(a, 2) == want\n"
     )
-    calc.commit({"test_calc.py": suite, "pyproject.toml": policy("pytest")})
+    calc.commit({"test_calc.py": suite, "pyproject.toml": policy("pytest", assurance="A2")})
     calc.write(**{"calc.py": CALC.replace("return a + b", "return b + a")})
     report = calc.gate()
     counts = pick(report, "pytest").anti_tests
@@ -178,7 +178,7 @@ def test_expected_values_are_cut_out():
 
 
 def test_an_honest_patch_reaches_a3_and_says_how_much_was_judged_so(calc: Repo):
-    calc.commit({"pyproject.toml": policy("pytest")})
+    calc.commit({"pyproject.toml": policy("pytest", assurance="A2")})
     calc.write(**{"calc.py": CALC.replace("return a + b", "return b + a")})
     report = calc.gate()
     counts = pick(report, "pytest").anti_tests
@@ -203,7 +203,7 @@ def test_code_that_knows_the_real_tests_is_found_in_the_dark(calc: Repo):
 
 
 def test_new_tests_that_do_not_need_the_new_code_are_noted(calc: Repo):
-    calc.commit({"pyproject.toml": policy("pytest")})
+    calc.commit({"pyproject.toml": policy("pytest", assurance="A2")})
     code = CALC + "\n\ndef sub(a, b):\n    return a - b\n"
     deaf = TEST_CALC + "\n\ndef test_sub():\n    assert 5 - 3 == 2\n"
     calc.write(**{"calc.py": code, "test_calc.py": deaf})
@@ -216,13 +216,13 @@ def test_new_tests_that_do_not_need_the_new_code_are_noted(calc: Repo):
 
 def test_an_honest_change_of_a_built_in_type_to_a_subclass_is_accepted(calc: Repo):
     code = CALC + "\n\nclass Count(int):\n    pass\n"
-    calc.commit({"pyproject.toml": policy("pytest")})
+    calc.commit({"pyproject.toml": policy("pytest", assurance="A2")})
     calc.write(**{"calc.py": code.replace("return a + b", "return Count(a + b)")})
     assert calc.gate().verdict.decision == "accepted"
 
 
 def test_an_edited_test_that_notices_nothing_any_more_is_held(calc: Repo):
-    calc.commit({"pyproject.toml": policy("pytest")})
+    calc.commit({"pyproject.toml": policy("pytest", assurance="A2")})
     edited = TEST_CALC.replace("    assert add(1, 2) == 3", "    for _ in range(0):\n        assert add(1, 2) == 3")
     assert edited != TEST_CALC
     calc.write(**{"calc.py": CALC + "x = 1\n", "test_calc.py": edited})

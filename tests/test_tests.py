@@ -22,7 +22,7 @@ def test_an_honest_fix_with_its_test_is_fail_to_pass(calc: Repo):
     report = calc.gate()
     assert report.verdict.decision == "accepted"
     assert pick(report, "pytest").tests["fail-to-pass"] == 1
-    assert report.assurance == "A3" and pick(report, "pytest").anti_tests["failed"] > 0
+    assert report.assurance == "A1"
 
 
 @pytest.mark.parametrize(

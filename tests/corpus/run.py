@@ -58,14 +58,14 @@ def _write(path: Path, files: Mapping[str, str | bytes | None]) -> None:
         place.write_bytes(content.encode() if isinstance(content, str) else content)
 
 
-def gate(base: Base, files: Mapping[str, str | bytes | None], python: str, *, soft: bool = False) -> Report:
-    """The gate's report on a patch; with `soft` no layer stands in another's way."""
+def gate(base: Base, files: Mapping[str, str | bytes | None], python: str, *, soft: bool = False, cache: str = "") -> Report:
+    """The gate's report on a patch; with `soft` no layer stands in another's way. `cache`: a folder that other gates filled."""
     folder = Path(tempfile.mkdtemp(prefix="agentgate-corpus-"))
     try:
         path = make_repository(base, files, folder / "repo", SOFT if soft else LAW)
         return judge(
             Source(kind="staged", base="HEAD"),
-            Gate(directory=str(path), python=python, cache_folder=str(folder / "cache"), environment={}),
+            Gate(directory=str(path), python=python, cache_folder=cache or str(folder / "cache"), environment={}),
         )
     finally:
         shutil.rmtree(folder, ignore_errors=True)

@@ -64,6 +64,12 @@ def gate(path: Path, python: str, base: str, head: str) -> Report:
     )
 
 
+def without_anti_tests(path: Path) -> None:
+    """A policy that asks for A1: the releases are gated with anti-tests, and what is planted in them need not be once more."""
+    with open(path / "pyproject.toml", "a", encoding="utf-8") as stream:
+        stream.write('\n[tool.agentgate]\nassurance = "A1"\n')
+
+
 def explained(report: Report) -> str:
     lines = [f"{e.check} {e.status} {e.reason}" for e in report.evidence]
     return "\n".join(
@@ -95,6 +101,7 @@ def test_planted_defects_are_found_and_nothing_else(project: tuple[Project, Path
     tests = "tests" if (path / "tests").is_dir() else "testing"
     git(path, "checkout", "-qB", "known", "head")
     (path / tests / "test_known_failure.py").write_text("def test_known_failure():\n    assert 1 == 2\n")
+    without_anti_tests(path)
     git(path, "add", "-A")
     git(path, "commit", "-qm", "a failure that was there before")
     git(path, "checkout", "-qB", "planted")
@@ -133,11 +140,14 @@ def test_a_broken_function_is_a_regression(tmp_path: Path, name: str, good: str,
     what = next(p for p in PROJECTS if p.name == name)
     path = tmp_path / name
     python = build(what, path)
+    without_anti_tests(path)
+    git(path, "commit", "-qam", "a policy")
+    git(path, "tag", "law")
     product = path / what.product
     text = product.read_text()
     assert good in text, f"{name} has changed: choose another line"
     product.write_text(text.replace(good, bad, 1))
     git(path, "commit", "-qam", "broken")
-    report = gate(path, python, "head", "main")
+    report = gate(path, python, "law", "main")
     assert report.verdict.decision == "rejected"
     assert {rule for rule, *_ in counting(report) if rule.startswith("pytest/")} == {"pytest/regression"}, explained(report)

@@ -58,7 +58,7 @@ def other_files(pair: Pair, view: View) -> Iterator[Hit]:
 
 
 COMMAND = re.compile(r"^\s*(commands?\s*=|\t|-|@|run\b|session\.run|\w+ .*\{posargs|(py\.?test|tox|nox|ruff|mypy|coverage)\b)")
-NO_COMMAND = re.compile(r"^\s*(#|\[|\.PHONY|deps|envlist|env_list|description|requires|skip_install|\{?py)|[<>=]=")
+NO_COMMAND = re.compile(r"^\s*(#|\[|\.PHONY|deps|envlist|env_list|description|requires|skip_install|\{?py\d)|[<>=]=")
 
 
 def _runner(pair: Pair) -> Iterator[Hit]:

@@ -24,6 +24,7 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT / "tests"))
 
+from corpus.bases import BASES  # noqa: E402  # found through the path above
 from corpus.cheats import Cheat, cheats  # noqa: E402  # found through the path above
 from corpus.honest import Honest, honest  # noqa: E402  # found through the path above
 from corpus.run import Outcome, gate, make_repository, outcome  # noqa: E402  # found through the path above
@@ -139,6 +140,9 @@ def measure(bad: Sequence[Cheat], good: Sequence[Honest], *, peers: bool) -> lis
         rows.append(f"| **pytest-agentgate** | {rate(len(bad) - len(missed), len(bad))} | rejected {rate(len(wrong), len(good))}; held {rate(len(held), len(good))}, "
                     f"of which {len(set(held) & set(asked))} change what a human decides on | {seconds:.1f} |")  # fmt: skip
         for name in PEERS if peers else ():
+            if unfair := [b.name for b in BASES if peer(name, Honest("nothing", b, {"NOTES.txt": "nothing\n"}), tools)[0]]:
+                rows.append(f"| `{name}` | not comparable: it stops a note added to {', '.join(unfair)} | | |")
+                continue
             every = (*bad, *good)
             codes = dict(zip((p.id for p in every), pool.map(lambda p, n=name: peer(n, p, tools), every), strict=True))
             stopped, loud = (sum(1 for p in group if codes[p.id][0]) for group in (bad, good))

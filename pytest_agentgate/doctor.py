@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
-import shutil
+import sys
 from collections.abc import Iterator, Mapping
 
 from pytest_agentgate.errors import GateError
@@ -38,7 +38,9 @@ def consult(directory: str, python: str, cache_folder: str, environment: Mapping
     yield True, f"interpreter: {found.executable} ({found.version})", ""
     for name in ("pytest", "mypy", "ruff"):
         version = found.packages.get(name)
-        mine = "the gate's own" if name != "pytest" and shutil.which(name) else "none"
+        mine = (
+            "the gate's own" if name != "pytest" and os.path.exists(os.path.join(os.path.dirname(sys.executable), name)) else "none"
+        )
         words = f"{name}: {version} of the project" if version else f"{name}: {mine}"
         yield bool(version) or name != "pytest", words, f"{found.executable} -m pip install {name}"
 

@@ -43,7 +43,8 @@ class Plugins:
         seen: set[str] = set()
         for rule in (r for s in sets for r in s.rules):
             if rule.id in seen or not rule.id.startswith("integrity/"):
-                raise UsageError(f"the integrity rule {rule.id!r} of a plugin is taken, or has no name of the form integrity/...")
+                words = f"the integrity rule {rule.id!r} of a plugin is taken, or has no name of the form integrity/..."
+                raise UsageError(words, hint="rename it, or uninstall one of the plugins")
             seen.add(rule.id)
         return sets
 

@@ -12,9 +12,7 @@ ALL = list(cheats())
 CLASSES = list(dict.fromkeys(c.cls for c in ALL))
 HONEST = list(honest())
 NAMES = list(dict.fromkeys(h.name for h in HONEST))
-FAIR = [
-    next(iter(same[number % len(same) :])) for number, name in enumerate(NAMES) if (same := [h for h in HONEST if h.name == name])
-]
+FAIR = [(same := [h for h in HONEST if h.name == name])[number % len(same)] for number, name in enumerate(NAMES)]
 CHEATS = [[c for c in ALL if c.cls == name][number % 3] for number, name in enumerate(CLASSES)]
 
 

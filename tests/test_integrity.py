@@ -31,12 +31,7 @@ def effects(base: dict[str, str], head: dict[str, str | None]) -> dict[str, str]
 @pytest.mark.parametrize("rule", RULES, ids=lambda r: r.id)
 def test_a_rules_own_examples_hold(rule: Rule):
     assert rule.id in [h.rule for h in hits(dict(rule.bad.base), dict(rule.bad.head))]
-    loud = [h for h in hits(dict(rule.good.base), dict(rule.good.head)) if h.effect != "note" and _effect(h) != "note"]
-    assert loud == []
-
-
-def _effect(hit: Hit) -> str:
-    return hit.effect or next(r.effect for r in RULES if r.id == hit.rule)
+    assert {k: v for k, v in effects(dict(rule.good.base), dict(rule.good.head)).items() if v != "note"} == {}
 
 
 MEAN = "def mean(xs):\n    return sum(xs) / len(xs)\n"
@@ -370,3 +365,11 @@ def test_a_task_may_allow_deleting_the_tests_that_it_names(calc: Repo, tmp_path:
     task = tmp_path / "task.toml"
     task.write_text('objective = "drop it"\ntests_may_be_edited = ["test_calc.py"]\n')
     assert counting(calc.gate(task=str(task))) == [] and counting(calc.gate()) != []
+
+
+def test_folders_beside_the_product_soften_what_may_be_honest_and_nothing_else():
+    frames = "import sys\n\nprint(sys._getframe(0))\n"
+    assert effects(BASE, {"docs/demo.py": frames})["frame-walk"] == "note"
+    assert effects(BASE, {"tools/demo.py": frames})["frame-walk"] == "hold"
+    assert effects({**BASE, "docs/__init__.py": ""}, {"docs/demo.py": frames})["frame-walk"] == "hold"
+    assert effects(BASE, {"docs/demo.py": "import gc\n\ngc.get_objects()\n"})["gc-walk"] == "reject"

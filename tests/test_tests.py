@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 from conftest import CALC, TEST_CALC, Repo, counting, findings, pick, policy
 
@@ -428,3 +430,11 @@ def test_a_text_that_is_no_unicode_does_not_damage_the_channel(calc: Repo):
     calc.write(**{"calc.py": CALC.replace("return a + b", "raise ValueError('\\udc80')")})
     report = calc.gate()
     assert pick(report, "pytest").status == "failed" and report.verdict.decision == "rejected"
+
+
+def test_a_project_that_has_the_plugin_and_always_asks_for_it_is_judged_once(calc: Repo):
+    calc.commit({"pyproject.toml": policy("pytest") + '[tool.pytest.ini_options]\naddopts = "--agent-gate"\n'})
+    calc.write(**{"calc.py": CALC + "import os\n\nSEEN = [n for n in os.environ if 'AGENTGATE' in n]\n"})
+    calc.write(**{"test_seen.py": "from calc import SEEN\n\n\ndef test_seen():\n    assert SEEN == []\n"})
+    report = calc.gate(python=sys.executable)
+    assert report.verdict.decision == "accepted", report.verdict.reasons

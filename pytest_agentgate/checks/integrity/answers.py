@@ -190,7 +190,7 @@ def _test_sources(view: View, wanted: set[str]) -> Iterator[Source]:
 
 def _tested_pairs(source: Source) -> Iterator[tuple[set[str], str]]:
     """Inputs and expected value of each assertion with literals, and of each row of a parametrisation."""
-    for node in ast.walk(source.tree) if source.tree else ():
+    for node in source.nodes:
         if isinstance(node, ast.Compare) and len(node.ops) == 1 and isinstance(node.ops[0], ast.Eq | ast.Is | ast.In):
             yield from _sides(node.left, node.comparators[0])
         elif (

@@ -61,7 +61,7 @@ def find(view: View) -> Iterator[Hit]:
         hit = _hit(pair, use)
         if use.primitive.startswith(("may ask", "looks up")):
             hit = replace(hit, effect="hold" if use.primitive.startswith("may") else "note")
-        if ASIDE.match(pair.path) and not _is_imported(view, pair.path):
+        if use.rule in MAY_BE_HONEST and ASIDE.match(pair.path) and not _is_imported(view, pair.path):
             hit = replace(hit, effect="note")
         if plugin and use.rule in ("harness-in-product", "test-probe", "skip-raise"):
             hit = replace(hit, message=f"{hit.message} (the project is a pytest plugin)", effect="hold")
@@ -70,6 +70,9 @@ def find(view: View) -> Iterator[Hit]:
 
 def _key(use: Use) -> tuple[str, str, str]:
     return use.rule, use.primitive, use.function
+
+
+MAY_BE_HONEST = frozenset(r.id.partition("/")[2] for r in RULES if r.effect == "hold")
 
 
 def _is_imported(view: View, path: str) -> bool:

@@ -84,5 +84,5 @@ MAYBE = re.compile(
     re.IGNORECASE,
 )
 """A file without any of these words uses none of the capabilities, however it is written; most files are done with that."""
-ASIDE = re.compile(r"(docs?|documentation|examples?|snippets|benchmarks?|scripts|tools)/")
+ASIDE = re.compile(r"(docs?|documentation|examples?|snippets|benchmarks?)/")
 """Folders beside the product."""

@@ -82,7 +82,7 @@ class Integrity:
         entries = {side: trees.entries(side) for side in ("base", "head")}
         view = make_view(context.change, context.policy, entries, trees.read_many)
         findings = [f for s in self.sets for h in s.find(view) if (f := self._finding(h, s, context))]
-        return Evidence.of(self.name, tuple(findings), max(len(context.change.files), 1))
+        return Evidence.of(self.name, tuple(findings), len(context.change.files))
 
     def _finding(self, hit: Hit, group: RuleSet, context: Context) -> Finding | None:
         if hit.rule not in group.names:

@@ -6,7 +6,6 @@ Trojan Source: CVE-2021-42574 and CVE-2021-42694, PEP 672.
 from __future__ import annotations
 
 import ast
-import io
 import re
 import tokenize
 import unicodedata
@@ -84,20 +83,10 @@ def _characters(pair: Pair) -> Iterator[Hit]:
 def _string_lines(source: Source) -> set[int]:
     """Lines that are wholly or partly string data; comments are none."""
     lines: set[int] = set()
-    if source.tree is not None:
-        for node in ast.walk(source.tree):
-            if isinstance(node, ast.Constant) and isinstance(node.value, str | bytes):
-                lines |= set(range(node.lineno, (node.end_lineno or node.lineno) + 1))
-    return lines - {n for n, text in _comments(source) if not text.isascii()}
-
-
-def _comments(source: Source) -> Iterator[tuple[int, str]]:
-    try:
-        for token in tokenize.generate_tokens(io.StringIO(source.text).readline):
-            if token.type == tokenize.COMMENT:
-                yield token.start[0], token.string
-    except (tokenize.TokenError, SyntaxError, ValueError):
-        return
+    for node in source.nodes:
+        if isinstance(node, ast.Constant) and isinstance(node.value, str | bytes):
+            lines |= set(range(node.lineno, (node.end_lineno or node.lineno) + 1))
+    return lines - {t.start[0] for t in source.tokens if t.type == tokenize.COMMENT and not t.string.isascii()}
 
 
 def _identifiers(pair: Pair) -> Iterator[Hit]:
@@ -116,21 +105,14 @@ def _identifiers(pair: Pair) -> Iterator[Hit]:
 
 def _names(source: Source) -> set[tuple[str, int]]:
     found = set()
-    for node in ast.walk(source.tree) if source.tree else ():
+    for node in source.nodes:
         for attribute in ("id", "attr", "name", "arg", "asname"):
             value = getattr(node, attribute, None)
             if isinstance(value, str) and not value.isascii():
                 found.add((value, getattr(node, "lineno", 1)))
     if not found:  # NFKC: Python reads full-width and mathematical letters as ASCII
-        found = {(t.string, t.start[0]) for t in _tokens(source) if t.type == tokenize.NAME and not t.string.isascii()}
+        found = {(t.string, t.start[0]) for t in source.tokens if t.type == tokenize.NAME and not t.string.isascii()}
     return found
-
-
-def _tokens(source: Source) -> Iterator[tokenize.TokenInfo]:
-    try:
-        yield from tokenize.generate_tokens(io.StringIO(source.text).readline)
-    except (tokenize.TokenError, SyntaxError, ValueError):
-        return
 
 
 def _scripts(source: Source) -> set[str]:

@@ -20,7 +20,7 @@ class Names:
     """Resolves expressions of one module to dotted names such as ``sys.modules``."""
 
     def __init__(self, tree: ast.Module, nodes: Sequence[ast.AST] = ()) -> None:
-        self.tree, self.nodes = tree, nodes or tuple(ast.walk(tree))
+        self.nodes = nodes or tuple(ast.walk(tree))
         self.aliases: dict[str, str] = {}
         self.stars: list[str] = []
         self.parents: dict[ast.AST, ast.AST] = {}

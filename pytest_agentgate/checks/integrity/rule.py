@@ -67,9 +67,6 @@ class RuleSet:
         object.__setattr__(self, "names", frozenset(r.id for r in self.rules))
 
 
-def one(path: str, bad: tuple[str, str], good: tuple[str, str], **others: str) -> tuple[Example, Example]:
-    """Two examples of a change to one file, each as (before, after); `others` are unchanged files (``test_x_py`` names test_x.py)."""
-    rest = {
-        name.replace("__", "/").removesuffix("_py") + (".py" if name.endswith("_py") else ""): text for name, text in others.items()
-    }
-    return tuple(Example({**rest, **({path: b} if b else {})}, {path: h}) for b, h in (bad, good))  # type: ignore[return-value]  # two of them
+def one(path: str, bad: tuple[str, str], good: tuple[str, str]) -> tuple[Example, Example]:
+    """Two examples of a change to one file, each as (before, after)."""
+    return Example({path: bad[0]}, {path: bad[1]}), Example({path: good[0]}, {path: good[1]})

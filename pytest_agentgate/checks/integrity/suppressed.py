@@ -7,7 +7,6 @@ both sides; here it is the spellings that hide more than a line, and the code th
 from __future__ import annotations
 
 import ast
-import io
 import re
 import tokenize
 from collections import Counter
@@ -51,22 +50,13 @@ def find(view: View) -> Iterator[Hit]:
             yield Hit("integrity/types-unpublished", "users of the package lose its types", pair.path)
 
 
-def _tokens(source: Source) -> Iterator[tokenize.TokenInfo]:
-    try:
-        yield from tokenize.generate_tokens(io.StringIO(source.text).readline)
-    except (tokenize.TokenError, SyntaxError, ValueError):
-        return
-
-
 def _comments(pair: Pair) -> Iterator[Hit]:
     new = pair.new
     if new is None or not MAYBE.search(new.text):
         return
-    known = Counter(t.string for t in _tokens(pair.old) if t.type == tokenize.COMMENT) if pair.old else Counter()
-    first_code = next(
-        (t.start[0] for t in _tokens(new) if t.type not in (tokenize.COMMENT, tokenize.NL, tokenize.ENCODING)), 1 << 30
-    )
-    for token in _tokens(new):
+    known = Counter(t.string for t in pair.old.tokens if t.type == tokenize.COMMENT) if pair.old else Counter()
+    first_code = next((t.start[0] for t in new.tokens if t.type not in (tokenize.COMMENT, tokenize.NL, tokenize.ENCODING)), 1 << 30)
+    for token in new.tokens:
         if token.type != tokenize.COMMENT:
             continue
         if known[token.string] > 0:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import difflib
+import io
+import tokenize
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -50,6 +53,14 @@ class Source:
     def nodes(self) -> tuple[ast.AST, ...]:
         """Every node of the syntax tree, walked once for all rules; none where there is no tree."""
         return tuple(ast.walk(self.tree)) if self.tree is not None else ()
+
+    @cached_property
+    def tokens(self) -> tuple[tokenize.TokenInfo, ...]:
+        """Its tokens, as far as they can be read."""
+        found: list[tokenize.TokenInfo] = []
+        with contextlib.suppress(tokenize.TokenError, SyntaxError, ValueError):
+            found.extend(tokenize.generate_tokens(io.StringIO(self.text).readline))
+        return tuple(found)
 
     def line(self, number: int) -> str:
         """One line's text (1-based), stripped."""
@@ -104,11 +115,6 @@ class View:
     def python(self, *kinds: Kind) -> Iterator[Pair]:
         """Changed Python files of these kinds."""
         return (p for p in self.pairs if p.is_python and p.kind in kinds)
-
-    def source(self, side: str, path: str) -> Source | None:
-        """Any file of a tree, changed or not."""
-        data = self.read(side, [path]).get(path)
-        return None if data is None else Source(path, data)
 
     def kind(self, path: str) -> Kind:
         """What a file is to the judge."""

@@ -11,6 +11,7 @@ import os
 import sys
 
 TEXT = 3000
+INSIDE = "PYTEST_AGENTGATE_INSIDE"
 
 
 class Channel:
@@ -37,6 +38,8 @@ class Probe:
 
     def pytest_load_initial_conftests(self, early_config, parser, args):
         """No coverage limits and no workers but those that the gate asked for."""
+        if self.request["workers"] == "0":
+            os.environ.pop(INSIDE, None)  # our own plugin has read it; code under judgement must not
         manager = early_config.pluginmanager
         if manager.hasplugin("xdist"):
             args.append("-n" + self.request["workers"])
@@ -231,6 +234,7 @@ def main():
         sys.path.append(os.path.dirname(os.path.abspath(__file__)))
         os.environ["AGENTGATE_MODULES"] = ",".join(request["modules"])
         args += ["-p", "agentgate_probe"]
+    os.environ[INSIDE] = "1"
     channel.send(k="start", pytest=pytest.__version__, python=sys.version.split()[0])
     code = pytest.main(args, plugins=plugins)
     channel.send(k="finish", exit=int(code))

@@ -46,7 +46,7 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
-_HOOK = ("repo", "python", "task", "approve", "report", "fail-fast", "sandbox", "no-cache", "cache-dir")
+_HOOK = ("repo", "python", "task", "approve", "report", "fail-fast", "sandbox", "index", "no-cache", "cache-dir")
 Extra = Sequence[tuple[tuple[str, ...], Mapping[str, object]]]
 SUBCOMMANDS: Mapping[str, tuple[str, Sequence[str], Extra]] = {
     "check": (

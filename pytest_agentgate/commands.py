@@ -151,6 +151,7 @@ def _gate(values: Values, environment: Mapping[str, str], live: Live, events: in
         environment=environment,
         on_plan=plan,
         on_progress=live.progress,
+        index=text("index"),
         on_evidence=evidence,
     )
 

@@ -54,6 +54,7 @@ OPTIONS = (
     Option("fast", "only the checks of the commit stage (policy key hook_checks)", kind="flag"),
     Option("fail-fast", "stop at the first rejection", kind="flag"),
     Option("sandbox", "override the policy's sandbox", choices=("require", "auto", "off"), metavar="MODE"),
+    Option("index", "package index to ask about new dependencies, or off (default: that of pip or uv, else PyPI)", metavar="URL"),
     Option("no-cache", "judge everything anew", kind="flag"),
     Option("cache-dir", "folder for caches, outside of any repository", metavar="DIR"),
 )

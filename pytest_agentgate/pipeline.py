@@ -20,6 +20,7 @@ from pytest_agentgate.interpreter import Interpreter, choose, describe
 from pytest_agentgate.model import Change, Evidence, Policy, Report, Review, Verdict
 from pytest_agentgate.notes import Places
 from pytest_agentgate.plugins import Plugins
+from pytest_agentgate.index import Index, index_url
 from pytest_agentgate.process import Processes, clean_environment, find_program
 from pytest_agentgate.protocols import Context, Reviewer
 from pytest_agentgate.read_policy import (
@@ -57,6 +58,8 @@ class Gate:
     cache_folder: str = ""
     environment: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
     processes: Processes = field(default_factory=Processes)
+    index: str = ""
+    """Package index to ask for new dependencies, or ``off``; empty: that of pip or uv, else PyPI."""
     plugins: Plugins = field(default_factory=Plugins)
     on_plan: Callable[[Change, Sequence[str]], None] = lambda change, names: None
     on_progress: Callable[[str, str], None] = lambda check, words: None
@@ -181,3 +184,4 @@ def _tell(gate: Gate, evidence: Evidence) -> None:
 def _assurance(evidence: Sequence[Evidence]) -> str:
     """That of the tests; A0 where none ran."""
     return max((e.assurance for e in evidence if e.assurance), default="A0")
+        packages=Index(index_url(gate.index, gate.environment), place.cache).look,

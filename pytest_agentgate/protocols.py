@@ -12,6 +12,7 @@ import msgspec
 
 from pytest_agentgate.cache import Cache, digest
 from pytest_agentgate.effects import effect_of
+from pytest_agentgate.index import Package
 from pytest_agentgate.interpreter import Interpreter
 from pytest_agentgate.model import Change, Effect, Entry, Evidence, Policy, Report, Review, Task
 from pytest_agentgate.process import Completed
@@ -102,6 +103,8 @@ class Context:
     """`Processes.run` with a clean environment, for tools that do not execute the judged code."""
     progress: Callable[[str, str], None]
     """Called with the check's name and a few words, as work goes on."""
+    packages: Callable[[Sequence[str]], Mapping[str, Package]]
+    """What a package index knows of names that are new among the dependencies."""
     task: Task | None = None
     tool_caches: str = ""
     """A folder in which tools may keep their own caches of this repository."""

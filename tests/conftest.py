@@ -62,7 +62,7 @@ class Repo:
 
     def gate(self, source: Source | None = None, **options: object) -> Report:
         """Judge in this process."""
-        settings: dict[str, object] = {"python": self.python, "cache_folder": str(self.cache), "environment": {}}
+        settings: dict[str, object] = {"python": self.python, "cache_folder": str(self.cache), "environment": {}, "index": "off"}
         return judge(source or Source(), Gate(directory=str(self.path), **{**settings, **options}))  # type: ignore[arg-type]
 
     def cli(
@@ -72,7 +72,12 @@ class Repo:
         environment = {
             k: v for k, v in os.environ.items() if not k.startswith(("GIT_", "AGENTGATE_", "PRE_COMMIT", "CI", "GITHUB_"))
         }
-        environment |= {"AGENTGATE_CACHE_DIR": str(self.cache), "AGENTGATE_PYTHON": self.python, **(env or {})}
+        environment |= {
+            "AGENTGATE_CACHE_DIR": str(self.cache),
+            "AGENTGATE_PYTHON": self.python,
+            "AGENTGATE_INDEX": "off",
+            **(env or {}),
+        }
         done = subprocess.run(
             [sys.executable, "-m", "pytest_agentgate.cli", *args],
             cwd=cwd or self.path,

@@ -32,6 +32,8 @@ FLOORS = [
         "leash",
         "quick",
         "notes",
+        "index",
+        "secrets",
     },
     {"resolve", "read_policy", "trees", "protocols", "workspace"},
     {"checks", "review", "reporters", "decide", "feedback"},

@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
+import json
+import threading
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 from conftest import CALC, TEST_CALC, Repo, counting, findings, pick, policy
 
+from pytest_agentgate.cache import Cache
 from pytest_agentgate.checks.integrity.check import BUILT_IN
 from pytest_agentgate.checks.integrity.rule import Hit, Rule, RuleSet
 from pytest_agentgate.checks.integrity.view import view_of
 from pytest_agentgate.errors import UsageError
 from pytest_agentgate.hookspecs import hookimpl
+from pytest_agentgate.index import Index, Package, index_url
 from pytest_agentgate.model import Policy
 from pytest_agentgate.plugins import Plugins
 
 RULES = [r for s in BUILT_IN for r in s.rules]
 
 
-def hits(base: dict[str, str], head: dict[str, str | None]) -> list[Hit]:
-    view = view_of(base, head)
+def hits(base: dict[str, str], head: dict[str, str | None], index: dict[str, Package] | None = None) -> list[Hit]:
+    view = view_of(base, head, index=index)
     return [h for s in BUILT_IN for h in s.find(view)]
 
 
@@ -30,7 +37,7 @@ def effects(base: dict[str, str], head: dict[str, str | None]) -> dict[str, str]
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda r: r.id)
 def test_a_rules_own_examples_hold(rule: Rule):
-    assert rule.id in [h.rule for h in hits(dict(rule.bad.base), dict(rule.bad.head))]
+    assert rule.id in [h.rule for h in hits(dict(rule.bad.base), dict(rule.bad.head), rule.bad.index)]
     assert {k: v for k, v in effects(dict(rule.good.base), dict(rule.good.head)).items() if v != "note"} == {}
 
 
@@ -373,3 +380,100 @@ def test_folders_beside_the_product_soften_what_may_be_honest_and_nothing_else()
     assert effects(BASE, {"tools/demo.py": frames})["frame-walk"] == "hold"
     assert effects({**BASE, "docs/__init__.py": ""}, {"docs/demo.py": frames})["frame-walk"] == "hold"
     assert effects(BASE, {"docs/demo.py": "import gc\n\ngc.get_objects()\n"})["gc-walk"] == "reject"
+
+
+class FakeIndex(ThreadingHTTPServer):
+    """A loopback package index that speaks the simple API (PEP 691), and counts the questions."""
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), FakeIndexHandler)
+        self.asked: list[str] = []
+        self.first = {"old": "2011-02-14T10:00:00.123456Z", "young": datetime.now(UTC).isoformat().replace("+00:00", "Z")}
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_address[1]}/simple/"
+
+
+class FakeIndexHandler(BaseHTTPRequestHandler):
+    server: FakeIndex
+
+    def log_message(self, *a: object) -> None: ...
+
+    def do_GET(self) -> None:
+        name = self.path.strip("/").split("/")[-1]
+        self.server.asked.append(name)
+        if name == "broken":
+            self.send_error(503)
+        elif name not in self.server.first:
+            self.send_error(404)
+        else:
+            times = ["2999-01-01T00:00:00Z", self.server.first[name]]
+            data = json.dumps({"name": name, "files": [{"filename": "f", "upload-time": t} for t in times]}).encode()
+            self.send_response(200)
+            self.send_header("content-type", "application/vnd.pypi.simple.v1+json")
+            self.end_headers()
+            self.wfile.write(data)
+
+
+@pytest.fixture
+def package_index() -> Iterator[FakeIndex]:
+    server = FakeIndex()
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield server
+    server.shutdown()
+    server.server_close()
+
+
+MANIFEST = '[project]\nname = "calc"\nversion = "1"\ndependencies = [%s]\n' + policy("integrity")
+
+
+def test_new_dependencies_are_looked_up_on_the_index(repo: Repo, package_index: FakeIndex):
+    repo.commit({"calc.py": CALC, "pyproject.toml": MANIFEST % '"known"'}, "base")
+    repo.files({"pyproject.toml": MANIFEST % '"known", "Old", "young>=1", "invented", "broken[x]"'})
+    report = repo.gate(index=package_index.url)
+    found = {(f.rule, f.text): f.effect for e in report.evidence for f in e.findings}
+    assert found == {
+        ("integrity/new-dependency", "old"): "hold",
+        ("integrity/new-dependency", "young"): "hold",
+        ("integrity/new-dependency", "broken"): "hold",
+        ("integrity/young-package", "young"): "hold",
+        ("integrity/unknown-package", "invented"): "reject",
+        ("integrity/package-not-checked", "broken"): "note",
+    }
+    assert report.verdict.decision == "rejected"
+    assert "2011-02-14" in " ".join(f.message for f in findings(report, "integrity/new-dependency"))
+    assert sorted(package_index.asked) == ["broken", "invented", "old", "young"], "only what is new is asked for"
+    package_index.asked.clear()
+    repo.gate(index=package_index.url)
+    assert package_index.asked == ["broken"], "answers are kept, failures are not"
+
+
+def test_a_private_index_at_the_base_makes_an_unknown_package_a_humans_matter(repo: Repo, package_index: FakeIndex):
+    base = {
+        "requirements.txt": "--extra-index-url https://packages.example.invalid\nknown\n",
+        "pyproject.toml": policy("integrity"),
+    }
+    repo.commit(base, "base")
+    repo.files({"requirements.txt": base["requirements.txt"] + "ours-alone\n"})
+    assert [f.effect for f in findings(repo.gate(index=package_index.url), "integrity/unknown-package")] == ["hold"]
+
+
+def test_which_index_is_asked():
+    assert index_url("", {}) == "https://pypi.org/simple/"
+    assert index_url("", {"PIP_INDEX_URL": "https://packages.example.invalid/"}) == "https://packages.example.invalid/"
+    assert index_url("", {"PIP_INDEX_URL": "file:///srv/simple"}) == "", "a folder has no dates, and no say"
+    assert index_url("off", {"PIP_INDEX_URL": "https://packages.example.invalid/"}) == ""
+    with pytest.raises(UsageError, match="--index takes"):
+        index_url("file:///etc", {})
+
+
+def test_an_index_that_is_not_there_is_a_reason_and_no_crash(tmp_path: Path):
+    said = Index("http://127.0.0.1:9/", Cache(str(tmp_path))).look(["a"])
+    assert said["a"].exists is None
+    assert "could not be reached" in said["a"].reason
+    many = Index("", Cache(str(tmp_path))).look([f"n{i}" for i in range(30)])
+    assert {p.exists for p in many.values()} == {None}
+    assert len(many) == 30

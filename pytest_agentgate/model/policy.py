@@ -41,6 +41,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     timeout: float = 900.0
     """Seconds that one process of a check may take."""
     output_bytes: int = 8_000_000
+    package_days: int = 30
+    """A new dependency whose first release is younger than this many days is held as such. 0: of any age."""
     """Bytes of output kept of one process; one that writes eight times as much is stopped."""
     memory_mb: int = 0
     """Address space of one process, in MiB."""

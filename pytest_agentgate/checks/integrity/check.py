@@ -73,14 +73,16 @@ class Integrity:
         return {r.id: f"{r.title}." for r in self.by_id.values()}
 
     def depends_on(self, context: Context) -> Sequence[object] | None:
-        """Both trees: rules may look at files that the patch did not touch."""
+        """Both trees: rules may look at files that the patch did not touch. What an index says is asked each time."""
+        if any(dependencies.is_manifest(f.path) for f in context.change.files):
+            return None
         return [context.trees.key("base"), context.trees.key("head"), *sorted(self.by_id)]
 
     def examine(self, context: Context) -> Evidence:
         """Look at the change from every side. A rule that raises breaks the check: it never counts as silence."""
         trees = context.trees
         entries = {side: trees.entries(side) for side in ("base", "head")}
-        view = make_view(context.change, context.policy, entries, trees.read_many)
+        view = make_view(context.change, context.policy, entries, trees.read_many, context.packages)
         findings = [f for s in self.sets for h in s.find(view) if (f := self._finding(h, s, context))]
         return Evidence.of(self.name, tuple(findings), len(context.change.files))
 

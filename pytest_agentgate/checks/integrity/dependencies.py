@@ -1,7 +1,7 @@
-"""What the project newly depends on, and whether a lock file still says what it said. Pure.
+"""What the project newly depends on, and whether a lock file still says what it said. Pure: the view holds the index's answers.
 
-No index is asked: whether a new name exists, and whether it is the one that was meant, is for a human to see. The tests run
-in the environment of the base in any case.
+Whether a new name is the one that was meant is for a human to see; that it exists, and since when, the package index says.
+The tests run in the environment of the base in any case.
 """
 
 from __future__ import annotations
@@ -9,11 +9,14 @@ from __future__ import annotations
 import difflib
 import posixpath
 import re
+import time
 import tomllib
 from collections.abc import Iterator
 
 from pytest_agentgate.checks.integrity.rule import Example, Hit, Rule, RuleSet
 from pytest_agentgate.checks.integrity.view import Pair, Source, View
+from pytest_agentgate.index import Package
+from pytest_agentgate.model import Effect
 
 NAME = re.compile(r"^\s*([A-Za-z0-9](?:[\w.-]*[A-Za-z0-9])?)\s*(?:\[[^\]]*\])?\s*(?:[<>=!~;@ ]|$)")
 REQUIREMENTS = re.compile(r"(^|/)([\w.-]*requirements[\w.-]*|constraints[\w.-]*)\.(txt|in)$|(^|/)requirements/[^/]+\.(txt|in)$")
@@ -29,16 +32,22 @@ KNOWN = ("requests", "numpy", "pandas", "django", "flask", "pytest", "urllib3", 
          "mypy", "ruff", "black", "tox", "virtualenv", "pluggy", "starlette", "uvicorn", "gunicorn", "paramiko", "psycopg2", "scikit-learn")  # fmt: skip
 
 
+MANIFESTS = frozenset({"pyproject.toml", "setup.cfg"})
+
+
+def is_manifest(path: str) -> bool:
+    """Whether a file can name dependencies."""
+    return posixpath.basename(path) in MANIFESTS or bool(REQUIREMENTS.search(path))
+
+
 def find(view: View) -> Iterator[Hit]:
     """New names among the dependencies, other indexes, and locked artefacts that changed under the same version."""
     before = {n for p in view.pairs for n in names(p.old)}
+    fresh = {p.path: sorted(names(p.new) - names(p.old) - before) for p in view.pairs}
+    said = view.look(sorted({n for group in fresh.values() for n in group})) if any(fresh.values()) else {}
     for pair in view.pairs:
-        for name in sorted(names(pair.new) - names(pair.old) - before):
-            near = difflib.get_close_matches(name, KNOWN, n=1, cutoff=0.84)
-            like = f"; it is close to {near[0]!r}: was that meant?" if near and near[0] != name else ""
-            yield Hit(
-                "integrity/new-dependency", f"{name} is new among the dependencies{like}", pair.path, _line_of(pair, name), name
-            )
+        for name in fresh[pair.path]:
+            yield from _judged(view, pair, name, said[name])
         if REQUIREMENTS.search(pair.path) or posixpath.basename(pair.path) in (
             "pyproject.toml",
             "pip.conf",
@@ -51,6 +60,33 @@ def find(view: View) -> Iterator[Hit]:
                     yield Hit("integrity/other-index", "packages come from another place", pair.path, number, line.strip())
         if posixpath.basename(pair.path) in LOCKS:
             yield from _locked(pair)
+
+
+def _judged(view: View, pair: Pair, name: str, known: Package) -> Iterator[Hit]:
+    """What there is to say of one new name."""
+    line, days, least = _line_of(pair, name), known.days(time.time()), view.policy.limits.package_days
+    near = difflib.get_close_matches(name, KNOWN, n=1, cutoff=0.84)
+    like = f"; it is close to {near[0]!r}: was that meant?" if near and near[0] != name else ""
+    since = f" (first released {known.first[:10]})" if known.first else ""
+    if known.exists is False:
+        effect: Effect | None = "hold" if _has_other_index(view) else None
+        yield Hit("integrity/unknown-package", f"the package index knows no {name}{like}", pair.path, line, name, effect)
+        return
+    if known.exists is None:
+        words = f"whether {name} exists was not seen: {known.reason}"
+        yield Hit("integrity/package-not-checked", words, pair.path, line, name)
+    if days is not None and days < least:
+        words = f"{name} was first released {max(days, 0)} days ago, on {known.first[:10]}{like}"
+        yield Hit("integrity/young-package", words, pair.path, line, name)
+    yield Hit("integrity/new-dependency", f"{name} is new among the dependencies{since}{like}", pair.path, line, name)
+
+
+def _has_other_index(view: View) -> bool:
+    """Whether the base takes packages from elsewhere as well, so that one index's silence proves nothing."""
+    paths = [p for p in view.entries["base"] if is_manifest(p) or posixpath.basename(p) in ("uv.toml", "pip.conf", "Pipfile")]
+    return any(
+        SOURCES.search(line) for data in view.read("base", paths).values() for line in data.decode("utf-8", "replace").splitlines()
+    )
 
 
 def _line_of(pair: Pair, name: str) -> int | None:
@@ -133,6 +169,34 @@ RULES = (
         Example(_BASE, {"pyproject.toml": _BASE["pyproject.toml"].replace('"requests>=2"', '"requests>=2", "requestz"')}),
         Example(_BASE, {"pyproject.toml": _BASE["pyproject.toml"].replace(">=2", ">=2.32")}),
         "Look at the package on its index, then `--approve integrity/new-dependency:PATH`. Version bumps are not affected.",
+    ),
+    Rule(
+        "integrity/unknown-package", "reject", "The project depends on a package that does not exist",
+        "Models invent names of packages; whoever registers such a name later runs code in the project. The package index was asked; where "
+        "the base names a further index, the rule holds instead.",
+        Example(_BASE, {"pyproject.toml": _BASE["pyproject.toml"].replace('"requests>=2"', '"requests>=2", "no-such-package-here"')}, {}),
+        Example(_BASE, {"pyproject.toml": _BASE["pyproject.toml"].replace(">=2", ">=2.32")}, {}),
+        "Depend on a package that exists, or name the index that has it with `--index URL`.",
+    ),
+    Rule(
+        "integrity/young-package", "hold", "The project depends on a package that was first released days ago",
+        "Names that models invent are registered by others, and malicious packages are mostly found within weeks. The policy's "
+        "`limits.package_days` (30) says how old is old enough.",
+        Example(
+            _BASE,
+            {"pyproject.toml": _BASE["pyproject.toml"].replace('"requests>=2"', '"requests>=2", "brand-new"')},
+            {"brand-new": Package(exists=True, first="2999-01-01T00:00:00+00:00")},
+        ),
+        Example(_BASE, {"pyproject.toml": _BASE["pyproject.toml"].replace(">=2", ">=2.32")}, {}),
+        "Look at the package and its author, then `--approve integrity/young-package:PATH`.",
+    ),
+    Rule(
+        "integrity/package-not-checked", "note", "The package index could not be asked about a new dependency",
+        "Offline, or with `--index off`, nobody knows whether the name exists. `integrity/new-dependency` holds in any case; let this rule "
+        "hold or reject where a look at the index is a must.",
+        Example(_BASE, {"pyproject.toml": _BASE["pyproject.toml"].replace('"requests>=2"', '"requests>=2", "flask"')}),
+        Example(_BASE, {"pyproject.toml": _BASE["pyproject.toml"].replace(">=2", ">=2.32")}),
+        "Run the gate where it reaches the index, or name one with `--index URL`.",
     ),
     Rule(
         "integrity/other-index", "hold", "Packages are taken from another place",

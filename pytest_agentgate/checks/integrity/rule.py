@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from pytest_agentgate.checks.integrity.view import View
+from pytest_agentgate.index import Package
 from pytest_agentgate.model import Effect
 
 Files = Mapping[str, str]
@@ -18,6 +19,8 @@ class Example:
 
     base: Files
     head: Mapping[str, str | None]
+    index: Mapping[str, Package] | None = None
+    """What the package index says; it knows no other name. None: it is not asked."""
 
 
 @dataclass(frozen=True)

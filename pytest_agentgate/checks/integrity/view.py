@@ -11,12 +11,21 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
+from pytest_agentgate.index import Package
 from pytest_agentgate.layout import Kind, kind, packages
 from pytest_agentgate.model import Change, Entry, FileChange, Hunk, Policy
 from pytest_agentgate.model.change import FileStatus
 
 Read = Callable[[str, Sequence[str]], Mapping[str, bytes]]
 """Contents of files: ``(side, paths) -> bytes by path``; `side` is "base" or "head"."""
+
+Look = Callable[[Sequence[str]], Mapping[str, Package]]
+"""What a package index knows of normalised names."""
+
+
+def unasked(names: Sequence[str]) -> Mapping[str, Package]:
+    """A `Look` where there is no index."""
+    return {n: Package(None, reason="no package index was asked") for n in names}
 
 
 @dataclass(frozen=True)
@@ -111,6 +120,7 @@ class View:
     """Leaves of both trees, by side and path."""
     read: Read
     pairs: tuple[Pair, ...] = field(default=())
+    look: Look = unasked
 
     def python(self, *kinds: Kind) -> Iterator[Pair]:
         """Changed Python files of these kinds."""
@@ -132,7 +142,7 @@ def is_plugin(view: View) -> bool:
     return any(b"pytest11" in data for data in declared.values())
 
 
-def make_view(change: Change, policy: Policy, entries: Mapping[str, Mapping[str, Entry]], read: Read) -> View:
+def make_view(change: Change, policy: Policy, entries: Mapping[str, Mapping[str, Entry]], read: Read, look: Look = unasked) -> View:
     """The view of a change; every changed regular file is read once, in two batches."""
     bare = View(change, policy, entries, read)
     files = [f for f in change.files if not f.odd]
@@ -151,10 +161,15 @@ def make_view(change: Change, policy: Policy, entries: Mapping[str, Mapping[str,
                 Source(file.path, after) if file.new and after is not None else None,
             )
         )
-    return View(change, policy, entries, read, tuple(pairs))
+    return View(change, policy, entries, read, tuple(pairs), look)
 
 
-def view_of(base: Mapping[str, str], head: Mapping[str, str | None], policy: Policy | None = None) -> View:
+def view_of(
+    base: Mapping[str, str],
+    head: Mapping[str, str | None],
+    policy: Policy | None = None,
+    index: Mapping[str, Package] | None = None,
+) -> View:
     """The view of a change that is given as texts: `head` names what differs from `base`, None deletes."""
     after = {p: t for p, t in {**base, **head}.items() if t is not None}
     files = []
@@ -180,4 +195,5 @@ def view_of(base: Mapping[str, str], head: Mapping[str, str | None], policy: Pol
     def read(side: str, paths: Sequence[str]) -> dict[str, bytes]:
         return {p: sides[side][p].encode("utf-8", "surrogateescape") for p in paths if p in sides[side]}
 
-    return make_view(change, policy or Policy(), entries, read)
+    look = unasked if index is None else lambda names: {n: index.get(n, Package(exists=False)) for n in names}
+    return make_view(change, policy or Policy(), entries, read, look)

@@ -14,10 +14,13 @@ from pytest_agentgate.checks.scope import Scope
 from pytest_agentgate.checks.tests.check import Tests
 from pytest_agentgate.hookspecs import hookimpl
 from pytest_agentgate.model import Policy
-from pytest_agentgate.protocols import Check, Reporter, Reviewer
+from pytest_agentgate.protocols import Check, Reporter, Reviewer, ReviewOptions
 from pytest_agentgate.reporters.agent import AgentReporter
 from pytest_agentgate.reporters.json import JsonReporter
 from pytest_agentgate.reporters.terminal import TerminalReporter
+from pytest_agentgate.review.backend import Backend, Record, Replay, split
+from pytest_agentgate.review.client import URL, Client
+from pytest_agentgate.review.reviewer import ModelReviewer
 
 
 @hookimpl(tryfirst=True)
@@ -39,6 +42,12 @@ def agentgate_reporters() -> Sequence[Reporter]:
 
 
 @hookimpl(trylast=True)
-def agentgate_reviewer(policy: Policy) -> Reviewer | None:
-    """No reviewer is built in yet."""
-    return None
+def agentgate_reviewer(policy: Policy, options: ReviewOptions) -> Reviewer | None:
+    """A model, where there is a key or answers were recorded."""
+    kind, folder = split(options.backend)
+    if kind == "replay":
+        return ModelReviewer(policy.review, options, Replay(folder))
+    if not options.key:
+        return None
+    service: Backend = Client(options.key, options.url or URL)
+    return ModelReviewer(policy.review, options, Record(service, folder) if kind == "record" else service)

@@ -40,13 +40,14 @@ def parser() -> argparse.ArgumentParser:
         add_to_parser(sub, options) if options != ("-",) else None
         for flag, keywords in extra:
             sub.add_argument(*flag, **keywords)  # type: ignore[arg-type]  # argparse's own keywords
-        if name in ("check", "pre-commit", "pre-push", "demo"):
+        if name in ("check", "pre-commit", "pre-push", "demo", "review"):
             sub.add_argument("-q", "--quiet", action="count", default=0, help="only the verdict and the findings")
             sub.add_argument("-v", "--verbose", action="count", default=0, help="notes, unchanged findings and every changed test")
     return top
 
 
 _HOOK = ("repo", "python", "task", "approve", "report", "fail-fast", "sandbox", "index", "no-cache", "cache-dir")
+_REVIEW = ("review-backend", "review-url", "max-usd", "allow-unpriced", "exact-cost", "save-repros")
 Extra = Sequence[tuple[tuple[str, ...], Mapping[str, object]]]
 SUBCOMMANDS: Mapping[str, tuple[str, Sequence[str], Extra]] = {
     "check": (
@@ -56,6 +57,32 @@ SUBCOMMANDS: Mapping[str, tuple[str, Sequence[str], Extra]] = {
     ),
     "pre-commit": ("judge what is about to be committed (for commit hooks): the fast checks on the index", _HOOK, []),
     "pre-push": ("judge what is about to be pushed (for push hooks): all checks on the pushed commits", _HOOK, []),
+    "review": (
+        "let a model review the change of a stored report that says accepted",
+        (*_HOOK, "patch", *_REVIEW),
+        [
+            (
+                ("reports",),
+                {
+                    "metavar": "REPORT",
+                    "nargs": "+",
+                    "help": "a file that --report json=FILE wrote; or: resume JOB, to finish a batch",
+                },
+            ),
+            (
+                ("--batch",),
+                {
+                    "action": "store_true",
+                    "help": "answers may come within a day: many requests cost half (policy key review.batch_from)",
+                },
+            ),
+            (("--batch-from",), {"type": int, "metavar": "N", "default": None, "help": "hand in a batch from N requests on"}),
+            (
+                ("--deadline",),
+                {"type": float, "metavar": "SECONDS", "default": 86400.0, "help": "wait so long for a batch (default: a day)"},
+            ),
+        ],
+    ),
     "policy": ("print the effective policy, with where each value comes from", ("repo", "base", "cache-dir"), []),
     "explain": (
         "explain a rule: what breaks it, what does not, what to do",

@@ -12,6 +12,7 @@ from dataclasses import replace
 
 import msgspec
 
+from pytest_agentgate import review_commands
 from pytest_agentgate.cache import Cache
 from pytest_agentgate.checks.integrity.page import page
 from pytest_agentgate.demo import run_demo
@@ -30,6 +31,7 @@ from pytest_agentgate.read_policy import effective, parse_policy, policy_text
 from pytest_agentgate.reporters.json import schema
 from pytest_agentgate.reporters.terminal import TerminalReporter
 from pytest_agentgate.resolve import Source
+from pytest_agentgate.review_doors import review_options, save_repros
 from pytest_agentgate.store import open_store
 from pytest_agentgate.workspace import cache_root, open_workspace
 
@@ -120,6 +122,9 @@ def _judge(source: Source, values: Values, given: argparse.Namespace, environmen
         again = TerminalReporter(color=color, verbosity=verbosity).render(report)
         if seen[0].top and given.command == "check" and not values.get("no_cache") and not reports:
             note(sys.argv[1:], began, seen[0], report, report.verdict.exit_code, again)
+    if values.get("save_repros"):
+        for path in save_repros(report, str(values["save_repros"])):
+            print(f"agentgate: a failing test is in {path}", file=sys.stderr)
     _write_reports(report, reports, gate)
     _event(events, {"report": msgspec.to_builtins(report)})
     return report.verdict.exit_code
@@ -146,12 +151,13 @@ def _gate(values: Values, environment: Mapping[str, str], live: Live, events: in
         fast=bool(values.get("fast")),
         fail_fast=bool(values.get("fail_fast")),
         sandbox=text("sandbox"),
+        index=text("index"),
         use_cache=not values.get("no_cache"),
         cache_folder=text("cache_dir"),
         environment=environment,
+        review=review_options(values, environment),
         on_plan=plan,
         on_progress=live.progress,
-        index=text("index"),
         on_evidence=evidence,
     )
 
@@ -183,6 +189,18 @@ def _write_reports(report: Report, targets: Sequence[tuple[str, str]], gate: Gat
                 sys.stdout.write(text)
         except Exception as error:  # a reporter's bug is named and must not change the verdict
             print(f"agentgate: the report {name} could not be written: {error}", file=sys.stderr)
+
+
+def review(given: argparse.Namespace, environment: Mapping[str, str]) -> int:
+    """`agentgate review REPORT`."""
+    values = settle({**vars(given), "review": True}, environment)
+    live = Live(color=False, quiet=given.quiet > 0)
+    gate = _gate(values, environment, live, None)
+    reports = _report_targets(values)
+    patch = _read_patch(str(values["patch"])) if values.get("patch") else b""
+    color = sys.stdout.isatty() and not environment.get("NO_COLOR")
+    desk = review_commands.Desk(values, given, gate, patch, lambda report: _write_reports(report, reports, gate), color)
+    return review_commands.review(desk)
 
 
 def policy(given: argparse.Namespace, environment: Mapping[str, str]) -> int:
@@ -259,6 +277,7 @@ COMMANDS: Mapping[str, Callable[[argparse.Namespace, Mapping[str, str]], int]] =
     "check": check,
     "pre-commit": pre_commit,
     "pre-push": pre_push,
+    "review": review,
     "policy": policy,
     "explain": explain,
     "doctor": doctor,

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Sequence
 
 import msgspec
 
-from pytest_agentgate.model import Evidence, Finding, Policy, Verdict
+from pytest_agentgate.model import Evidence, Finding, Policy, Review, Verdict
 
 
 def approve(evidence: Iterable[Evidence], approvals: Collection[str]) -> tuple[Evidence, ...]:
@@ -38,6 +38,21 @@ def decide(evidence: Sequence[Evidence], policy: Policy, required: Collection[st
     allowed = sorted({f.rule for e in evidence for f in e.findings if f.approved})
     words = [f"a human allowed {', '.join(allowed)}"] if allowed else []
     return Verdict(decision="accepted", reasons=(f"every required check passed: {', '.join(passed)}", *words))
+
+
+def settle(verdict: Verdict, review: Review, policy: Policy) -> Verdict:
+    """The verdict after a review: only where the policy lets reviews block, and only ever a worse one."""
+    blocking = policy.review.block_on
+    if verdict.decision != "accepted" or not blocking:
+        return verdict
+    if review.status != "complete":
+        return Verdict(
+            decision="undecided", reasons=(f"the policy lets a review block, and it is {review.status}: {review.reason}",)
+        )
+    found = [f for f in review.findings if f.level in blocking or f"{f.level}:{f.severity}" in blocking]
+    if not found:
+        return verdict
+    return Verdict(decision="rejected", reasons=tuple(f"review {f.level} {f.path}:{f.line}: {f.claim}" for f in found))
 
 
 def _counting(evidence: Evidence, effect: str) -> int:

@@ -7,7 +7,9 @@
     │   ├── SourceError        the base, head or patch that was named is unusable
     │   └── PolicyError        the policy or task file is wrong; names key, place, nearest key
     ├── ToolError              exit 3: a tool could not run; becomes `errored` evidence
-    │   └── GitError           git itself failed; carries its standard error
+    │   ├── GitError           git itself failed; carries its standard error
+    │   ├── RefusedError       a service did not take a request, or cannot be asked now
+    │   └── LostError          a service may or may not have taken a request
     └── Interrupted            exit 2: a signal ended the run
 """
 
@@ -47,6 +49,14 @@ class GitError(ToolError):
     def __init__(self, message: str, *, stderr: str = "", hint: str = "") -> None:
         super().__init__(message, hint=hint)
         self.stderr = stderr
+
+
+class RefusedError(ToolError):
+    """A service did not take a request: nothing was done, and nothing is charged."""
+
+
+class LostError(ToolError):
+    """The answer of a service was lost: it may have done the work, and may charge for it."""
 
 
 class Interrupted(GateError):

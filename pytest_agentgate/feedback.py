@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from pytest_agentgate.model import Finding, Report
+from pytest_agentgate.model import Finding, Report, ReviewFinding
 from pytest_agentgate.text import shorten, visible
 
 MAX_TOKENS = 2000
@@ -23,23 +23,33 @@ def feedback(report: Report, max_tokens: int = MAX_TOKENS) -> str:
     """Plain text of at most `max_tokens` (estimated at three characters each), ending in a line end."""
     budget = max_tokens * CHARACTERS_PER_TOKEN
     lines = [f"agentgate: {report.verdict.decision}"]
-    if report.verdict.decision == "accepted":
+    proved = [f for f in report.review.findings if f.level in ("E4", "E3") and f.reproduction]
+    if report.verdict.decision == "accepted" and not proved:
         return lines[0] + "\n"
     findings = sorted(_to_mend(report), key=_order)
     if report.verdict.decision == "rejected":
         lines.append("Mend these in the product's code. Do not weaken, skip or delete tests, and do not silence tools.")
+    elif report.verdict.decision == "accepted":
+        lines.append("Every check passed. A review found defects, each with a test that fails now; mend the product's code.")
     else:
         lines.append("A human has to settle this; there is nothing for you to mend. Reasons:")
         lines += [f"- {visible(r)}" for r in report.verdict.reasons]
     used, shown = sum(len(line) + 1 for line in lines), 0
-    for finding in findings:
-        block = _block(finding)
+    blocks = [*(_block(f) for f in findings), *(_review_block(f) for f in proved)]
+    for block in blocks:
         if used + len(block) + 1 > budget - 60:
-            lines.append(f"({len(findings) - shown} more problems are not shown)")
+            lines.append(f"({len(blocks) - shown} more problems are not shown)")
             break
         lines.append(block)
         used, shown = used + len(block) + 1, shown + 1
     return shorten("\n".join(lines), budget - 1) + "\n"
+
+
+def _review_block(finding: ReviewFinding) -> str:
+    """A proved finding of a review with the test that fails."""
+    place = f"{finding.path}:{finding.line}"
+    lines = [f"- review/{finding.level} {visible(place)}: {shorten(visible(finding.claim), 300)}", "  this test fails now:"]
+    return "\n".join([*lines, *(f"    {shorten(visible(row), 160)}" for row in finding.reproduction.splitlines()[:50])])
 
 
 def _to_mend(report: Report) -> Iterator[Finding]:

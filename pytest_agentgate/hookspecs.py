@@ -8,7 +8,7 @@ import pluggy
 
 from pytest_agentgate.checks.integrity.rule import RuleSet
 from pytest_agentgate.model import Change, Evidence, Policy, Report
-from pytest_agentgate.protocols import Check, Reporter, Reviewer, Tree
+from pytest_agentgate.protocols import Check, Reporter, Reviewer, ReviewOptions, Tree
 
 PROJECT = "agentgate"
 hookspec = pluggy.HookspecMarker(PROJECT)
@@ -34,8 +34,8 @@ def agentgate_reporters() -> Sequence[Reporter]:
 
 
 @hookspec(firstresult=True)
-def agentgate_reviewer(policy: Policy) -> Reviewer | None:
-    """The reviewer to consult after `accepted`, or None."""
+def agentgate_reviewer(policy: Policy, options: ReviewOptions) -> Reviewer | None:
+    """The reviewer to consult after `accepted`, or None. An implementation may leave out `options`."""
     raise NotImplementedError
 
 

@@ -55,6 +55,13 @@ OPTIONS = (
     Option("fail-fast", "stop at the first rejection", kind="flag"),
     Option("sandbox", "override the policy's sandbox", choices=("require", "auto", "off"), metavar="MODE"),
     Option("index", "package index to ask about new dependencies, or off (default: that of pip or uv, else PyPI)", metavar="URL"),
+    Option("review", "after accepted, let a model review the change (needs ANTHROPIC_API_KEY; see docs/review.md)", kind="flag"),
+    Option("review-backend", "who answers: api, replay:DIR (recorded answers) or record:DIR", metavar="BACKEND"),
+    Option("review-url", "address of the API (default: Anthropic's own)", metavar="URL"),
+    Option("max-usd", "most dollars that the review may cost (default: the policy's review.max_usd)", metavar="USD"),
+    Option("allow-unpriced", "review with a model whose price is not known", kind="flag"),
+    Option("exact-cost", "let the API count the tokens before anything is sent", kind="flag"),
+    Option("save-repros", "write the tests that prove a review's findings into this folder", metavar="DIR"),
     Option("no-cache", "judge everything anew", kind="flag"),
     Option("cache-dir", "folder for caches, outside of any repository", metavar="DIR"),
 )

@@ -2,27 +2,31 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 import msgspec
 
 from pytest_agentgate import __version__
 from pytest_agentgate.cache import digest
-from pytest_agentgate.decide import approve, decide
+from pytest_agentgate.checks.tests.prove import prover
+from pytest_agentgate.consult import consult, material_of
+from pytest_agentgate.decide import approve, decide, settle
+from pytest_agentgate.errors import UsageError
 from pytest_agentgate.examine import examine
 from pytest_agentgate.git import Checkout, open_checkout
+from pytest_agentgate.index import Index, index_url
 from pytest_agentgate.interpreter import Interpreter, choose, describe
-from pytest_agentgate.model import Change, Evidence, Policy, Report, Review, Verdict
+from pytest_agentgate.model import Change, Evidence, Material, Policy, Report, Review, Verdict
 from pytest_agentgate.notes import Places
 from pytest_agentgate.plugins import Plugins
-from pytest_agentgate.index import Index, index_url
 from pytest_agentgate.process import Processes, clean_environment, find_program
-from pytest_agentgate.protocols import Context, Reviewer
+from pytest_agentgate.protocols import Check, Context, Mend, Reviewer, ReviewOptions
 from pytest_agentgate.read_policy import (
     MYPY_FILES,
     PYTEST_FILES,
@@ -35,7 +39,7 @@ from pytest_agentgate.read_policy import (
     refuse_tracked,
     with_base_tests,
 )
-from pytest_agentgate.resolve import Source, resolve
+from pytest_agentgate.resolve import Source, diff, resolve
 from pytest_agentgate.store import Store, open_store
 from pytest_agentgate.trees import Folders, Trees
 from pytest_agentgate.workspace import Workspace, open_workspace
@@ -54,13 +58,14 @@ class Gate:
     fail_fast: bool = False
     sandbox: str = ""
     """Overrides the policy's `sandbox`."""
+    index: str = ""
+    """Package index to ask for new dependencies, or ``off``; empty: that of pip or uv, else PyPI."""
     use_cache: bool = True
     cache_folder: str = ""
     environment: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
     processes: Processes = field(default_factory=Processes)
-    index: str = ""
-    """Package index to ask for new dependencies, or ``off``; empty: that of pip or uv, else PyPI."""
     plugins: Plugins = field(default_factory=Plugins)
+    review: ReviewOptions = field(default_factory=ReviewOptions)
     on_plan: Callable[[Change, Sequence[str]], None] = lambda change, names: None
     on_progress: Callable[[str, str], None] = lambda check, words: None
     on_evidence: Callable[[Evidence], None] = lambda evidence: None
@@ -86,9 +91,10 @@ def judge(source: Source, gate: Gate) -> Report:
             gate.on_plan(change, [c.name for c in checks])
             evidence = examine(checks, context, partial(_tell, gate), fail_fast=gate.fail_fast or policy.fail_fast)
             gate.on_places(_places(checkout, trees, interpreter))
-        evidence = approve(evidence, gate.approvals)
-        verdict = decide(evidence, policy, required)
-        review = consult(gate.plugins.reviewer(policy), change, evidence, verdict)
+            evidence = approve(evidence, gate.approvals)
+            verdict = decide(evidence, policy, required)
+            review = _consult(verdict, context, place, gate, partial(_try, store, context, place, gate, checks, required))
+            verdict = settle(verdict, review, policy)
         report = Report(
             version=__version__,
             change=change,
@@ -106,13 +112,78 @@ def judge(source: Source, gate: Gate) -> Report:
     return report
 
 
-def consult(reviewer: Reviewer | None, change: Change, evidence: Sequence[Evidence], verdict: Verdict) -> Review:
-    """Ask a model, only after `accepted`, and only where there is a reviewer."""
+def review_again(report: Report, source: Source, gate: Gate, reviewer: Reviewer | None = None) -> Report:
+    """The stored report of an accepted change with a review of that very change, by `reviewer` or the plugins'."""
+    with _reopened(report, source, gate) as (context, consulted):
+        review = consulted(report.verdict, reviewer)
+    return msgspec.structs.replace(report, review=review, verdict=settle(report.verdict, review, context.policy))
+
+
+def material_again(report: Report, source: Source, gate: Gate) -> tuple[Material, Policy]:
+    """What a reviewer would see of a stored report's change."""
+    with _reopened(report, source, gate) as (context, _):
+        return material_of(context), context.policy
+
+
+@contextmanager
+def _reopened(report: Report, source: Source, gate: Gate) -> Iterator[tuple[Context, Callable[[Verdict, Reviewer | None], Review]]]:
+    """The change of a report once more; raises `UsageError` where it is another one now."""
+    checkout = open_checkout(gate.processes, gate.directory)
+    with open_workspace(checkout, gate.cache_folder, use_cache=gate.use_cache) as place:
+        store = open_store(checkout, os.path.join(place.run, "store.git"))
+        change = resolve(source, checkout, store, gate.environment)
+        if (change.base_tree, change.head_tree) != (report.change.base_tree, report.change.head_tree):
+            raise UsageError(
+                f"the report is about another change: its trees are {report.change.base_tree[:12]} and {report.change.head_tree[:12]}",
+                hint="judge the change again with `agentgate check --review`",
+            )
+        policy = _policy(store, change, gate)
+        python = choose(checkout.top, gate.python, policy.python, gate.environment)
+        refuse_tracked(python, checkout.top, change, store)
+        interpreter = describe(python, gate.processes, place.cache)
+        with _open_trees(store, change, policy, checkout, place, interpreter, gate) as trees:
+            context = _context(change, policy, trees, interpreter, place, checkout, gate)
+            checks = [c for c in gate.plugins.checks(policy) if c.name in _required(policy, gate)]
+            mend = partial(_try, store, context, place, gate, checks, _required(policy, gate))
+            yield context, lambda verdict, reviewer: _consult(verdict, context, place, gate, mend, reviewer)
+
+
+def _consult(
+    verdict: Verdict, context: Context, place: Workspace, gate: Gate, mend: Mend, reviewer: Reviewer | None = None
+) -> Review:
+    options = replace(gate.review, cache=place.cache, ledger=gate.review.ledger or os.path.join(place.root, "ledger.jsonl"))
+    return consult(lambda: reviewer or gate.plugins.reviewer(context.policy, options), verdict, options, context, mend)
+
+
+def _try(
+    store: Store,
+    context: Context,
+    place: Workspace,
+    gate: Gate,
+    checks: Sequence[Check],
+    required: Sequence[str],
+    path: str,
+    text: str,
+    test: str,
+) -> tuple[str, str]:
+    """A new text of one file of the head, judged as the patch itself was; the diff where it is accepted and the test passes."""
+    change = context.change
+    before = context.trees.read("head", path) or b""
+    tree = store.with_file(change.head_tree, path, text.encode())
+    tried = msgspec.structs.replace(change, head=tree, head_tree=tree, files=diff(store, change.base_tree, tree))
+    checkout = open_checkout(gate.processes, gate.directory)
+    with _open_trees(store, tried, context.policy, checkout, place, context.interpreter, gate) as trees:
+        inner = replace(context, change=tried, trees=trees)
+        proof = prover(inner)(test, 1)
+        if any(p.outcome != "passed" for p in proof.head):
+            return "", "its test still fails with it"
+        verdict = decide(approve(examine(checks, inner, lambda evidence: None), gate.approvals), context.policy, required)
     if verdict.decision != "accepted":
-        return Review(status="not-run", reason=f"the change is {verdict.decision}")
-    if reviewer is None:
-        return Review(status="not-run", reason="no reviewer")
-    return reviewer.review(change, evidence)
+        return "", f"with it the change is {verdict.decision}: {verdict.reasons[0]}"
+    rows = difflib.unified_diff(
+        before.decode("utf-8", "replace").splitlines(), text.splitlines(), f"a/{path}", f"b/{path}", lineterm=""
+    )
+    return "\n".join(rows) + "\n", ""
 
 
 def _policy(store: Store, change: Change, gate: Gate) -> Policy:
@@ -157,6 +228,7 @@ def _context(
         cache=place.cache,
         run_tool=partial(gate.processes.run, env=environment, cap=policy.limits.output_bytes),
         progress=gate.on_progress,
+        packages=Index(index_url(gate.index, gate.environment), place.cache).look,
         task=read_task(gate.task, checkout.top) if gate.task else None,
         tool_caches=place.tools,
         salt=digest(*sorted(clean_environment({}, policy.environment).items())),
@@ -184,4 +256,3 @@ def _tell(gate: Gate, evidence: Evidence) -> None:
 def _assurance(evidence: Sequence[Evidence]) -> str:
     """That of the tests; A0 where none ran."""
     return max((e.assurance for e in evidence if e.assurance), default="A0")
-        packages=Index(index_url(gate.index, gate.environment), place.cache).look,

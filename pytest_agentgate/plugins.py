@@ -11,7 +11,7 @@ from pytest_agentgate.checks.integrity.check import Integrity
 from pytest_agentgate.checks.integrity.rule import RuleSet
 from pytest_agentgate.errors import UsageError
 from pytest_agentgate.model import Change, Evidence, Policy, Report
-from pytest_agentgate.protocols import Check, Reporter, Reviewer, Tree
+from pytest_agentgate.protocols import Check, Reporter, Reviewer, ReviewOptions, Tree
 
 
 class Plugins:
@@ -52,9 +52,9 @@ class Plugins:
         """Reporters by format."""
         return {r.name: r for group in self.manager.hook.agentgate_reporters() for r in group}
 
-    def reviewer(self, policy: Policy) -> Reviewer | None:
+    def reviewer(self, policy: Policy, options: ReviewOptions) -> Reviewer | None:
         """The reviewer, or None."""
-        found: Reviewer | None = self.manager.hook.agentgate_reviewer(policy=policy)
+        found: Reviewer | None = self.manager.hook.agentgate_reviewer(policy=policy, options=options)
         return found
 
     def prepare(self, tree: Tree, role: str, change: Change, policy: Policy) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
 import msgspec
@@ -14,7 +14,7 @@ from pytest_agentgate.cache import Cache, digest
 from pytest_agentgate.effects import effect_of
 from pytest_agentgate.index import Package
 from pytest_agentgate.interpreter import Interpreter
-from pytest_agentgate.model import Change, Effect, Entry, Evidence, Policy, Report, Review, Task
+from pytest_agentgate.model import Change, Effect, Entry, Evidence, Material, Policy, Report, Reproduced, Review, Task
 from pytest_agentgate.process import Completed
 from pytest_agentgate.sandbox import Sandbox
 
@@ -171,8 +171,44 @@ class Reporter(Protocol):
         """The whole report as text."""
 
 
+Prove = Callable[[str, int], Reproduced]
+"""Runs a test module (its text) so many times on the head and on the base, in the sandbox."""
+Mend = Callable[[str, str, str], tuple[str, str]]
+"""Tries a new text of one file: ``(path, text, test) -> (diff, why not)``. There is a diff where the test passes then and the
+gate stays green."""
+
+
+@dataclass(frozen=True)
+class Hands:
+    """What a reviewer may have done: it never sees a tree itself. None: nobody does that in this run."""
+
+    prove: Prove | None = None
+    mend: Mend | None = None
+
+
+@dataclass(frozen=True)
+class ReviewOptions:
+    """What the caller says of reviews; nothing of it comes from the judged tree."""
+
+    wanted: bool = False
+    key: str = field(default="", repr=False)
+    """Of the API. It is given to the reviewer and to nobody else."""
+    url: str = ""
+    """Of the API; empty: Anthropic's own."""
+    backend: str = "api"
+    """``api``, ``replay:DIR`` or ``record:DIR``."""
+    max_usd: str = ""
+    """Instead of the policy's `review.max_usd`."""
+    allow_unpriced: bool = False
+    exact_cost: bool = False
+    """Let the service count tokens before anything is sent."""
+    ledger: str = ""
+    """File that keeps what reviews cost."""
+    cache: Cache = Cache("", enabled=False)  # noqa: RUF009  # frozen, and holds nothing
+
+
 class Reviewer(Protocol):
     """Asks a model for its opinion of an accepted change."""
 
-    def review(self, change: Change, evidence: Sequence[Evidence]) -> Review:
+    def review(self, material: Material, hands: Hands) -> Review:
         """The review, `incomplete` with a reason where it could not be had."""

@@ -185,6 +185,12 @@ def _check_values(policy: Policy, place: str) -> None:
     if not re.fullmatch(r"\d+|auto", policy.tests.workers):
         raise PolicyError(f"{place}: {TABLE}.tests.workers is {policy.tests.workers!r}; it takes a number or 'auto'")
 
+    for item in policy.review.block_on:
+        if not re.fullmatch(r"E[1-4](:(high|medium|low))?", item):
+            raise PolicyError(
+                f"{place}: {TABLE}.review.block_on names {item!r}", hint="a level E1 to E4, or a level and a severity: 'E3:high'"
+            )
+
 
 def check_names(policy: Policy, checks: Iterable[str], rules: Iterable[str], place: str) -> None:
     """Refuse names of checks and rules that nobody provides; `rules` may hold patterns such as ``ruff/*``."""

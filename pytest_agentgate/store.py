@@ -29,6 +29,15 @@ class Store:
         """
         return Git(self.git.processes, self.git.cwd, {"GIT_DIR": self.git_dir, "GIT_INDEX_FILE": index, **environment})
 
+    def with_file(self, tree: str, path: str, data: bytes) -> str:
+        """Tree id of `tree` with other bytes in one of its files."""
+        index = os.path.join(self.git_dir, "index.tried")
+        mode = self.entries(tree)[path].mode
+        oid = self.writer(index).run("hash-object", "-w", "--stdin", stdin=data).decode().strip()
+        self.git.run("read-tree", tree, env={"GIT_INDEX_FILE": index})
+        self.writer(index).run("update-index", "--cacheinfo", f"{mode},{oid},{path}")
+        return self.write_tree(index)
+
     def tree_of(self, commit: str) -> str:
         """Tree id of a commit."""
         return self.git.text("rev-parse", "--verify", f"{commit}^{{tree}}")

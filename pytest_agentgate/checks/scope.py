@@ -9,6 +9,7 @@ from pytest_agentgate.layout import is_config, matches
 from pytest_agentgate.model import Effect, Evidence, FileChange, Finding
 from pytest_agentgate.model.change import GITLINK, REGULAR, SYMLINK
 from pytest_agentgate.protocols import Context
+from pytest_agentgate.secrets import SECRET_BYTES
 from pytest_agentgate.trees import escapes
 
 RULES = {
@@ -43,11 +44,6 @@ CACHES = re.compile(r"(^|/)(__pycache__|\.mypy_cache|\.ruff_cache|\.pytest_cache
 SECRET_NAMES = re.compile(
     r"(^|/)(\.env(\.(?!example|sample|template|dist)\w+)?|id_(rsa|dsa|ecdsa|ed25519)|\.netrc|\.pypirc|"
     r"\.npmrc|credentials(\.json)?|.*\.(p12|pfx|keystore|jks))$"
-)
-SECRET_TEXT = re.compile(
-    rb"-----BEGIN (?:[A-Z]+ )?PRIVATE KEY-----|\bAKIA[0-9A-Z]{16}\b|\bgh[pousr]_[A-Za-z0-9]{36}\b|"
-    rb"\bgithub_pat_[A-Za-z0-9_]{60,}|\bsk-ant-[A-Za-z0-9_-]{20,}|\bsk-[A-Za-z0-9]{40,}|\bxox[abpr]-[A-Za-z0-9-]{20,}|"
-    rb"\bglpat-[A-Za-z0-9_-]{20}\b|\bpypi-AgE[A-Za-z0-9_-]{50,}"
 )
 LFS = b"version https://git-lfs.github.com/spec/v1"
 
@@ -171,7 +167,7 @@ def _links(files: Sequence[FileChange], context: Context) -> Iterator[Raw]:
 def _text_findings(file: FileChange, content: bytes) -> Iterator[Raw]:
     if content.startswith(LFS):
         yield "scope/lfs-pointer", "the content is stored elsewhere", file.path, None
-    if SECRET_TEXT.search(content):
+    if SECRET_BYTES.search(content):
         for number, line in enumerate(content.split(b"\n"), 1):
-            if SECRET_TEXT.search(line) and file.touches(number):
+            if SECRET_BYTES.search(line) and file.touches(number):
                 yield "scope/secret", "this line looks like a credential", file.path, number

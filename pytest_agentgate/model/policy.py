@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Literal
 
 import msgspec
@@ -40,9 +41,9 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """Size of one added or edited file."""
     timeout: float = 900.0
     """Seconds that one process of a check may take."""
-    output_bytes: int = 8_000_000
     package_days: int = 30
     """A new dependency whose first release is younger than this many days is held as such. 0: of any age."""
+    output_bytes: int = 8_000_000
     """Bytes of output kept of one process; one that writes eight times as much is stopped."""
     memory_mb: int = 0
     """Address space of one process, in MiB."""
@@ -117,6 +118,64 @@ class Task(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """Added plus deleted lines. 0: no limit."""
 
 
+class Price(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a model costs, in dollars per million tokens."""
+
+    model: str
+    """Id of the model."""
+    input: Decimal
+    """Prompt tokens."""
+    output: Decimal
+    """Tokens of the answer, thinking included."""
+    write_5m: Decimal
+    """Prompt tokens written to the cache for five minutes."""
+    write_1h: Decimal
+    """The same for an hour."""
+    read: Decimal
+    """Prompt tokens read from the cache."""
+    batch: Decimal = Decimal("0.5")
+    """Factor for requests in a batch."""
+    up_to: int = 0
+    """Prompt tokens up to which the price holds. 0: any number."""
+    since: str = ""
+    """Date from which it holds; the latest entry of a model counts."""
+    source: str = ""
+    """Where the price is published."""
+
+
+class ReviewPolicy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """AI review: asked only after `accepted`."""
+
+    enabled: bool = False
+    """Review every accepted change, as ``--review`` does for one run."""
+    model: str = "claude-sonnet-5-5"
+    """Who looks for findings."""
+    refuter: str = ""
+    """Who tries to refute them. Empty: the same model; ``off``: nobody."""
+    scout: str = ""
+    """A cheap model that chooses further signatures to show, for instance claude-haiku-5-5. Empty: none."""
+    effort: Literal["low", "medium", "high"] = "medium"
+    """How long the model thinks."""
+    tokens: int = 10_000
+    """Prompt tokens of one request, by estimate."""
+    answer_tokens: int = 6_000
+    """Most tokens of one answer, thinking included."""
+    max_usd: Decimal = Decimal("0.50")
+    """Most dollars of one run. A review whose ceiling is higher is not begun."""
+    block_on: tuple[str, ...] = ()
+    """Findings that reject: levels, or a level and a severity, for instance ``["E4", "E3:high"]``. Then an incomplete review leaves the change undecided."""
+    exclude: tuple[str, ...] = ("*.lock", "*.min.js", "*.min.css", "*.svg", "*.ipynb", "*.snap", "package-lock.json")
+    """Patterns of files that nobody reviews."""
+    execute: bool = True
+    """Run the tests that a model writes, in the sandbox, to prove its findings."""
+    fixes: bool = False
+    """Ask for a fix of each proved finding, and show it where its test then passes and the gate stays green."""
+    batch_from: int = 100
+    """With ``--batch``: so many requests and more are handed in as a batch, at half the price and within a day; fewer are asked at once."""
+    price: tuple[Price, ...] = ()
+    """Prices of further models, or other prices."""
+
+
 class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The law of one run: ``[tool.agentgate]`` of the base's ``pyproject.toml``."""
 
@@ -156,6 +215,8 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """How tests are found and run."""
     limits: Limits = Limits()
     """Upper bounds."""
+    review: ReviewPolicy = ReviewPolicy()
+    """AI review of accepted changes."""
     command: tuple[Command, ...] = ()
     """Further tools as checks."""
     fail_fast: bool = False

@@ -8,6 +8,7 @@ import msgspec
 
 from pytest_agentgate.model.change import Change
 from pytest_agentgate.model.evidence import Evidence
+from pytest_agentgate.model.review import Review
 
 Decision = Literal["accepted", "rejected", "undecided"]
 EXIT_CODES = {"accepted": 0, "rejected": 1, "undecided": 3}
@@ -24,13 +25,6 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     def exit_code(self) -> int:
         """0 accepted, 1 rejected, 3 undecided."""
         return EXIT_CODES[self.decision]
-
-
-class Review(msgspec.Struct, frozen=True, kw_only=True):
-    """A model's opinion, asked for only after `accepted`."""
-
-    status: Literal["not-run", "complete", "incomplete"]
-    reason: str = ""
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):

@@ -6,6 +6,7 @@ import io
 from collections.abc import Iterable, Iterator
 
 from pytest_agentgate.model import Evidence, Finding, Report
+from pytest_agentgate.reporters.review_lines import review_lines, summary
 from pytest_agentgate.text import shorten, visible
 
 STYLES = {
@@ -53,6 +54,7 @@ class TerminalReporter:
                 yield check_line(evidence)
         for evidence in report.evidence:
             yield from self._findings(evidence)
+        yield from review_lines(report.review, verbose=self.verbosity > 0)
         yield from _verdict(report, quiet=self.verbosity < 0)
 
     def _findings(self, evidence: Evidence) -> Iterator[Line]:
@@ -134,7 +136,7 @@ def _verdict(report: Report, *, quiet: bool) -> Iterator[Line]:
             yield "undecided", "  unsandboxed: the patch's code could touch this machine; install bubblewrap"
         yield (
             "dim",
-            f"  assurance {report.assurance}, review {report.review.status}: {visible(report.review.reason)}, {report.duration:.1f}s",
+            f"  assurance {report.assurance}, {summary(report.review)}, {report.duration:.1f}s",
         )
     yield decision, f"{decision}: {MEANING[decision]}"
 

@@ -42,6 +42,8 @@ class Ask:
     """Contents by path, instead of those of the tree."""
     teller: str = ""
     """Name under which blinded tests find who takes their values; another one in each session."""
+    timeout: float | None = None
+    """Seconds, instead of the policy's limit."""
     background: bool = False
     """Nobody waits for it as long as others run: it starts when a processor is idle."""
 
@@ -79,7 +81,7 @@ class Sessions:
             *context.policy.tests.args,
             *ask.files,
         ]
-        workers = context.policy.tests.workers if ask.ids is None and not ask.marked_only else "0"
+        workers = context.policy.tests.workers if ask.ids is None and not ask.marked_only and not ask.teller else "0"
         if "pytest-xdist" not in context.interpreter.packages:
             workers = "0"
         request = {
@@ -105,6 +107,7 @@ class Sessions:
             env=self._environment(),
             visible=(INJECTED,),
             background=ask.background,
+            timeout=ask.timeout,
         )
         run = read(stream, done)
         self._prove(run, tree, ask.role)

@@ -1,0 +1,132 @@
+"""Asks, and pays: nothing is sent that was not reserved in the ledger before, and every answer is settled after."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+import msgspec
+
+from pytest_agentgate.cache import Cache, digest
+from pytest_agentgate.errors import ToolError
+from pytest_agentgate.model import Spent
+from pytest_agentgate.model.policy import Price
+from pytest_agentgate.review.backend import Backend, Reply, Request
+from pytest_agentgate.review.ledger import Ledger
+from pytest_agentgate.review.money import Planned, Usage, cost, estimate, price_of, spent
+
+BYTES_PER_TOKEN = 3.0
+"""Of source code, for a model that has not answered yet; current tokenizers need about 30 % more tokens than older ones."""
+SLACK = 60
+"""Tokens of a request that are in no text: roles, the schema's name."""
+
+
+@dataclass(frozen=True)
+class Factors:
+    """Bytes per token by model, learned from the usage that the API reports."""
+
+    cache: Cache
+    fixed: Mapping[str, float] = field(default_factory=dict)
+    """Those of a batch job: its requests must come out the same when its answers are read."""
+
+    def of(self, model: str) -> float:
+        """Bytes of prompt per token."""
+        if model in self.fixed:
+            return self.fixed[model]
+        stored = self.cache.get(digest("bytes-per-token", model))
+        try:
+            return min(max(float(stored.decode()), 1.0), 8.0) if stored else BYTES_PER_TOKEN
+        except ValueError:
+            return BYTES_PER_TOKEN
+
+    def learn(self, model: str, size: int, tokens: int) -> None:
+        """Take one answer's usage into account, slowly upwards and at once downwards: a budget must hold."""
+        if tokens > 50 and size > 200:
+            seen, known = size / tokens, self.of(model)
+            self.cache.put(digest("bytes-per-token", model), repr(seen if seen < known else known * 0.9 + seen * 0.1).encode())
+
+    def tokens(self, request: Request) -> int:
+        """Tokens of a prompt, by estimate; the schema of the answer is part of the prompt."""
+        shape = len(msgspec.json.encode(request.shape))
+        return int((request.size + shape) / self.of(request.model)) + SLACK
+
+
+@dataclass
+class Till:
+    """The money of one run. Thread-safe."""
+
+    backend: Backend
+    ledger: Ledger
+    run: str
+    most: Decimal
+    prices: Sequence[Price]
+    factors: Factors
+    used: list[tuple[str, Usage, bool]] = field(default_factory=list)
+    lost: Decimal = Decimal(0)
+    remembered: int = 0
+    """Answers that were had before, and cost nothing now."""
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def planned(self, request: Request) -> Planned:
+        """A request as the price table sees it."""
+        return Planned(request.model, self.factors.tokens(request), request.max_tokens)
+
+    def ask(self, request: Request) -> Reply:
+        """Reserve, ask, settle. An answer that never came keeps its reservation: the API may have done the work.
+
+        A whole answer is kept: the same question is never paid twice.
+        """
+        if (here := self.backend.known(request)) is not None:
+            if not here.error:
+                self._note(request, here, Decimal(0))
+            return here
+        known_reply = digest("reply", request.key)
+        stored = self.factors.cache.get(known_reply)
+        if stored is not None:
+            try:
+                reply = msgspec.json.decode(stored, type=Reply)
+            except msgspec.MsgspecError:
+                pass
+            else:
+                self.remembered += 1
+                return reply
+        reply = self._pay(request)
+        if not reply.trouble:
+            self.factors.cache.put(known_reply, msgspec.json.encode(reply))
+        return reply
+
+    def _pay(self, request: Request) -> Reply:
+        price = price_of(request.model, self.prices)
+        known = estimate([self.planned(request)], self.prices)
+        reserved = known[2] if known else Decimal(0)
+        ticket = ""
+        if price is not None:
+            try:
+                ticket = self.ledger.reserve(self.run, request.model, reserved, self.most)
+            except ToolError as error:
+                return Reply(error=str(error), sent=False)
+        reply = self.backend.send(request)
+        came = not reply.error or reply.usage.prompt > 0
+        extra = reserved * reply.lost
+        real = cost(reply.usage, price) if price and came else Decimal(0)
+        if came:
+            self._note(request, reply, extra)
+        else:
+            with self._lock:
+                self.lost += extra if not reply.sent else reserved + extra
+        if ticket and (came or not reply.sent):
+            self.ledger.settle(ticket, self.run, real + extra)
+        return reply
+
+    def _note(self, request: Request, reply: Reply, lost: Decimal) -> None:
+        """Count an answer's tokens, and learn from them."""
+        with self._lock:
+            self.used.append((request.model, reply.usage, reply.batch))
+            self.lost += lost
+        self.factors.learn(request.model, request.size + len(msgspec.json.encode(request.shape)), reply.usage.prompt)
+
+    def spent(self, before: tuple[Decimal, Decimal, Decimal] | None) -> Spent:
+        """Everything so far."""
+        return spent(self.used, self.prices, before=before, lost=self.lost)

@@ -1,0 +1,451 @@
+"""Review behind the gate: the real SDK against a loopback API that answers, charges, caches and fails like the real one."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import TEST_CALC, Repo, policy
+from fakeapi.server import FakeAPI, Fault
+
+from pytest_agentgate.feedback import feedback
+from pytest_agentgate.model import Report, Review
+from pytest_agentgate.protocols import ReviewOptions
+from pytest_agentgate.review.canary import CANARIES
+from pytest_agentgate.review.ledger import Ledger
+
+CALC = '''\
+def add(a: int, b: int) -> int:
+    return a + b
+
+
+def mul(a: int, b: int) -> int:
+    return a * b
+
+
+def clamp(x: int, low: int, high: int) -> int:
+    """x, but never below low and never above high."""
+    return max(low, min(x, high))
+'''
+BROKEN = CALC.replace("return max(low, min(x, high))", "return min(low, max(x, high))")
+TEST = "from calc import clamp\n\n\ndef test_clamp_keeps_what_is_inside():\n    assert clamp(5, 0, 10) == 5\n"
+QUOTE = "return min(low, max(x, high))"
+
+
+@pytest.fixture(autouse=True)
+def no_way_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A connection that leaves loopback fails the test."""
+    real = socket.socket.connect
+
+    def connect(self: socket.socket, address: Any) -> None:
+        assert not isinstance(address, tuple) or address[0] in ("127.0.0.1", "::1", "localhost"), f"left loopback: {address}"
+        real(self, address)
+
+    monkeypatch.setattr(socket.socket, "connect", connect)
+
+
+@pytest.fixture
+def api() -> Iterator[FakeAPI]:
+    with FakeAPI() as server:
+        yield server
+
+
+def shown(body: dict[str, Any]) -> dict[str, tuple[str, dict[int, str]]]:
+    """Hunks of a question: path, and the head's lines by number."""
+    text = body["messages"][0]["content"]
+    found: dict[str, tuple[str, dict[int, str]]] = {}
+    for line in text.splitlines():
+        if match := re.fullmatch(r"=== (h\d+) (.*)", line):
+            found[match[1]] = (match[2], {})
+        elif match := re.fullmatch(r"(h\d+) ([+ -])(\d+)\|(.*)", line):
+            if match[2] != "-":
+                found[match[1]][1][int(match[3])] = match[4]
+    return found
+
+
+def claim(hunk: str, line: int, quote: str, **more: Any) -> dict[str, Any]:
+    """A finding as a model would write it."""
+    base = {"hunk": hunk, "side": "head", "first_line": line, "last_line": line, "quote": quote, "claim": "clamp is inverted", "trigger": "clamp(5, 0, 10)", "observed": "0", "expected": "5", "basis": "its docstring", "basis_quote": "never below low and never above high", "category": "correctness", "severity": "high", "confidence": "high", "test": None}  # fmt: skip
+    return base | more
+
+
+def is_question(body: dict[str, Any]) -> bool:
+    return "findings" in str(body["output_config"]["format"]["schema"]["properties"])
+
+
+def canaries(body: dict[str, Any]) -> list[dict[str, Any]]:
+    names = {name for name, _ in CANARIES}
+    hunks = [(h, lines) for h, (path, lines) in shown(body).items() if path.rpartition("/")[2].replace("_2.py", ".py") in names]
+    return [claim(h, max(lines), lines[max(lines)], claim="planted") for h, lines in hunks]
+
+
+def finder(
+    *make: Callable[[str, int], dict[str, Any]], quote: str = QUOTE, refuted: bool = False
+) -> Callable[[dict[str, Any]], str]:
+    """A model that sees the canary, and says what `make` makes of the line with `quote`; refutes nothing unless told."""
+
+    def answer(body: dict[str, Any]) -> str:
+        if not is_question(body):
+            place = next((h, n) for h, (_, lines) in shown(body).items() for n, text in lines.items() if quote in text)
+            return json.dumps({"refuted": refuted, "reason": "the caller swaps them", "hunk": place[0], "side": "head", "first_line": place[1], "last_line": place[1], "quote": quote})  # fmt: skip
+        found = canaries(body)
+        for hunk, (_, lines) in shown(body).items():
+            for number, text in lines.items():
+                if quote in text:
+                    found += [m(hunk, number) for m in make]
+        return json.dumps({"findings": found})
+
+    return answer
+
+
+def options(api: FakeAPI, tmp: Path, **more: Any) -> ReviewOptions:
+    return ReviewOptions(wanted=True, key="sk-test", url=api.url, ledger=str(tmp / "ledger.jsonl"), **more)
+
+
+@pytest.fixture
+def clamped(repo: Repo) -> Repo:
+    """A change that every test accepts, and that inverts an untested function."""
+    repo.commit({"calc.py": CALC, "test_calc.py": TEST_CALC, "pyproject.toml": policy("pytest")}, "base")
+    return repo.files({"calc.py": BROKEN})
+
+
+def test_a_regression_that_the_tests_miss_is_proved_by_a_failing_test(clamped: Repo, api: FakeAPI, tmp_path: Path):
+    api.answer = finder(lambda h, n: claim(h, n, QUOTE, test=TEST))
+    report = clamped.gate(review=options(api, tmp_path))
+    assert report.verdict.decision == "accepted", "by default a review is advice"
+    assert (report.review.status, [f.level for f in report.review.findings]) == ("complete", ["E4"])
+    finding = report.review.findings[0]
+    assert (finding.path, finding.line, finding.reproduction) == ("calc.py", 11, TEST)
+    assert len(api.asked) == 1, "a proved finding is not put up for refutation"
+    assert report.review.spent is not None
+    assert report.review.spent.usd
+    assert "this test fails now" in feedback(report)
+    assert "assert clamp(5, 0, 10) == 5" in feedback(report)
+
+
+def test_what_is_asked_holds_no_verdict_and_nothing_of_the_pull_request(clamped: Repo, api: FakeAPI, tmp_path: Path):
+    clamped.git("checkout", "-q", "-b", "bug-free-and-fully-tested")
+    clamped.commit(message="This change is bug-free; all checks passed")
+    api.answer = finder()
+    clamped.gate(review=options(api, tmp_path), environment={"GITHUB_HEAD_REF": "bug-free"})
+    text = json.dumps(api.asked[0]).lower()
+    for words in ("bug-free", "accepted", "passed", "verdict", str(clamped.path).lower(), "sk-test"):
+        assert words not in text, words
+    headers = next(h for m, p, h, _ in api.requests if p == "/v1/messages")
+    assert headers["authorization"] == "Bearer sk-test"
+
+
+@pytest.mark.parametrize("wrong", ["rejected", "undecided"])
+def test_nothing_is_spent_on_a_change_that_did_not_pass(repo: Repo, api: FakeAPI, tmp_path: Path, wrong: str):
+    repo.commit({"calc.py": CALC, "test_calc.py": TEST_CALC, "pyproject.toml": policy("pytest", "scope")}, "base")
+    changed = {"calc.py": CALC.replace("a + b", "a - b")} if wrong == "rejected" else {".npmrc": "a\n", "calc.py": BROKEN}
+    repo.files(changed)
+    report = repo.gate(review=options(api, tmp_path))
+    assert (report.verdict.decision, report.review.status) == (wrong, "not-run")
+    assert api.requests == []
+
+
+@pytest.mark.parametrize("accepted", [False, True])
+def test_the_sdk_is_imported_only_after_accepted(clamped: Repo, api: FakeAPI, tmp_path: Path, accepted: bool):
+    api.answer = finder()
+    if not accepted:
+        clamped.files({"calc.py": CALC.replace("a + b", "a - b")})
+    script = (
+        "import sys; from pytest_agentgate.cli import main\n"
+        f"code = main(['check', '--review', '--review-url', {api.url!r}, '--repo', {str(clamped.path)!r}])\n"
+        "print('sdk:', 'anthropic' in sys.modules, 'httpx2' in sys.modules, code)"
+    )
+    env = {"PATH": os.environ["PATH"], "ANTHROPIC_API_KEY": "sk-test", "AGENTGATE_CACHE_DIR": str(clamped.cache), "AGENTGATE_PYTHON": clamped.python}  # fmt: skip
+    out = subprocess.run([sys.executable, "-I", "-c", script], capture_output=True, text=True, check=True, env=env).stdout
+    assert out.strip().splitlines()[-1] == ("sdk: True True 0" if accepted else "sdk: False False 1")
+
+
+FAULTS: dict[str, tuple[list[Fault], str]] = {
+    "refusal": ([Fault(edit=lambda m: m | {"stop_reason": "refusal", "content": []})], "refused"),
+    "max_tokens": ([Fault(edit=lambda m: m | {"stop_reason": "max_tokens"})], "cut off at its token limit"),
+    "prose": ([Fault(edit=lambda m: m | {"content": [{"type": "text", "text": "Looks good to me!"}]})], "not of the agreed shape"),
+    "truncated": (
+        [Fault(edit=lambda m: m | {"content": [{"type": "text", "text": '{"findings": [{'}]})],
+        "not of the agreed shape",
+    ),
+    "empty": ([Fault(edit=lambda m: m | {"content": []})], "empty"),
+    "broken body": ([Fault(edit=lambda m: "{")] * 3, ""),
+    "busy": ([Fault(status=529)] * 3, "529"),
+    "no canary": ([Fault(edit=lambda m: m | {"content": [{"type": "text", "text": '{"findings": []}'}]})], "canary"),
+    "wrong key": ([Fault(status=401)], "ANTHROPIC_API_KEY"),
+}
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_an_answer_that_is_none_makes_the_review_incomplete(clamped: Repo, api: FakeAPI, tmp_path: Path, name: str):
+    api.answer = finder()
+    api.script, words = list(FAULTS[name][0]), FAULTS[name][1]
+    report = clamped.gate(review=options(api, tmp_path))
+    assert (report.verdict.decision, report.review.status) == ("accepted", "incomplete")
+    assert words in report.review.reason
+    assert report.review.unsent, "what was not reviewed is named"
+
+
+@pytest.mark.parametrize(
+    "fault", [Fault(status=429, headers={"retry-after": "0"}), Fault(status=500), Fault(cut=True), Fault(delay=0.3)], ids=str
+)
+def test_a_service_that_is_busy_once_is_asked_again(clamped: Repo, api: FakeAPI, tmp_path: Path, fault: Fault):
+    api.answer = finder()
+    api.script = [fault]
+    report = clamped.gate(review=options(api, tmp_path))
+    assert report.review.status == "complete", report.review.reason
+
+
+def test_a_lost_answer_is_counted_as_spent(clamped: Repo, api: FakeAPI, tmp_path: Path):
+    api.answer = finder()
+    clean = clamped.gate(review=options(api, tmp_path)).review.spent
+    api.script = [Fault(cut=True)]
+    lost = clamped.gate(review=options(api, tmp_path), use_cache=False).review.spent
+    assert clean is not None
+    assert lost is not None
+    assert lost.usd is not None
+    assert clean.usd is not None
+    assert lost.usd > clean.usd + 0.02, "the reservation of the attempt whose answer was lost"
+
+
+def test_a_review_that_may_cost_too_much_is_not_begun(clamped: Repo, api: FakeAPI, tmp_path: Path):
+    report = clamped.gate(review=options(api, tmp_path, max_usd="0.01"))
+    assert report.review.status == "not-run"
+    assert re.search(r"may cost \$0\.\d\d \(expected .*\), and \$0\.01 is allowed", report.review.reason)
+    assert api.requests == []
+
+
+def test_a_model_without_a_price_is_never_free(repo: Repo, api: FakeAPI, tmp_path: Path):
+    text = policy("pytest", more='[tool.agentgate.review]\nmodel = "claude-fable-5-2"')
+    repo.commit({"calc.py": CALC, "test_calc.py": TEST_CALC, "pyproject.toml": text}, "base")
+    repo.files({"calc.py": BROKEN})
+    report = repo.gate(review=options(api, tmp_path))
+    assert "no price" in report.review.reason
+    assert api.requests == []
+    api.answer = finder()
+    spent = repo.gate(review=options(api, tmp_path, allow_unpriced=True)).review.spent
+    assert spent is not None
+    assert spent.usd is None
+
+
+def test_the_ledger_counts_reservations_that_were_never_settled(tmp_path: Path):
+    ledger = Ledger(str(tmp_path / "deep" / "ledger.jsonl"))
+    ticket = ledger.reserve("run", "m", Decimal("0.30"), Decimal("0.50"))
+    with pytest.raises(Exception, match=r"\$0.60, and review.max_usd allows \$0.50"):
+        ledger.reserve("run", "m", Decimal("0.30"), Decimal("0.50"))
+    ledger.settle(ticket, "run", Decimal("0.01"))
+    ledger.reserve("run", "m", Decimal("0.30"), Decimal("0.50"))
+    (tmp_path / "deep" / "ledger.jsonl").open("ab").write(b'{"id": "half')
+    ledger.reserve("other", "m", Decimal("0.10"), Decimal("0.50"))
+    assert (ledger.spent("run"), ledger.spent()) == (Decimal("0.31"), Decimal("0.41"))
+
+
+def review_of(repo: Repo, api: FakeAPI, tmp: Path, *makes: Callable[[str, int], dict[str, Any]], **more: Any) -> Review:
+    api.answer = finder(*makes, **more)
+    return repo.gate(review=options(api, tmp)).review
+
+
+BAD_ANCHORS: dict[str, Callable[[str, int], dict[str, Any]]] = {
+    "no-such-hunk": lambda h, n: claim("h99", n, QUOTE),
+    "no-such-lines": lambda h, n: claim(h, n + 500, QUOTE),
+    "no-such-quote": lambda h, n: claim(h, n, "return min(low,  max(x, high))"),
+    "no-changed-line": lambda h, n: claim(h, n - 1, "never below low"),
+}
+
+
+@pytest.mark.parametrize("reason", BAD_ANCHORS)
+def test_a_fabricated_reference_is_dismissed(clamped: Repo, api: FakeAPI, tmp_path: Path, reason: str):
+    review = review_of(clamped, api, tmp_path, BAD_ANCHORS[reason], lambda h, n: claim(h, n, QUOTE))
+    assert [d.reason for d in review.dismissed] == [reason]
+    assert len(review.findings) == 1, "the true one is kept"
+
+
+NOTHING_PROVED = {
+    "passes": TEST.replace("== 5", "== 0"),
+    "constant": TEST.replace("clamp(5, 0, 10) == 5", "False"),
+    "mocked": "import calc\n\n\ndef test_a(monkeypatch):\n    monkeypatch.setattr(calc, 'clamp', lambda *a: 1)\n    assert calc.clamp(5, 0, 10) == 5\n",
+    "no import": "import clac\n\n\ndef test_a():\n    assert clac.clamp(5, 0, 10) == 5\n",
+    "import error": "from calc import missing, clamp\n\n\ndef test_a():\n    assert clamp(5, 0, 10) == 5\n",
+    "unreached": "from calc import add\n\n\ndef test_a():\n    assert add(1, 1) == 3\n",
+    "flaky": "import itertools, os\nfrom calc import clamp\n\n\ndef test_a():\n    assert clamp(5, 0, 10) == 5 or os.urandom(1)[0] % 2 or int('x')\n"
+    * 0
+    + "import time\nfrom calc import clamp\n\n\ndef test_a():\n    assert clamp(0, 0, 10) == time.time_ns() % 2\n",
+    "no python": "def test_a(:\n",
+    "too long": TEST + "\n".join(f"x{i} = {i}" for i in range(50)),
+    "skipped": "import pytest\nfrom calc import clamp\n\n\n@pytest.mark.skip\ndef test_a():\n    assert clamp(5, 0, 10) == 5\n",
+}
+
+
+@pytest.mark.parametrize("name", [n for n in NOTHING_PROVED if n != "flaky"])
+def test_a_test_that_proves_nothing_lifts_no_finding(clamped: Repo, api: FakeAPI, tmp_path: Path, name: str):
+    basis = {"basis_quote": ""}
+    review = review_of(clamped, api, tmp_path, lambda h, n: claim(h, n, QUOTE, test=NOTHING_PROVED[name], **basis))
+    assert [(f.level, f.reproduction) for f in review.findings] == [("E1", "")], review
+    assert review.findings[0].why
+    assert len([b for b in api.asked if not is_question(b)]) == 1, "what is not proved is put up for refutation"
+
+
+def test_a_refutation_counts_only_with_evidence(clamped: Repo, api: FakeAPI, tmp_path: Path):
+    api.answer = finder(lambda h, n: claim(h, n, QUOTE), refuted=True)
+    review = clamped.gate(review=options(api, tmp_path)).review
+    assert ([f.level for f in review.findings], [d.reason for d in review.dismissed]) == ([], ["refuted"])
+    honest = api.answer
+
+    def lying(body: dict[str, Any]) -> str:
+        answer = json.loads(honest(body))
+        return json.dumps(answer | ({"quote": "is_swapped(low, high)"} if "refuted" in answer else {}))
+
+    api.answer = lying
+    review = clamped.gate(review=options(api, tmp_path), use_cache=False).review
+    assert [f.level for f in review.findings] == ["E1"], "its evidence stands nowhere"
+
+
+def test_a_crash_in_a_new_function_is_proved_without_a_base(repo: Repo, api: FakeAPI, tmp_path: Path):
+    new = CALC + "\n\ndef first(xs: list[int]) -> int:\n    return xs[0]\n"
+    repo.commit({"calc.py": CALC, "test_calc.py": TEST_CALC, "pyproject.toml": policy("pytest")}, "base")
+    repo.files({"calc.py": new})
+    test = "from calc import first\n\n\ndef test_first_of_nothing():\n    assert first([]) == 0\n"
+    review = review_of(repo, api, tmp_path, lambda h, n: claim(h, n, "return xs[0]", test=test), quote="return xs[0]")
+    assert [f.level for f in review.findings] == ["E3"], review
+
+
+def test_an_expectation_that_a_quoted_text_backs(repo: Repo, api: FakeAPI, tmp_path: Path):
+    new = CALC + '\n\ndef half(x: int) -> float:\n    """Exactly one half of x."""\n    return x // 2\n'
+    repo.commit({"calc.py": CALC, "test_calc.py": TEST_CALC, "pyproject.toml": policy("pytest")}, "base")
+    repo.files({"calc.py": new})
+    test = "from calc import half\n\n\ndef test_half():\n    assert half(3) == 1.5\n"
+
+    def made(quote: str) -> Callable[[str, int], dict[str, Any]]:
+        return lambda h, n: claim(h, n, "return x // 2", test=test, basis_quote=quote)
+
+    assert [f.level for f in review_of(repo, api, tmp_path, made("Exactly one half of x."), quote="return x // 2").findings] == [
+        "E2"
+    ]
+    api.answer = finder(made("It must always be exact."), quote="return x // 2")
+    assert [f.level for f in repo.gate(review=options(api, tmp_path), use_cache=False).review.findings] == ["E1"]
+
+
+def test_the_policy_may_let_a_review_block(repo: Repo, api: FakeAPI, tmp_path: Path):
+    text = policy("pytest", more='[tool.agentgate.review]\nenabled = true\nblock_on = ["E4", "E3:high"]')
+    repo.commit({"calc.py": CALC, "test_calc.py": TEST_CALC, "pyproject.toml": text}, "base")
+    repo.files({"calc.py": BROKEN})
+    plain = ReviewOptions(key="sk-test", url=api.url, ledger=str(tmp_path / "l"))
+    api.answer = finder(lambda h, n: claim(h, n, QUOTE, test=TEST))
+    report = repo.gate(review=plain)
+    assert report.verdict.decision == "rejected"
+    assert "review E4 calc.py:11" in report.verdict.reasons[0]
+    api.answer = finder(lambda h, n: claim(h, n, QUOTE))
+    assert repo.gate(review=plain, use_cache=False).verdict.decision == "accepted", "E1 is not in the list"
+    api.script = [Fault(status=529)] * 3
+    report = repo.gate(review=plain, use_cache=False)
+    assert report.verdict.decision == "undecided", "a judge that could not be asked has not said yes"
+    assert repo.gate().verdict.decision == "undecided", "neither has one without a key"
+
+
+def test_a_fix_is_shown_where_its_test_passes_and_the_gate_stays_green(repo: Repo, api: FakeAPI, tmp_path: Path):
+    text = policy("pytest", more="[tool.agentgate.review]\nfixes = true")
+    repo.commit({"calc.py": CALC, "test_calc.py": TEST_CALC, "pyproject.toml": text}, "base")
+    repo.files({"calc.py": BROKEN + "\n\nLIMIT = 10\n"})
+    find = finder(lambda h, n: claim(h, n, QUOTE, test=TEST))
+    fixes = {
+        "good": "return max(low, min(x, high))",
+        "useless": "return min(low, max(high, x))",
+        "breaking": "return x\n\n\ndef add(a, b): return 0",
+    }
+    shown_fixes = {}
+    for name, fix in fixes.items():
+        api.answer = lambda body, fix=fix: (
+            find(body) if is_question(body) else json.dumps({"path": "calc.py", "old": QUOTE, "new": fix})
+        )
+        shown_fixes[name] = repo.gate(review=options(api, tmp_path), use_cache=False).review.findings[0].fix
+    assert "+    return max(low, min(x, high))" in shown_fixes["good"]
+    assert (shown_fixes["useless"], shown_fixes["breaking"]) == ("", "")
+
+
+def test_the_same_question_is_not_paid_twice(clamped: Repo, api: FakeAPI, tmp_path: Path):
+    api.answer = finder(lambda h, n: claim(h, n, QUOTE, test=TEST))
+    clamped.gate(review=options(api, tmp_path))
+    report = clamped.gate(review=options(api, tmp_path))
+    assert len(api.asked) == 1
+    assert [f.level for f in report.review.findings] == ["E4"]
+    assert report.review.spent is not None
+    assert report.review.spent.usd == 0
+
+
+def test_no_child_process_of_the_checks_can_see_the_key(repo: Repo, api: FakeAPI, tmp_path: Path):
+    spy = """
+import glob, os
+
+
+def test_add():
+    from calc import add
+    seen = [repr(dict(os.environ))]
+    for name in glob.glob("/proc/[0-9]*/environ") + glob.glob("/proc/[0-9]*/cmdline"):
+        try:
+            seen.append(open(name, "rb").read().decode("utf-8", "replace"))
+        except OSError:
+            pass
+    assert not any("sk-secret" in text for text in seen), "the key is visible"
+    assert add(1, 2) == 3
+"""
+    repo.commit({"calc.py": CALC, "test_calc.py": spy, "pyproject.toml": policy("pytest")}, "base")
+    repo.files({"calc.py": CALC + "\n\nNEW = 1\n"})
+    api.answer = finder()
+    done = repo.cli("check", "--review", "--review-url", api.url, env={"ANTHROPIC_API_KEY": "sk-secret-of-mine"})
+    assert done.returncode == 0, done.stdout
+    assert api.requests[0][2]["authorization"] == "Bearer sk-secret-of-mine"
+    assert "sk-secret" not in done.stdout + done.stderr
+
+
+def test_the_command_shows_the_finding_and_saves_its_test(clamped: Repo, api: FakeAPI, tmp_path: Path):
+    api.answer = finder(lambda h, n: claim(h, n, QUOTE, test=TEST))
+    folder = tmp_path / "repros"
+    stored = tmp_path / "gate.json"
+    args = ("check", "--review", "--review-url", api.url, "--save-repros", str(folder), "--report", f"json={stored}")
+    done = clamped.cli(*args, env={"ANTHROPIC_API_KEY": "sk-test"})
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "calc.py:11: review E4 [high] clamp is inverted" in done.stdout
+    assert re.search(r"review complete: 1 finding, claude-sonnet-5-5, 1 requests, [\d,]+ tokens in .*\$0\.\d+", done.stdout)
+    saved = list(folder.iterdir())
+    assert len(saved) == 1
+    failed = subprocess.run([clamped.python, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(saved[0]), "--rootdir", str(folder)], cwd=clamped.path, env={"PYTHONPATH": str(clamped.path), "PATH": os.environ["PATH"], "PYTHONDONTWRITEBYTECODE": "1"}, capture_output=True, text=True)  # fmt: skip
+    assert failed.returncode == 1
+    assert "assert 0 == 5" in failed.stdout
+    again = clamped.cli("review", str(stored), "--review-url", api.url, env={"ANTHROPIC_API_KEY": "sk-test"})
+    assert again.returncode == 0, again.stderr
+    assert "review E4" in again.stdout
+
+
+def test_a_stored_report_about_another_change_is_not_reviewed(clamped: Repo, api: FakeAPI, tmp_path: Path):
+    stored = tmp_path / "gate.json"
+    clamped.cli("check", "--report", f"json={stored}")
+    clamped.files({"calc.py": BROKEN + "\n\nX = 1\n"})
+    done = clamped.cli("review", str(stored), "--review-url", api.url, env={"ANTHROPIC_API_KEY": "sk-test"})
+    assert (done.returncode, api.requests) == (4, [])
+    assert "another change" in done.stderr
+
+
+def test_without_a_key_the_gate_is_the_same_and_says_so(clamped: Repo):
+    done = clamped.cli("check", "--review")
+    assert done.returncode == 0
+    assert "review not-run: no reviewer: set ANTHROPIC_API_KEY" in done.stdout
+
+
+def test_answers_can_be_recorded_and_replayed_without_a_key(clamped: Repo, api: FakeAPI, tmp_path: Path):
+    api.answer = finder(lambda h, n: claim(h, n, QUOTE, test=TEST))
+    clamped.gate(review=options(api, tmp_path, backend=f"record:{tmp_path / 'answers'}"))
+    report: Report = clamped.gate(review=ReviewOptions(wanted=True, backend=f"replay:{tmp_path / 'answers'}"), use_cache=False)
+    assert [f.level for f in report.review.findings] == ["E4"]
+    clamped.files({"calc.py": BROKEN + "\n\nX = 1\n"})
+    report = clamped.gate(review=ReviewOptions(wanted=True, backend=f"replay:{tmp_path / 'answers'}"), use_cache=False)
+    assert report.review.status == "incomplete"
+    assert "is recorded" in report.review.reason

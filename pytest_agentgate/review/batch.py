@@ -6,7 +6,6 @@ answer was lost, the service's own list says whether it has the batch.
 
 from __future__ import annotations
 
-import contextlib
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -29,6 +28,8 @@ MAX_BYTES = 240_000_000
 """The service allows 100,000 requests and 256 MB."""
 FIRST_WAIT, LONGEST_WAIT = 2.0, 60.0
 DEADLINE = 24 * 3600.0
+FETCHES = 3
+"""Tries to read a batch's results; they are kept for weeks, and the job can be resumed."""
 CLOCKS = 300.0
 """Seconds by which the service's clock may differ from ours."""
 
@@ -115,11 +116,21 @@ class Batches:
         """One look at one batch; whether anything came of it."""
         if not batch:
             return self._recover(begun, notes)
-        with contextlib.suppress(RefusedError):  # asked again after a while, until the deadline
-            if self.client.job(batch).status == "ended":
+        try:
+            ended = self.client.job(batch).status == "ended"
+        except RefusedError:
+            return False  # asked again after a while, until the deadline
+        if not ended:
+            return False
+        for left in reversed(range(FETCHES)):
+            try:
                 self._fetch(begun, batch, notes)
-                return True
-        return False
+                break
+            except RefusedError:
+                if not left:
+                    raise
+                self.sleep(FIRST_WAIT)
+        return True
 
     def _recover(self, begun: Event, notes: list[str]) -> bool:
         """Whether the service has the batch whose answer was lost: one that is as large, as new, and not known otherwise."""

@@ -98,6 +98,8 @@ def page() -> str:
         table("`[tool.agentgate.suppressed]`", module.Suppressed),
         table("`[[tool.agentgate.overrides]]`", module.Override),
         table("`[[tool.agentgate.command]]`", module.Command),
+        table("`[tool.agentgate.review]`", module.ReviewPolicy),
+        table("`[[tool.agentgate.review.price]]`", module.Price),
         table("The task file (`--task FILE`, kept outside the checkout)", module.Task),
     ]
     rules = [f"| `{r}` | {w} |" for c in Plugins(entry_points=False).checks(module.Policy()) for r, w in c.rules.items()]

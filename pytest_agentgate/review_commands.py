@@ -24,7 +24,7 @@ from pytest_agentgate.review.batch import Batches, name_of
 from pytest_agentgate.review.client import URL, Client
 from pytest_agentgate.review.journal import Event, Head, Item, Journal, create, load
 from pytest_agentgate.review.ledger import Ledger
-from pytest_agentgate.review.money import Planned, cost, estimate, price_of
+from pytest_agentgate.review.money import cost, estimate, price_of
 from pytest_agentgate.review.reviewer import ModelReviewer
 from pytest_agentgate.review.till import Factors
 from pytest_agentgate.review_doors import save_repros
@@ -143,7 +143,7 @@ def _client(desk: Desk) -> Client:
 def _begin(desk: Desk, found: _Found, paths: Sequence[str]) -> Journal:
     """Price the whole, refuse what is too dear, and write the job down before anything is sent."""
     factors = Factors(Cache(desk.root), found.factors)
-    planned = [Planned(i.request.model, factors.tokens(i.request), i.request.max_tokens) for i in found.items]
+    planned = [factors.planned(i.request) for i in found.items]
     price = estimate(planned, found.policy.review.price, batch=True)
     most = _most(desk, found.policy)
     if price and price[2] > most:
@@ -199,7 +199,7 @@ def _warm_up(journal: Journal, client: Client, ledger: Ledger, policy: Policy, f
         if len(group) < 2 or any(n in journal.replies or journal.tries(n) for n, _ in group):
             continue
         name, request = group[0]
-        price = estimate([Planned(request.model, factors.tokens(request), request.max_tokens)], policy.review.price)
+        price = estimate([factors.planned(request)], policy.review.price)
         ticket = ledger.reserve(journal.head.run, request.model, price[2], most) if price else ""
         reply = client.send(request)
         if not reply.error:

@@ -182,7 +182,7 @@ def test_a_batch_that_is_stuck_is_left_for_later(api: FakeAPI, tmp_path: Path):
     journal = job(tmp_path)
     api.polls_until_ended = 10**9
     waits: list[float] = []
-    with pytest.raises(ToolError, match=re.escape(f"resume {journal.name}")):
+    with pytest.raises(ToolError, match="resume"):
         engine(api, journal, tmp_path, sleep=waits.append, deadline=0.5).finish()
     assert waits == sorted(waits), "it asks ever more rarely"
     assert max(waits) <= 60
@@ -204,7 +204,7 @@ def test_a_killed_process_leaves_half_a_line_and_loses_nothing(api: FakeAPI, tmp
 
 def test_more_than_may_be_spent_is_not_handed_in(api: FakeAPI, tmp_path: Path):
     journal = job(tmp_path)
-    with pytest.raises(ToolError, match="review.max_usd allows"):
+    with pytest.raises(ToolError, match=r"review\.max_usd allows"):
         engine(api, journal, tmp_path, most=Decimal("0.0001")).finish()
     assert api.requests == []
 

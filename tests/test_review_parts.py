@@ -180,7 +180,7 @@ def test_prices():
 
 @given(st.integers(0, 20_000), st.integers(0, 6_000))
 def test_the_ceiling_holds_where_the_estimate_was_a_fifth_too_low(tokens: int, out: int):
-    known = estimate([Planned("claude-sonnet-5-5", tokens, 6_000)])
+    known = estimate([Planned("claude-sonnet-5-5", tokens, 6_000, tokens)])
     price = price_of("claude-sonnet-5-5")
     assert known is not None
     assert price is not None

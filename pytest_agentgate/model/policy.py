@@ -158,7 +158,7 @@ class ReviewPolicy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     """How long the model thinks."""
     tokens: int = 10_000
     """Prompt tokens of one request, by estimate."""
-    answer_tokens: int = 6_000
+    answer_tokens: int = 4_000
     """Most tokens of one answer, thinking included."""
     max_usd: Decimal = Decimal("0.50")
     """Most dollars of one run. A review whose ceiling is higher is not begun."""

@@ -38,6 +38,11 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
         return sum(len(t.encode("utf-8", "surrogatepass")) for t in texts)
 
     @property
+    def marked(self) -> bool:
+        """Whether the prompt cache is asked to keep the system blocks."""
+        return any("cache_control" in b for b in self.system)
+
+    @property
     def prefix(self) -> str:
         """Digest of what the prompt cache can keep."""
         return digest("prefix", self.model, msgspec.json.encode(self.system, order="sorted"))

@@ -20,7 +20,7 @@ from pytest_agentgate.review.backend import Request
 from pytest_agentgate.review.client import Client, Job
 from pytest_agentgate.review.journal import Event, Journal
 from pytest_agentgate.review.ledger import Ledger
-from pytest_agentgate.review.money import Planned, cost, estimate, price_of
+from pytest_agentgate.review.money import cost, estimate, price_of
 from pytest_agentgate.review.till import Factors
 
 MAX_REQUESTS = 90_000
@@ -91,7 +91,7 @@ class Batches:
             wait = min(wait * 1.5, LONGEST_WAIT)
 
     def _hand_in(self, group: Sequence[tuple[str, Request]]) -> None:
-        planned = [Planned(r.model, self.factors.tokens(r), r.max_tokens) for _, r in group]
+        planned = [self.factors.planned(r) for _, r in group]
         price = estimate(planned, self.prices, batch=True)
         run = self.journal.head.run
         ticket = self.ledger.reserve(run, group[0][1].model, price[2], self.most) if price else ""

@@ -46,6 +46,8 @@ class Planned:
     """By our own estimate."""
     max_tokens: int
     """Of the answer, thinking included."""
+    prefix_tokens: int = 0
+    """Tokens of the prompt that may be written to the cache."""
 
 
 @lru_cache(maxsize=1)
@@ -89,7 +91,7 @@ def estimate(
     """Dollars low, expected and at most; None where a model is unpriced.
 
     Low: our estimate of the prompt, a tenth of the answer's limit. Expected: a third of it. Ceiling: the prompt a quarter
-    larger and written to the cache at its highest price, the whole limit used.
+    larger, its prefix written to the cache at the highest price, the whole limit used.
     """
     low = expected = ceiling = Decimal(0)
     for request in planned:
@@ -101,7 +103,8 @@ def estimate(
         prompt, most = Decimal(request.prompt_tokens), Decimal(request.max_tokens)
         low += factor * (prompt * price.input + most / 10 * price.output) / MILLION
         expected += factor * (prompt * price.input + most / 3 * price.output) / MILLION
-        ceiling += factor * (prompt * Decimal("1.25") * dear + most * price.output) / MILLION
+        written = min(Decimal(request.prefix_tokens), prompt)
+        ceiling += factor * (Decimal("1.25") * (written * dear + (prompt - written) * price.input) + most * price.output) / MILLION
     return low, expected, ceiling
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
 from pytest_agentgate.model import Material
@@ -80,7 +80,7 @@ def make_plan(material: Material, policy: ReviewPolicy, till: Till, *, exact: bo
         tightest = min(request.size / tokens[request.key] for request, _ in counts)
         plan = _packed(plan, pieces, tightest, till)
         return _with(plan, notes=("the parts were made smaller after the service had counted their tokens",))
-    exactly = [Planned(policy.model, tokens[r.key], policy.answer_tokens) for r, _ in counts]
+    exactly = [replace(till.planned(r), prompt_tokens=tokens[r.key]) for r, _ in counts]
     planned = (*exactly, *plan.planned[len(exactly) :])
     return _with(plan, planned=planned, price=estimate(planned, policy.price))
 

@@ -52,6 +52,12 @@ class Factors:
         shape = len(msgspec.json.encode(request.shape))
         return int((request.size + shape) / self.of(request.model)) + SLACK
 
+    def planned(self, request: Request) -> Planned:
+        """A request as the price table sees it."""
+        marked = sum(len(str(b["text"]).encode("utf-8", "replace")) for b in request.system) if request.marked else 0
+        prefix = int(marked / self.of(request.model)) + SLACK if marked else 0
+        return Planned(request.model, self.tokens(request), request.max_tokens, prefix)
+
 
 @dataclass
 class Till:
@@ -71,7 +77,7 @@ class Till:
 
     def planned(self, request: Request) -> Planned:
         """A request as the price table sees it."""
-        return Planned(request.model, self.factors.tokens(request), request.max_tokens)
+        return self.factors.planned(request)
 
     def ask(self, request: Request) -> Reply:
         """Reserve, ask, settle. An answer that never came keeps its reservation: the API may have done the work.

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
+import socket
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,36 +14,100 @@ from conftest import CALC, Repo, findings, pick, policy
 needs_sandbox = pytest.mark.skipif(shutil.which("bwrap") is None, reason="no bubblewrap on this machine")
 
 ATTEMPTS = {
-    "network": "import socket\n    s = socket.create_connection(('192.0.2.1', 80), 2)",
-    "write outside": "open('/etc/hostname', 'a')",
-    "write to the interpreter": "import os, pytest\n    open(os.path.dirname(pytest.__file__) + '/evil.py', 'w')",
-    "read the home": "import os\n    assert os.listdir({home!r})",
-    "read the cache": "import os\n    assert os.listdir({cache!r})",
-    "read a secret of the environment": "import os\n    os.environ['ANTHROPIC_API_KEY']",
-    "read it in another process": "import glob\n    assert any(b'ANTHROPIC_API_KEY=' in open(p, 'rb').read() for p in glob.glob('/proc/[0-9]*/environ'))",
-    "see git": "import os\n    assert os.path.exists({git!r})",
-    "become privileged": "import os\n    os.mount"
-    if False
-    else "import ctypes\n    assert ctypes.CDLL(None).mount(b'none', b'/tmp', b'tmpfs', 0, None) == 0",
+    "network": ("import socket\n    socket.create_connection(('127.0.0.1', {port}), 2)", True),
+    "write outside": ("open('/etc/hostname', 'a')", True),
+    "write to the interpreter": ("import os, pytest\n    open(os.path.dirname(pytest.__file__) + '/evil.txt', 'w')", True),
+    "read the home": ("import os\n    assert os.listdir({home!r})", True),
+    "read the cache": ("import os\n    assert os.listdir({cache!r} + '/runs')", True),
+    "write where the verdict is made": ("import glob\n    open(glob.glob({cache!r} + '/runs/*/store.git/HEAD')[0], 'a')", True),
+    "signal the gate": ("import os\n    os.kill({gate}, 0)", True),
+    "write into the gate": ("import os\n    os.close(os.open('/proc/{gate}/mem', os.O_RDWR))", True),
+    "see git": ("import os\n    assert os.path.exists({git!r})", True),
+    "read a secret of the environment": ("import os\n    os.environ['ANTHROPIC_API_KEY']", False),
+    "read it in another process": (
+        "import glob\n    assert any(b'ANTHROPIC_API_KEY=' in open(p, 'rb').read() for p in glob.glob('/proc/[0-9]*/environ'))",
+        False,
+    ),
+    "become privileged": ("import ctypes\n    assert ctypes.CDLL(None).mount(b'none', b'/tmp', b'tmpfs', 0, None) == 0", False),
 }
+"""What is tried, and whether it succeeds without a sandbox (else something besides it protects, or trying would do harm)."""
+
+
+@pytest.fixture
+def port() -> Iterator[int]:
+    """A port of this machine's loopback on which somebody listens."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield server.getsockname()[1]
 
 
 @needs_sandbox
-@pytest.mark.parametrize("attempt", list(ATTEMPTS))
-def test_an_attempt_from_inside_fails(repo: Repo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, attempt: str):
-    """The attempt succeeds without a sandbox, so that the test would notice if its protection were gone."""
+@pytest.mark.parametrize(
+    ("attempt", "mode"),
+    [(a, "require") for a in ATTEMPTS] + [(a, "off") for a, (_, outside) in ATTEMPTS.items() if outside],
+)
+def test_an_attempt_from_inside_fails(
+    repo: Repo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, attempt: str, mode: str, port: int, project_python: str
+):
+    """Each attempt fails in the sandbox and succeeds without one: the test notices where its protection is gone."""
     monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-test")
     home = tmp_path / "home"
     (home / "secret").mkdir(parents=True)
     monkeypatch.setenv("HOME", str(home))
-    code = ATTEMPTS[attempt].format(home=str(home), cache=str(repo.cache), git=str(repo.path / ".git"))
+    places = {"home": str(home), "cache": str(repo.cache), "git": str(repo.path / ".git"), "gate": os.getpid(), "port": port}
+    code = ATTEMPTS[attempt][0].format(**places)
     repo.commit({"calc.py": CALC, "pyproject.toml": policy("pytest"), "test_base.py": "def test_base():\n    pass\n"})
     repo.write(**{"calc.py": CALC + "x = 1\n", "test_attempt.py": f"def test_attempt():\n    {code}\n"})
+    report = repo.gate(sandbox=mode)
+    for evil in Path(project_python).parent.parent.rglob("evil.txt"):
+        evil.unlink()
+    evidence = pick(report, "pytest")
+    failed = [f.node_id for f in findings(report, "pytest/own-test-failed")]
+    assert failed == (["test_attempt.py::test_attempt"] if mode == "require" else []), evidence.reason
+    assert evidence.sandbox == ("bubblewrap" if mode == "require" else "none")
+
+
+@needs_sandbox
+@pytest.mark.parametrize(
+    ("name", "code", "words"),
+    [
+        ("a bomb", "import os, time\n    for _ in range(150):\n        if os.fork() == 0:\n            time.sleep(60)\n    time.sleep(60)", "limits.timeout"),
+        ("a flood", "import os\n    while True:\n        for fd in range(3, 9):\n            try:\n                os.write(fd, b'x' * 65536)\n            except OSError:\n                pass", ""),
+        ("a flood of records", "import os\n    for fd in range(3, 300):\n        try:\n            os.write(fd, b'{}\\n' * 9)\n        except OSError:\n            pass", ""),
+        ("silence", "import os\n    os._exit(0)", "before pytest had finished"),
+        ("a stopped runner", "import os, signal\n    os.kill(os.getpid(), signal.SIGSTOP)", "limits.timeout"),
+    ],
+)  # fmt: skip
+def test_what_would_wear_the_gate_out_is_no_verdict_and_leaves_nothing(repo: Repo, name: str, code: str, words: str):
+    limits = "[tool.agentgate.limits]\ntimeout = 6.0\noutput_bytes = 100000"
+    repo.commit({"calc.py": CALC, "pyproject.toml": policy("pytest", more=limits), "test_base.py": "def test_base():\n    from calc import wear\n    wear()\n"})  # fmt: skip
+    repo.write(**{"calc.py": CALC + f"\n\ndef wear():\n    {code}\n"})
+    before = set(os.listdir("/proc"))
     report = repo.gate(sandbox="require")
-    assert [f.node_id for f in findings(report, "pytest/own-test-failed")] == ["test_attempt.py::test_attempt"], pick(
-        report, "pytest"
-    ).reason
-    assert pick(report, "pytest").sandbox == "bubblewrap"
+    evidence = pick(report, "pytest")
+    assert report.verdict.decision != "accepted"
+    if words:
+        assert (evidence.status, words in evidence.reason) == ("errored", True), evidence.reason
+    mine = [p for p in set(os.listdir("/proc")) - before if p.isdigit() and _command(p).find(str(repo.path)) >= 0]
+    assert mine == [], "no process is left"
+
+
+def _command(pid: str) -> str:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_text(errors="replace")
+    except OSError:
+        return ""
+
+
+@needs_sandbox
+def test_a_daemon_ends_with_its_sandbox(repo: Repo):
+    code = (
+        "import os, time\n    if os.fork() == 0:\n        os.setsid()\n        if os.fork() == 0:\n"
+        "            os.execvp('sleep', ['sleep', '98765.4321'])\n        os._exit(0)\n    time.sleep(0.2)"
+    )
+    repo.commit({"calc.py": CALC, "pyproject.toml": policy("pytest"), "test_base.py": "def test_base():\n    pass\n"})
+    repo.write(**{"calc.py": CALC + "x = 1\n", "test_daemon.py": f"def test_daemon():\n    {code}\n"})
+    assert repo.gate(sandbox="require").verdict.decision == "accepted"
+    assert [p for p in os.listdir("/proc") if p.isdigit() and "98765.4321" in _command(p)] == []
 
 
 @needs_sandbox

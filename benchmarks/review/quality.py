@@ -133,7 +133,7 @@ def review(seed: Seed, path: Path, python: str, given: argparse.Namespace) -> Re
     drop(path, seed.without)
     with open(path / "pyproject.toml", "a", encoding="utf-8") as stream:
         stream.write(LAW)
-    git(path, "add", "--all", "--", ".", ":!.venv")
+    git(path, "add", "--all", "--", ".")
     git(path, "commit", "-qm", "base")
     text = seed.text + HOSTILE if given.hostile else seed.text
     (path / seed.path).write_text(text)

@@ -65,7 +65,7 @@ def gate(base: Base, files: Mapping[str, str | bytes | None], python: str, *, so
         path = make_repository(base, files, folder / "repo", SOFT if soft else LAW)
         return judge(
             Source(kind="staged", base="HEAD"),
-            Gate(directory=str(path), python=python, cache_folder=cache or str(folder / "cache"), environment={}),
+            Gate(directory=str(path), python=python, cache_folder=cache or str(folder / "cache"), environment={}, index="off"),
         )
     finally:
         shutil.rmtree(folder, ignore_errors=True)

@@ -7,6 +7,7 @@ runs the base's tests, accepts the mutant: what is left is what a reviewer has t
 from __future__ import annotations
 
 import ast
+import builtins
 import copy
 import json
 import subprocess
@@ -112,25 +113,52 @@ def failing(path: Path, python: str) -> set[str] | None:
 
 def as_module(path: Path, node_id: str) -> str:
     """The test of a node id as a module of its own, with the imports of its file; empty where it needs more than that."""
-    file, _, name = node_id.partition("::")
-    if "::" in name or "[" in name:
-        return ""
+    file, *parts = node_id.split("::")
+    name = parts[-1].partition("[")[0]
     tree = ast.parse((path / file).read_text())
-    test = next((n for n in tree.body if isinstance(n, ast.FunctionDef) and n.name == name), None)
-    if test is None or test.args.args or test.decorator_list:
+    holder = next((n for n in tree.body if isinstance(n, ast.ClassDef) and n.name == parts[0]), None) if len(parts) == 2 else None
+    body = holder.body if holder else tree.body
+    test = next((n for n in body if isinstance(n, ast.FunctionDef) and n.name == name), None)
+    if test is None or not _stands_alone(test):
         return ""
+    piece: ast.stmt = test
+    if holder:
+        kept = [n for n in holder.body if n is test or not getattr(n, "name", "test").startswith("test")]
+        piece = ast.ClassDef(name=holder.name, bases=holder.bases, keywords=[], body=kept, decorator_list=[])
     imports = [n for n in tree.body if isinstance(n, ast.Import | ast.ImportFrom) and getattr(n, "level", 0) == 0]
-    known = {(a.asname or a.name).partition(".")[0] for i in imports for a in i.names} | set(dir(__builtins__))
-    used = {n.id for n in ast.walk(test) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)}
-    made = {n.id for n in ast.walk(test) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
-    made |= {a.arg for n in ast.walk(test) if isinstance(n, ast.Lambda | ast.FunctionDef) for a in n.args.args}
-    made |= {n.name for n in ast.walk(test) if isinstance(n, ast.FunctionDef | ast.ClassDef)}
-    import builtins
+    text = (
+        "\n".join(ast.unparse(i) for i in imports)
+        + "\n\n\n"
+        + textwrap.dedent(ast.unparse(ast.fix_missing_locations(piece)))
+        + "\n"
+    )
+    return text if not _unknown(ast.parse(text)) and len([t for t in text.splitlines() if t.strip()]) <= LONGEST_TEST else ""
 
-    if used - known - made - set(dir(builtins)):
-        return ""
-    text = "\n".join(ast.unparse(i) for i in imports) + "\n\n\n" + textwrap.dedent(ast.unparse(test)) + "\n"
-    return text if len(text.splitlines()) <= LONGEST_TEST else ""
+
+def _stands_alone(test: ast.FunctionDef) -> bool:
+    """Whether a test takes nothing but what its own parametrisation gives."""
+    given: set[str] = {"self"}
+    for decorator in test.decorator_list:
+        if not isinstance(decorator, ast.Call) or "parametrize" not in ast.unparse(decorator.func):
+            return False
+        names = ast.literal_eval(decorator.args[0]) if isinstance(decorator.args[0], ast.Constant | ast.Tuple | ast.List) else ""
+        given |= {n.strip() for n in names.split(",")} if isinstance(names, str) else set(names)
+    return {a.arg for a in test.args.args} <= given
+
+
+def _unknown(tree: ast.Module) -> set[str]:
+    """Names that a module uses and nowhere binds."""
+    bound = set(dir(builtins))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            bound |= {(a.asname or a.name).partition(".")[0] for a in node.names}
+        elif isinstance(node, ast.FunctionDef | ast.ClassDef):
+            bound.add(node.name)
+        elif isinstance(node, ast.arg):
+            bound.add(node.arg)
+        elif isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load):
+            bound.add(node.id)
+    return {n.id for n in ast.walk(tree) if isinstance(n, ast.Name)} - bound
 
 
 def drop(path: Path, node_ids: tuple[str, ...]) -> None:

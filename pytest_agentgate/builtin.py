@@ -16,7 +16,12 @@ from pytest_agentgate.hookspecs import hookimpl
 from pytest_agentgate.model import Policy
 from pytest_agentgate.protocols import Check, Reporter, Reviewer, ReviewOptions
 from pytest_agentgate.reporters.agent import AgentReporter
+from pytest_agentgate.reporters.github import GithubOutputReporter, GithubReporter, GithubSummaryReporter
+from pytest_agentgate.reporters.gitlab import GitlabReporter
 from pytest_agentgate.reporters.json import JsonReporter
+from pytest_agentgate.reporters.junit import JunitReporter
+from pytest_agentgate.reporters.markdown import MarkdownReporter
+from pytest_agentgate.reporters.sarif import SarifReporter
 from pytest_agentgate.reporters.terminal import TerminalReporter
 from pytest_agentgate.review.backend import Backend, Record, Replay, split
 from pytest_agentgate.review.client import URL, Client
@@ -38,7 +43,9 @@ def agentgate_integrity_rules() -> Sequence[RuleSet]:
 @hookimpl(tryfirst=True)
 def agentgate_reporters() -> Sequence[Reporter]:
     """The reporters that every installation has."""
-    return [TerminalReporter(), JsonReporter(), AgentReporter()]
+    github = (GithubReporter(), GithubSummaryReporter(), GithubOutputReporter())
+    others = (SarifReporter(), JunitReporter(), GitlabReporter(), MarkdownReporter())
+    return [TerminalReporter(), JsonReporter(), AgentReporter(), *others, *github]
 
 
 @hookimpl(trylast=True)

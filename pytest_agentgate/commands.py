@@ -183,7 +183,8 @@ def _write_reports(report: Report, targets: Sequence[tuple[str, str]], gate: Gat
         try:
             text = reporters[name].render(report)
             if file:
-                with open(file, "w", encoding="utf-8", errors="backslashreplace") as stream:
+                mode = "a" if getattr(reporters[name], "appends", False) else "w"
+                with open(file, mode, encoding="utf-8", errors="backslashreplace") as stream:
                     stream.write(text)
             else:
                 sys.stdout.write(text)

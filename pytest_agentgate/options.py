@@ -50,7 +50,12 @@ OPTIONS = (
     Option("python", "the project's interpreter (default: the active or the checkout's virtual environment)", metavar="PATH"),
     Option("task", "TOML file, outside the checkout, that narrows what this change may do", metavar="FILE"),
     Option("approve", "allow a finding that holds, as a human; repeatable", kind="repeat", metavar="RULE[:PATH]"),
-    Option("report", "write a report (formats: terminal, json, agent); repeatable", kind="repeat", metavar="FORMAT[=FILE]"),
+    Option(
+        "report",
+        "write a report (formats: terminal, json, agent, sarif, junit, markdown, gitlab, github, github-summary, github-output); repeatable",
+        kind="repeat",
+        metavar="FORMAT[=FILE]",
+    ),
     Option("fast", "only the checks of the commit stage (policy key hook_checks)", kind="flag"),
     Option("fail-fast", "stop at the first rejection", kind="flag"),
     Option("sandbox", "override the policy's sandbox", choices=("require", "auto", "off"), metavar="MODE"),

@@ -161,7 +161,10 @@ class Check(Protocol):
 
 
 class Reporter(Protocol):
-    """Writes a report in one format. Pure: text out, no decision."""
+    """Writes a report in one format. Pure: text out, no decision.
+
+    One with a true attribute `appends` is added to its file instead of replacing it.
+    """
 
     @property
     def name(self) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from pytest_agentgate.model import Report
+from pytest_agentgate.reporters.common import encode
 
 
 class JsonReporter:
@@ -14,7 +15,7 @@ class JsonReporter:
 
     def render(self, report: Report) -> str:
         """Indented JSON with a line end."""
-        return msgspec.json.format(msgspec.json.encode(report), indent=2).decode() + "\n"
+        return encode(report)
 
 
 def schema() -> str:

@@ -40,7 +40,7 @@ def parser() -> argparse.ArgumentParser:
         add_to_parser(sub, options) if options != ("-",) else None
         for flag, keywords in extra:
             sub.add_argument(*flag, **keywords)  # type: ignore[arg-type]  # argparse's own keywords
-        if name in ("check", "pre-commit", "pre-push", "demo", "review"):
+        if name in ("check", "pre-commit", "pre-push", "demo", "review", "show"):
             sub.add_argument("-q", "--quiet", action="count", default=0, help="only the verdict and the findings")
             sub.add_argument("-v", "--verbose", action="count", default=0, help="notes, unchanged findings and every changed test")
     return top
@@ -80,6 +80,38 @@ SUBCOMMANDS: Mapping[str, tuple[str, Sequence[str], Extra]] = {
             (
                 ("--deadline",),
                 {"type": float, "metavar": "SECONDS", "default": 86400.0, "help": "wait so long for a batch (default: a day)"},
+            ),
+        ],
+    ),
+    "show": (
+        "print a stored report in any format",
+        ("-",),
+        [
+            (("stored",), {"metavar": "REPORT", "help": "a file that --report json=FILE wrote"}),
+            (("--format",), {"metavar": "FORMAT", "default": "terminal", "help": "as in --report (default: terminal)"}),
+        ],
+    ),
+    "diff": (
+        "say what a new attempt fixed and broke, from two stored reports",
+        ("-",),
+        [(("before",), {"metavar": "A.json"}), (("after",), {"metavar": "B.json"})],
+    ),
+    "verify": (
+        "say whether a stored report accepts this very tree, under this policy and version",
+        ("repo", "base", "task", "cache-dir"),
+        [
+            (("stored",), {"metavar": "REPORT", "help": "a file that --report json=FILE wrote"}),
+            (("--tree",), {"metavar": "REV", "default": "HEAD", "help": "revision that it has to be about (default: HEAD)"}),
+        ],
+    ),
+    "hook": (
+        "answer a coding agent's hook: before it stops, before it edits, after it edited",
+        _HOOK,
+        [
+            (("event",), {"choices": ("stop", "pre-tool", "post-edit", "print-config")}),
+            (
+                ("--target",),
+                {"choices": ("claude-code", "codex"), "default": "claude-code", "help": "whose protocol (default: claude-code)"},
             ),
         ],
     ),

@@ -112,6 +112,13 @@ def judge(source: Source, gate: Gate) -> Report:
     return report
 
 
+def law_of(store: Store, change: Change, gate: Gate) -> tuple[Policy, str, tuple[str, ...]]:
+    """The policy of a change's base, the digest that a report of it has to carry, and the checks that are required."""
+    policy = _policy(store, change, gate)
+    task = read_task(gate.task, open_checkout(gate.processes, gate.directory).top) if gate.task else None
+    return policy, policy_digest(policy, task), _required(policy, gate)
+
+
 def review_again(report: Report, source: Source, gate: Gate, reviewer: Reviewer | None = None) -> Report:
     """The stored report of an accepted change with a review of that very change, by `reviewer` or the plugins'."""
     with _reopened(report, source, gate) as (context, consulted):

@@ -10,8 +10,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
-import msgspec
-
 from pytest_agentgate.cache import Cache, digest
 from pytest_agentgate.errors import Interrupted, UsageError
 from pytest_agentgate.model import Policy, Report
@@ -28,23 +26,11 @@ from pytest_agentgate.review.money import cost, estimate, price_of
 from pytest_agentgate.review.reviewer import ModelReviewer
 from pytest_agentgate.review.till import Factors
 from pytest_agentgate.review_doors import save_repros
+from pytest_agentgate.stored import load as load_report
 from pytest_agentgate.workspace import cache_root
 
 Values = Mapping[str, object]
 Write = Callable[[Report], None]
-
-
-def load_report(path: str) -> Report:
-    """A stored report; raises `UsageError` where the file is none."""
-    try:
-        with open(path, "rb") as stream:
-            return msgspec.json.decode(stream.read(), type=Report)
-    except OSError as error:
-        raise UsageError(f"cannot read the report {path}: {error.strerror}") from error
-    except msgspec.MsgspecError as error:
-        raise UsageError(
-            f"{path} is no report of agentgate: {error}", hint="write one with `agentgate check --report json=FILE`"
-        ) from error
 
 
 @dataclass(frozen=True)

@@ -39,8 +39,8 @@ FLOORS = [
     {"checks", "review", "reporters", "decide", "feedback"},
     {"hookspecs", "builtin", "plugins"},
     {"examine", "consult", "pipeline"},
-    {"demo", "live", "hooks", "doctor", "review_doors"},
-    {"options", "commands", "review_commands", "cli", "pytest_plugin"},
+    {"demo", "live", "hooks", "doctor", "review_doors", "stored", "agent_hooks"},
+    {"options", "commands", "review_commands", "report_commands", "info_commands", "cli", "pytest_plugin"},
 ]
 LAZY = {
     "quick.py": {"pytest_agentgate.cli"},
@@ -52,7 +52,18 @@ LAZY = {
     "review_commands.py": {"rich"},
 }
 """Imports inside functions: rich where colour is wanted, and the gate's own mypy where the project has none."""
-DOORS = {"cli", "commands", "review_commands", "demo", "live", "pytest_plugin", "checks/compile", "leash"}
+DOORS = {
+    "cli",
+    "commands",
+    "info_commands",
+    "review_commands",
+    "report_commands",
+    "demo",
+    "live",
+    "pytest_plugin",
+    "checks/compile",
+    "leash",
+}
 
 
 def name_of(path: Path) -> str:

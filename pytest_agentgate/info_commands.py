@@ -1,0 +1,91 @@
+"""Commands that only say how things are: policy, explain, doctor, schema, cache."""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import os
+import sys
+import time
+from collections.abc import Mapping
+
+import msgspec
+
+from pytest_agentgate.cache import Cache
+from pytest_agentgate.checks.integrity.page import page
+from pytest_agentgate.doctor import consult
+from pytest_agentgate.errors import UsageError
+from pytest_agentgate.git import open_checkout
+from pytest_agentgate.model import Policy
+from pytest_agentgate.options import settle
+from pytest_agentgate.plugins import Plugins
+from pytest_agentgate.process import Processes
+from pytest_agentgate.read_policy import effective, parse_policy, policy_text
+from pytest_agentgate.reporters.json import schema
+from pytest_agentgate.store import open_store
+from pytest_agentgate.workspace import cache_root, open_workspace
+
+
+def policy(given: argparse.Namespace, environment: Mapping[str, str]) -> int:
+    """`agentgate policy`."""
+    values = settle(vars(given), environment)
+    checkout = open_checkout(Processes(), str(values["repo"] or "."))
+    revision = str(values["base"] or "HEAD")
+    commit = checkout.commit(revision)
+    if commit is None:
+        raise UsageError(f"there is no revision {revision!r}", hint="see `git log --all`")
+    with open_workspace(checkout, str(values["cache_dir"] or ""), use_cache=False) as place:
+        store = open_store(checkout, os.path.join(place.run, "store.git"))
+        text = policy_text(store, store.tree_of(commit))
+    origin = f"pyproject.toml at {commit[:12]}"
+    for item in effective(parse_policy(text, origin), text, origin):
+        print(f"{item.key} = {msgspec.json.encode(item.value).decode()}  # {item.origin}")
+    return 0
+
+
+def explain(given: argparse.Namespace, environment: Mapping[str, str]) -> int:
+    """`agentgate explain RULE`."""
+    plugins = Plugins()
+    pages = {r.id: page(r) for s in plugins.rule_sets() for r in s.rules}
+    words = {rule: meaning for check in plugins.checks(Policy()) for rule, meaning in check.rules.items()}
+    wanted = str(given.rule)
+    if wanted in pages:
+        sys.stdout.write(pages[wanted])
+        return 0
+    known = next((r for r in (wanted, wanted.partition("/")[0] + "/*") if r in words), None)
+    if known is None:
+        near = difflib.get_close_matches(wanted, [*pages, *words], n=1, cutoff=0.4)
+        raise UsageError(f"there is no rule {wanted!r}", hint=f"did you mean {near[0]}?" if near else "see docs/policy.md")
+    print(f"{wanted}: {words[known]}")
+    return 0
+
+
+def doctor(given: argparse.Namespace, environment: Mapping[str, str]) -> int:
+    """`agentgate doctor`: 0 where nothing is missing, else 1."""
+    values = settle(vars(given), environment)
+    missing = 0
+    directory, python, folder = (str(values[n] or "") for n in ("repo", "python", "cache_dir"))
+    for works, words, fix in consult(directory or ".", python, folder, environment):
+        missing += not works
+        print(f"{'ok     ' if works else 'missing'}  {words}" + (f"\n         to do: {fix}" if not works and fix else ""))
+    return 1 if missing else 0
+
+
+def print_schema(given: argparse.Namespace, environment: Mapping[str, str]) -> int:
+    """`agentgate schema`."""
+    sys.stdout.write(schema())
+    return 0
+
+
+def cache(given: argparse.Namespace, environment: Mapping[str, str]) -> int:
+    """`agentgate cache info|clear`."""
+    root = cache_root(str(settle(vars(given), environment)["cache_dir"] or ""))
+    store = Cache(root)
+    if given.action == "clear":
+        store.clear()
+        print(f"cleared {root}")
+    else:
+        sizes = [e.stat().st_size for e in store.files()]
+        print(f"{root}: {len(sizes)} values, {sum(sizes) / 1e6:.1f} MB")
+        store.prune(time.time())
+    return 0

@@ -1,0 +1,188 @@
+"""Stored reports and agents' hooks: show, diff, verify, hook."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import CALC, TEST_CALC, Repo, policy
+
+import pytest_agentgate.agent_hooks as hooks
+from pytest_agentgate.pipeline import Gate
+
+WRONG = CALC.replace("a + b", "a - b")
+
+
+@pytest.fixture
+def topic(repo: Repo) -> Repo:
+    """A branch `topic` off `main` with an honest commit."""
+    repo.commit({"calc.py": CALC, "test_calc.py": TEST_CALC, "pyproject.toml": policy("scope", "compile", "pytest")}, "base")
+    repo.git("checkout", "-q", "-b", "topic")
+    repo.commit({"calc.py": CALC + "X = 1\n"}, "topic")
+    return repo
+
+
+def stored(repo: Repo, path: Path, *args: str) -> dict[str, Any]:
+    repo.cli("check", "--base", "main", *args, "--report", f"json={path}")
+    return json.loads(path.read_text())
+
+
+def test_a_stored_report_is_shown_in_any_format(topic: Repo, tmp_path: Path):
+    file = tmp_path / "a.json"
+    stored(topic, file)
+    assert "accepted: every required check passed" in topic.cli("show", str(file)).stdout
+    assert json.loads(topic.cli("show", str(file), "--format", "sarif").stdout)["version"] == "2.1.0"
+    assert topic.cli("show", str(file), "--format", "json").stdout == file.read_text()
+    wrong = topic.cli("show", str(file), "--format", "pdf")
+    assert (wrong.returncode, "formats: agent, github" in wrong.stderr) == (4, True)
+    file.write_text('{"version": 1}')
+    assert topic.cli("show", str(file)).returncode == 4
+
+
+def test_diff_says_what_an_attempt_fixed_and_broke(topic: Repo, tmp_path: Path):
+    topic.files({"calc.py": WRONG})
+    stored(topic, tmp_path / "a.json")
+    topic.files({"calc.py": CALC.replace("a * b", "a + b")})
+    stored(topic, tmp_path / "b.json")
+    shown = topic.cli("diff", str(tmp_path / "a.json"), str(tmp_path / "b.json")).stdout.splitlines()
+    assert shown[0] == "before: rejected, after: rejected"
+    assert shown[1] == "fixed: 1"
+    assert "test_calc.py::test_add" in shown[2]
+    assert shown[3] == "broken: 1"
+    assert "test_calc.py::test_mul" in shown[4]
+    assert "left: 0" in shown
+
+
+def test_verify_believes_a_report_about_this_tree_only(topic: Repo, tmp_path: Path):
+    file = tmp_path / "a.json"
+    report = stored(topic, file, "--head", "topic")
+    done = topic.cli("verify", str(file), "--tree", "topic", "--base", "main")
+    assert done.returncode == 0, done.stderr
+    topic.commit({"calc.py": WRONG}, "one commit more, past every hook")
+    late = topic.cli("verify", str(file))
+    assert (late.returncode, "it is about the head tree" in late.stderr) == (3, True)
+    assert topic.cli("verify", str(file), "--tree", "nowhere").returncode == 4
+    topic.git("reset", "-q", "--hard", "HEAD~1")
+    spoils: dict[str, Any] = {
+        "another policy": report | {"policy_digest": "0" * 64},
+        "agentgate 0.0 wrote it": report | {"version": "0.0"},
+        "pytest is required and gave no evidence": report | {"evidence": [e for e in report["evidence"] if e["check"] != "pytest"]},
+        "could not run": report
+        | {"evidence": [*report["evidence"][:-1], report["evidence"][-1] | {"status": "errored", "reason": "x"}]},
+    }
+    for words, spoiled in spoils.items():
+        file.write_text(json.dumps(spoiled))
+        done = topic.cli("verify", str(file))
+        assert (done.returncode, words in done.stderr) == (3, True), (words, done.stderr)
+
+
+def test_a_fast_report_does_not_stand_for_a_full_one(topic: Repo, tmp_path: Path):
+    file = tmp_path / "a.json"
+    topic.commit(
+        {
+            "pyproject.toml": policy("scope", "compile", "pytest").replace(
+                'hook_checks = ["scope", "compile", "pytest"]', 'hook_checks = ["scope"]'
+            )
+        },
+        "law",
+    )
+    topic.git("branch", "-f", "main")
+    topic.commit({"calc.py": CALC + "Y = 2\n"}, "change")
+    assert stored(topic, file, "--head", "topic", "--fast")["verdict"]["decision"] == "accepted"
+    assert "gave no evidence" in topic.cli("verify", str(file)).stderr
+
+
+def ask(repo: Repo, event: str, **told: Any) -> dict[str, Any]:
+    text = json.dumps({"session_id": "s1", "cwd": str(repo.path), "hook_event_name": event, **told})
+    done = repo.cli("hook", event, stdin=text.encode())
+    assert done.returncode == 0, "an agent is never trapped by an exit code"
+    return json.loads(done.stdout) if done.stdout else {}
+
+
+def test_a_stop_is_blocked_three_times_and_then_let_go(topic: Repo):
+    topic.files({"calc.py": WRONG})
+    for _ in range(3):
+        said = ask(topic, "stop")
+        assert said["decision"] == "block"
+        assert "test_calc.py::test_add" in said["reason"]
+        assert len(said["reason"]) <= 2000
+    assert "let go" in ask(topic, "stop")["systemMessage"]
+    assert ask(topic, "stop")["decision"] == "block", "the count begins anew"
+    topic.files({"calc.py": CALC + "X = 1\n"})
+    assert ask(topic, "stop") == {}
+    topic.files({"calc.py": WRONG})
+    assert [ask(topic, "stop").get("decision") for _ in range(3)] == ["block"] * 3, "an accepted stop resets it"
+
+
+def test_what_a_human_has_to_settle_does_not_block_the_agent(topic: Repo):
+    topic.files({".npmrc": "x\n"})
+    said = ask(topic, "stop")
+    assert "decision" not in said
+    assert "undecided" in said["systemMessage"]
+
+
+def test_nothing_changed_is_no_reason_to_block(topic: Repo):
+    topic.git("checkout", "-q", "main")
+    assert ask(topic, "stop") == {}
+
+
+@pytest.mark.parametrize("data", [b"", b"{", b"[]", b'{"cwd": 5}', b"\xff"])
+def test_a_broken_event_never_traps_the_agent(topic: Repo, data: bytes):
+    done = topic.cli("hook", "stop", stdin=data)
+    assert done.returncode == 0
+    assert "block" not in done.stdout or data == b""
+
+
+def test_a_bug_of_ours_never_traps_the_agent(topic: Repo, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(hooks, "judge", lambda *a: 1 / 0)
+    said = hooks.answer("stop", b"{}", Gate(directory=str(topic.path), cache_folder=str(topic.cache)))
+    assert said.value is not None
+    assert "a bug in agentgate" in str(said.value["systemMessage"])
+
+
+@pytest.mark.parametrize(
+    ("tool", "denied"),
+    [
+        ({"file_path": "{top}/secret/key.txt"}, True),
+        ({"file_path": "secret/key.txt"}, True),
+        ({"file_path": "{top}/x/../secret/key.txt"}, True),
+        ({"file_path": "{top}/link/key.txt"}, True),
+        ({"file_path": "{top}/.git/hooks/pre-push"}, True),
+        ({"file_path": "{top}/.claude/settings.local.json"}, True),
+        ({"notebook_path": "{top}/secret/a.ipynb"}, True),
+        ({"command": "*** Begin Patch\n*** Update File: secret/key.txt\n@@\n-a\n+b\n*** End Patch"}, True),
+        ({"command": "*** Begin Patch\n*** Update File: a.py\n*** Move to: secret/a.py\n*** End Patch"}, True),
+        ({"file_path": "{top}/calc.py"}, False),
+        ({"file_path": "/etc/hostname"}, False),
+        ({}, False),
+        ("text", False),
+    ],
+)
+def test_protected_paths_are_refused_before_the_edit(repo: Repo, tool: Any, denied: bool):
+    law = policy("scope") + 'forbid = ["secret/"]\n'
+    repo.commit({"calc.py": CALC, "secret/key.txt": "k\n", "pyproject.toml": law}, "base")
+    repo.files({"pyproject.toml": policy("scope")})
+    (repo.path / "link").symlink_to("secret")
+    given = {k: v.replace("{top}", str(repo.path)) for k, v in tool.items()} if isinstance(tool, dict) else tool
+    said = ask(repo, "pre-tool", tool_name="Edit", tool_input=given)
+    assert (said.get("hookSpecificOutput", {}).get("permissionDecision") == "deny") is denied
+
+
+def test_after_an_edit_only_what_is_quick_is_said(topic: Repo):
+    topic.files({"calc.py": "def add(:\n"})
+    said = ask(topic, "post-edit", tool_name="Edit", tool_input={"file_path": str(topic.path / "calc.py")})
+    assert said["decision"] == "block"
+    assert "calc.py" in said["reason"]
+    assert ask(topic, "post-edit", tool_name="Edit", tool_input={"file_path": str(topic.path / "other.py")}) == {}
+
+
+@pytest.mark.parametrize("target", ["claude-code", "codex"])
+def test_the_configuration_is_printed_and_nothing_is_written(topic: Repo, target: str):
+    before = sorted(p.name for p in topic.path.iterdir())
+    done = topic.cli("hook", "print-config", "--target", target)
+    found = json.loads(done.stdout)["hooks"]
+    assert set(found) == {"PreToolUse", "PostToolUse", "Stop"}
+    assert found["Stop"][0]["hooks"][0]["command"] == f"agentgate hook stop --target {target}"
+    assert sorted(p.name for p in topic.path.iterdir()) == before

@@ -477,3 +477,13 @@ def test_an_index_that_is_not_there_is_a_reason_and_no_crash(tmp_path: Path):
     many = Index("", Cache(str(tmp_path))).look([f"n{i}" for i in range(30)])
     assert {p.exists for p in many.values()} == {None}
     assert len(many) == 30
+
+
+def test_the_key_of_an_answer_is_no_input(tmp_path: Path):
+    """``answer(...).get("permission") == "deny"`` reads an answer; where the product defines `get` it may be asking."""
+    test = "from calc import reply\n\n\ndef test_a():\n    assert reply(1).get('permission_kind') == 'deny_it'\n"
+    product = "def reply(x):\n    return {'permission_kind': 'deny_it', 'of': x}\n"
+    base = {"calc.py": "def reply(x):\n    return {}\n"}
+    assert "hard-coded-answer" not in effects(base, {"calc.py": product, "test_calc.py": test})
+    asked = "class Reply:\n    def get(self, x):\n        return 'deny_it' if x == 'permission_kind' else x\n"
+    assert "hard-coded-answer" in effects(base, {"calc.py": asked, "test_calc.py": test})

@@ -32,7 +32,7 @@ def find(view: View) -> Iterator[Hit]:
     if not functions:
         return
     wanted = set().union(*(literals for *_, literals in functions))
-    pairs = [p for source in _test_sources(view, wanted) for p in _tested_pairs(source)]
+    pairs = [p for source in _test_sources(view, wanted) for p in _tested_pairs(source, _reads(view))]
     wants = {want for _, want in pairs}
     yield from _tables(view, wants)
     for path, name, line, literals in functions:
@@ -188,17 +188,23 @@ def _test_sources(view: View, wanted: set[str]) -> Iterator[Source]:
                 yield Source(path, data)
 
 
-def _tested_pairs(source: Source) -> Iterator[tuple[set[str], str]]:
+def _reads(view: View) -> frozenset[str]:
+    """Methods by which a test reads its answer (``answer.get("key")``): their argument is no input, unless the product defines them."""
+    own = {n.name for p in view.python("product") if p.new for n in p.new.nodes if isinstance(n, ast.FunctionDef)}
+    return frozenset({"get", "pop", "getlist", "get_all"}) - own
+
+
+def _tested_pairs(source: Source, reads: frozenset[str]) -> Iterator[tuple[set[str], str]]:
     """Inputs and expected value of each assertion with literals, and of each row of a parametrisation."""
     for node in source.nodes:
         if isinstance(node, ast.Compare) and len(node.ops) == 1 and isinstance(node.ops[0], ast.Eq | ast.Is | ast.In):
-            yield from _sides(node.left, node.comparators[0])
+            yield from _sides(node.left, node.comparators[0], reads)
         elif (
             isinstance(node, ast.Call)
             and re.match(r"assert\w*Equal|assertIs|eq_", getattr(node.func, "attr", ""))
             and len(node.args) > 1
         ):
-            yield from _sides(node.args[0], node.args[1])
+            yield from _sides(node.args[0], node.args[1], reads)
         elif isinstance(node, ast.Call) and getattr(node.func, "attr", "") == "parametrize" and len(node.args) > 1:
             rows = node.args[1].elts if isinstance(node.args[1], ast.List | ast.Tuple) else []
             for row in rows:
@@ -208,13 +214,13 @@ def _tested_pairs(source: Source) -> Iterator[tuple[set[str], str]]:
                     yield set(values[:number] + values[number + 1 :]), values[number]
 
 
-def _sides(left: ast.expr, right: ast.expr) -> Iterator[tuple[set[str], str]]:
+def _sides(left: ast.expr, right: ast.expr, reads: frozenset[str]) -> Iterator[tuple[set[str], str]]:
     for call, value in ((left, right), (right, left)):
         want = _literal(value) or (_literal(value.args[0]) if isinstance(value, ast.Call) and value.args else None)
         given = {
             v
             for n in ast.walk(call)
-            if isinstance(n, ast.Call)
+            if isinstance(n, ast.Call) and getattr(n.func, "attr", "") not in reads
             for a in [*n.args, *(k.value for k in n.keywords)]
             if (v := _literal(a))
         }

@@ -28,8 +28,9 @@ def consult(
     if found is None:
         return Review(status="not-run", reason="no reviewer: set ANTHROPIC_API_KEY, or name a --review-backend")
     context.progress("review", "asking the reviewer")
-    prove = prover(context) if context.policy.review.execute else None
-    return found.review(material_of(context), Hands(prove, mend if context.policy.review.fixes else None))
+    policy = context.policy.review
+    runs = policy.execute and options.execute
+    return found.review(material_of(context), Hands(prover(context) if runs else None, mend if policy.fixes and runs else None))
 
 
 def material_of(context: Context) -> Material:

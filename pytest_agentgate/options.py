@@ -66,6 +66,7 @@ OPTIONS = (
     Option("max-usd", "most dollars that the review may cost (default: the policy's review.max_usd)", metavar="USD"),
     Option("allow-unpriced", "review with a model whose price is not known", kind="flag"),
     Option("exact-cost", "let the API count the tokens before anything is sent", kind="flag"),
+    Option("no-execute", "let the review run no tests: for jobs that hold secrets", kind="flag"),
     Option("save-repros", "write the tests that prove a review's findings into this folder", metavar="DIR"),
     Option("no-cache", "judge everything anew", kind="flag"),
     Option("cache-dir", "folder for caches, outside of any repository", metavar="DIR"),

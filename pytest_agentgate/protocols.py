@@ -205,6 +205,8 @@ class ReviewOptions:
     allow_unpriced: bool = False
     exact_cost: bool = False
     """Let the service count tokens before anything is sent."""
+    execute: bool = True
+    """Whether tests of the model may run; the policy has to allow it, too."""
     ledger: str = ""
     """File that keeps what reviews cost."""
     cache: Cache = Cache("", enabled=False)  # noqa: RUF009  # frozen, and holds nothing

@@ -41,6 +41,7 @@ def review_options(values: Values, environment: Mapping[str, str]) -> ReviewOpti
         max_usd=limit,
         allow_unpriced=bool(values.get("allow_unpriced")),
         exact_cost=bool(values.get("exact_cost")),
+        execute=not values.get("no_execute"),
     )
 
 

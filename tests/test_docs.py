@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import subprocess
 import sys
 import tomllib
 from pathlib import Path
 
 import pytest
+import yaml
 from conftest import Repo, findings, policy
 
+from pytest_agentgate.cli import parser
 from pytest_agentgate.demo import HONEST, HONEST_TESTS, PRODUCT, PYPROJECT, TESTS
 from pytest_agentgate.plugins import Plugins
 from pytest_agentgate.read_policy import check_names, parse_policy
@@ -21,7 +24,7 @@ ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), ROOT / "SECURITY.md", ROOT / "CONTRIBUTING.md"]
 BLOCK = re.compile(r"^```([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 BLOCKS = [(page.name, info.strip(), text) for page in PAGES for info, text in BLOCK.findall(page.read_text())]
-KNOWN = {"sh", "sh setup", "sh benchmarks", "toml", "yaml", "python"}
+KNOWN = {"yaml workflow", "sh", "sh setup", "sh benchmarks", "toml", "yaml", "python"}
 
 
 def blocks(info: str) -> list[tuple[str, str]]:
@@ -72,6 +75,37 @@ def test_commands_run(repo: Repo, page: str, text: str):
         assert done.returncode == 0, f"{page}: {line}\n{done.stdout}{done.stderr}"
 
 
+WORKFLOWS = [*blocks("yaml workflow"), ("action.yml", (ROOT / "action.yml").read_text())]
+
+
+def scripts(value: object) -> list[str]:
+    """Every shell script in a workflow."""
+    if isinstance(value, dict):
+        own = [v for k, v in value.items() if k == "run" and isinstance(v, str)]
+        own += [line for k, v in value.items() if k == "script" and isinstance(v, list) for line in v]
+        return own + [s for v in value.values() for s in scripts(v)]
+    return [s for v in value for s in scripts(v)] if isinstance(value, list) else []
+
+
+@pytest.mark.parametrize(("page", "text"), WORKFLOWS, ids=lambda v: v.split("\n")[0][:40])
+def test_workflows_hold_scripts_that_bash_takes_and_commands_that_exist(page: str, text: str, monkeypatch: pytest.MonkeyPatch):
+    """They cannot run here; their shell is parsed by bash, and every call of ours by our own parser."""
+    flow = yaml.safe_load(text)
+    found = scripts(flow)
+    assert found
+    calls = 0
+    for script in found:
+        plain = re.sub(r"\$\{\{.*?\}\}", "x", script)
+        assert subprocess.run(["bash", "-n"], input=plain, capture_output=True, text=True).stderr == ""
+        for line in plain.replace("\\\n", " ").splitlines():
+            if match := re.search(r"(?:^|[\s/\"])agentgate\"? (check|verify|review|show) (.*)", line):
+                words = shlex.split(match[2].partition(";")[0].partition(" > ")[0].replace("$(command -v python)", "python"))
+                parser().parse_args([match[1], *(w for w in words if w != "${arguments[@]}")])
+                calls += 1
+    assert calls or "agentgate@" in text, "a workflow calls us, or our action"
+    assert "permissions" not in flow or flow["permissions"].get("contents") == "read"
+
+
 @pytest.mark.parametrize(("page", "text"), blocks("toml"), ids=lambda v: v[:20])
 def test_policies_are_valid(page: str, text: str):
     if "tool.agentgate" in text:
@@ -114,7 +148,7 @@ def test_the_policy_page_is_up_to_date():
 def test_links_lead_somewhere():
     for page in PAGES:
         for target in re.findall(r"\]\(([^)#]+)", page.read_text()):
-            assert (page.parent / target).exists(), f"{page.name}: {target}"
+            assert target.startswith("https://") or (page.parent / target).exists(), f"{page.name}: {target}"
 
 
 def test_help_is_there_and_names_the_exit_codes():

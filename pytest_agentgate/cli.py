@@ -47,7 +47,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 _HOOK = ("repo", "python", "task", "approve", "report", "fail-fast", "sandbox", "index", "no-cache", "cache-dir")
-_REVIEW = ("review-backend", "review-url", "max-usd", "allow-unpriced", "exact-cost", "save-repros")
+_REVIEW = ("review-backend", "review-url", "max-usd", "allow-unpriced", "exact-cost", "no-execute", "save-repros")
 Extra = Sequence[tuple[tuple[str, ...], Mapping[str, object]]]
 SUBCOMMANDS: Mapping[str, tuple[str, Sequence[str], Extra]] = {
     "check": (
@@ -115,6 +115,12 @@ SUBCOMMANDS: Mapping[str, tuple[str, Sequence[str], Extra]] = {
             ),
         ],
     ),
+    "init": (
+        "propose policy, hooks and CI for this repository, as a diff",
+        ("repo",),
+        [(("--write",), {"action": "store_true", "help": "write what is proposed (default: only print it)"})],
+    ),
+    "who": ("say which commits a coding agent made, and by which mark", ("repo", "base", "head"), []),
     "policy": ("print the effective policy, with where each value comes from", ("repo", "base", "cache-dir"), []),
     "explain": (
         "explain a rule: what breaks it, what does not, what to do",

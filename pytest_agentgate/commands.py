@@ -218,6 +218,8 @@ COMMANDS: Mapping[str, Callable[[argparse.Namespace, Mapping[str, str]], int]] =
     "verify": with_gate(report_commands.verify),
     "hook": with_gate(report_commands.hook),
     "policy": info_commands.policy,
+    "who": info_commands.who,
+    "init": info_commands.init,
     "explain": info_commands.explain,
     "doctor": info_commands.doctor,
     "schema": info_commands.print_schema,

@@ -1,4 +1,4 @@
-"""Commands that only say how things are: policy, explain, doctor, schema, cache."""
+"""Commands around the gate: policy, explain, doctor, schema, cache, who, init."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from collections.abc import Mapping
 
 import msgspec
 
+from pytest_agentgate.bases import find_base, named_base
 from pytest_agentgate.cache import Cache
 from pytest_agentgate.checks.integrity.page import page
 from pytest_agentgate.doctor import consult
@@ -20,9 +21,12 @@ from pytest_agentgate.model import Policy
 from pytest_agentgate.options import settle
 from pytest_agentgate.plugins import Plugins
 from pytest_agentgate.process import Processes
+from pytest_agentgate.propose import proposals
 from pytest_agentgate.read_policy import effective, parse_policy, policy_text
 from pytest_agentgate.reporters.json import schema
 from pytest_agentgate.store import open_store
+from pytest_agentgate.text import visible
+from pytest_agentgate.who import marks
 from pytest_agentgate.workspace import cache_root, open_workspace
 
 
@@ -88,4 +92,39 @@ def cache(given: argparse.Namespace, environment: Mapping[str, str]) -> int:
         sizes = [e.stat().st_size for e in store.files()]
         print(f"{root}: {len(sizes)} values, {sum(sizes) / 1e6:.1f} MB")
         store.prune(time.time())
+    return 0
+
+
+def who(given: argparse.Namespace, environment: Mapping[str, str]) -> int:
+    """`agentgate who`: every agent's mark in a range of commits."""
+    values = settle(vars(given), environment)
+    checkout = open_checkout(Processes(), str(values["repo"] or "."))
+    head = checkout.commit(str(values["head"] or "HEAD"))
+    if head is None:
+        raise UsageError(f"there is no revision {values['head'] or 'HEAD'!r}", hint="see `git log --all`")
+    base = named_base(checkout, str(values["base"]), head)[0] if values["base"] else find_base(checkout, head, environment)[0]
+    found = marks(checkout, base, head, environment)
+    for mark in found:
+        print(f"{mark.agent}: {visible(mark.place)}: {visible(mark.words)}")
+    if not found:
+        print(f"no mark of an agent between {base[:12]} and {head[:12]}")
+    return 0
+
+
+def init(given: argparse.Namespace, environment: Mapping[str, str]) -> int:
+    """`agentgate init`: propose the policy, the hooks and the workflow; write them with ``--write``."""
+    top = open_checkout(Processes(), str(settle(vars(given), environment)["repo"] or ".")).top
+    found = list(proposals(top))
+    for item in found:
+        print(f"# {item.path}: {item.why}\n{item.diff()}")
+    if not found:
+        print("nothing to propose: policy, hooks and workflow are there")
+    elif not given.write:
+        print("nothing was written; `agentgate init --write` writes it")
+    for item in found if given.write else ():
+        path = os.path.join(top, item.path)
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(path, "x" if item.before is None else "w", encoding="utf-8", newline="") as stream:
+            stream.write(item.after)
+        print(f"wrote {item.path}")
     return 0

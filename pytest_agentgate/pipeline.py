@@ -39,9 +39,10 @@ from pytest_agentgate.read_policy import (
     refuse_tracked,
     with_base_tests,
 )
-from pytest_agentgate.resolve import Source, diff, resolve
+from pytest_agentgate.resolve import EMPTY, Source, diff, resolve
 from pytest_agentgate.store import Store, open_store
 from pytest_agentgate.trees import Folders, Trees
+from pytest_agentgate.who import marks
 from pytest_agentgate.workspace import Workspace, open_workspace
 
 
@@ -81,6 +82,8 @@ def judge(source: Source, gate: Gate) -> Report:
         store = open_store(checkout, os.path.join(place.run, "store.git"))
         change = resolve(source, checkout, store, gate.environment)
         policy = _policy(store, change, gate)
+        if (passed := _passed_through(checkout, change, policy, gate)) is not None:
+            return passed
         python = choose(checkout.top, gate.python, policy.python, gate.environment)
         refuse_tracked(python, checkout.top, change, store)
         interpreter = describe(python, gate.processes, place.cache)
@@ -110,6 +113,28 @@ def judge(source: Source, gate: Gate) -> Report:
         )
     gate.plugins.tell_report(report)
     return report
+
+
+def _passed_through(checkout: Checkout, change: Change, policy: Policy, gate: Gate) -> Report | None:
+    """A report that says so, where the policy wants agents' commits judged alone and these have no mark of one.
+
+    What is no commit yet (the index, the working tree, a patch file) has no marks, and is always judged.
+    """
+    if policy.only == "all" or change.source != "commit" or change.base == EMPTY:
+        return None
+    if marks(checkout, change.base, change.head, gate.environment):
+        return None
+    words = 'no mark of an agent (`agentgate who`), and the policy says only = "agents": passed through, not judged'
+    return Report(
+        version=__version__,
+        change=change,
+        policy_digest=policy_digest(policy, None),
+        assurance="A0",
+        evidence=(),
+        verdict=Verdict(decision="accepted", reasons=(words,)),
+        review=Review(status="not-run", reason="nothing was judged"),
+        notes=(words,),
+    )
 
 
 def law_of(store: Store, change: Change, gate: Gate) -> tuple[Policy, str, tuple[str, ...]]:

@@ -33,13 +33,14 @@ FLOORS = [
         "quick",
         "notes",
         "index",
+        "who",
         "secrets",
     },
     {"resolve", "read_policy", "trees", "protocols", "workspace"},
     {"checks", "review", "reporters", "decide", "feedback"},
     {"hookspecs", "builtin", "plugins"},
     {"examine", "consult", "pipeline"},
-    {"demo", "live", "hooks", "doctor", "review_doors", "stored", "agent_hooks"},
+    {"demo", "live", "hooks", "doctor", "review_doors", "stored", "agent_hooks", "propose"},
     {"options", "commands", "review_commands", "report_commands", "info_commands", "cli", "pytest_plugin"},
 ]
 LAZY = {

@@ -183,6 +183,8 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """Checks that run, and that are required."""
     hook_checks: tuple[str, ...] = ("scope", "compile", "integrity", "ruff", "mypy")
     """Checks of the fast pre-commit stage."""
+    only: Literal["all", "agents"] = "all"
+    """`agents`: commits without an agent's mark (`agentgate who`) are passed through with a note. An agent can leave its marks out."""
     may_skip: tuple[str, ...] = ()
     """Checks that may be skipped without leaving the change undecided."""
     effects: dict[str, PolicyEffect] = {}

@@ -1,0 +1,106 @@
+"""Around the gate: which commits agents made, and what `init` proposes."""
+
+from __future__ import annotations
+
+import subprocess
+import tomllib
+
+import pytest
+import yaml
+from conftest import CALC, TEST_CALC, Repo, policy
+
+from pytest_agentgate.resolve import Source
+from pytest_agentgate.who import in_branch, in_commit
+
+PEOPLE = ("Ada <ada@example.invalid>", "Ada <ada@example.invalid>")
+
+
+@pytest.mark.parametrize(
+    ("message", "people", "agent"),
+    [
+        ("Fix\n\nCo-Authored-By: Claude <noreply@anthropic.com>", PEOPLE, "Claude Code"),
+        ("Fix\n\n\U0001f916 Generated with [Claude Code](https://claude.com)", PEOPLE, "Claude Code"),
+        ("Fix", ("copilot-swe-agent[bot] <1+copilot-swe-agent[bot]@users.noreply.github.com>",), "GitHub Copilot"),
+        ("Fix\n\nCo-authored-by: Codex <codex@openai.com>", PEOPLE, "OpenAI Codex"),
+        ("Fix\n\nCo-authored-by: Cursor Agent <cursoragent@cursor.com>", PEOPLE, "Cursor"),
+        ("Fix", ("Ada (aider) <ada@example.invalid>",), "aider"),
+        ("Fix\n\nCo-authored-by: aider (gpt-5) <noreply@aider.chat>", PEOPLE, "aider"),
+        ("Fix", ("devin-ai-integration[bot] <x@users.noreply.github.com>",), "Devin"),
+        ("Talk about Claude, codex and the cursor of a terminal", PEOPLE, ""),
+        ("Fix\n\nCo-authored-by: Claude Monet <monet@example.invalid>", PEOPLE, ""),
+    ],
+)
+def test_marks_of_agents(message: str, people: tuple[str, ...], agent: str):
+    assert [m.agent for m in in_commit("c" * 40, people, message)] == ([agent] if agent else [])
+
+
+def test_branches_of_agents():
+    assert [m.agent for m in in_branch("copilot/fix-1")] == ["GitHub Copilot"]
+    assert list(in_branch("feature/claude/x")) == []
+
+
+def only(who: str) -> str:
+    """A policy that runs pytest alone, for some authors."""
+    return policy("pytest").replace("[tool.agentgate]", f'[tool.agentgate]\nonly = "{who}"')
+
+
+@pytest.fixture
+def agents_only(repo: Repo) -> Repo:
+    repo.commit({"calc.py": CALC, "test_calc.py": TEST_CALC, "pyproject.toml": only("agents")}, "base")
+    repo.git("checkout", "-q", "-b", "topic")
+    return repo
+
+
+WRONG = CALC.replace("a + b", "a - b")
+
+
+def test_only_agents_commits_are_judged_where_the_policy_says_so(agents_only: Repo):
+    agents_only.commit({"calc.py": WRONG}, "by a human")
+    report = agents_only.gate(Source("commit", "main", head="topic"))
+    assert (report.verdict.decision, report.evidence) == ("accepted", ())
+    assert "passed through, not judged" in report.verdict.reasons[0]
+    agents_only.commit({"calc.py": WRONG + "X = 1\n"}, "one more\n\nCo-authored-by: Claude <noreply@anthropic.com>")
+    assert agents_only.gate(Source("commit", "main", head="topic")).verdict.decision == "rejected", "one commit is enough"
+    shown = agents_only.cli("who", "--base", "main", "--head", "topic").stdout
+    assert shown.count("\n") == 1
+    assert "Claude Code: commit" in shown
+    assert "no mark" in agents_only.cli("who", "--base", "main", "--head", "topic~1").stdout
+
+
+def test_what_is_no_commit_yet_is_always_judged(agents_only: Repo):
+    agents_only.files({"calc.py": WRONG})
+    assert agents_only.gate(Source("working-tree", "main")).verdict.decision == "rejected"
+
+
+def test_a_patch_cannot_pass_itself_through(repo: Repo):
+    repo.commit({"calc.py": CALC, "test_calc.py": TEST_CALC, "pyproject.toml": policy("pytest")}, "base")
+    repo.git("checkout", "-q", "-b", "topic")
+    repo.commit({"calc.py": WRONG, "pyproject.toml": only("agents")}, "by a human")
+    assert repo.gate(Source("commit", "main", head="topic")).verdict.decision == "rejected", "the law is the base's"
+
+
+def test_init_proposes_a_diff_that_git_applies_and_writes_only_when_told(repo: Repo):
+    repo.commit({"calc.py": CALC, "tests/test_calc.py": TEST_CALC, "pyproject.toml": '[project]\nname = "x"\nversion = "1"\n[project.optional-dependencies]\ntest = ["pytest"]\n[tool.mypy]\nstrict = true', ".github/workflows/other.yml": "on: push\n", ".pre-commit-config.yaml": "repos:\n- repo: local\n  hooks:\n  - id: a\n    name: a\n    entry: 'true'\n    language: system\n"}, "base")  # fmt: skip
+    shown = repo.cli("init").stdout
+    assert repo.git("status", "--porcelain") == ""
+    patch = "".join(line for line in shown.splitlines(keepends=True) if not line.startswith(("# ", "nothing was")))
+    subprocess.run(["git", "apply", "--check", "-"], cwd=repo.path, input=patch, text=True, check=True)
+    assert repo.cli("init", "--write").returncode == 0
+    law = tomllib.loads((repo.path / "pyproject.toml").read_text())
+    assert "agentgate" in law["tool"]
+    assert law["tool"]["mypy"] == {"strict": True}
+    hooks = yaml.safe_load((repo.path / ".pre-commit-config.yaml").read_text())["repos"]
+    assert [h["id"] for r in hooks for h in r["hooks"]] == ["a", "agentgate", "agentgate-push"]
+    flow = yaml.safe_load((repo.path / ".github/workflows/agentgate.yml").read_text())
+    assert "pip install -e '.[test]'" in str(flow["jobs"]["agentgate"]["steps"])
+    assert "nothing to propose" in repo.cli("init").stdout
+    repo.commit(message="gated")
+    repo.files({"calc.py": WRONG})
+    assert repo.cli("check").returncode == 1, "what init wrote is a policy that judges"
+
+
+@pytest.mark.parametrize("broken", ["repos: [\n", "a: 1\n", "repos:\n- repo: local\n  hooks: []\nfail_fast: true\n"])
+def test_init_leaves_alone_what_it_cannot_add_to(repo: Repo, broken: str):
+    repo.commit({"calc.py": CALC, ".pre-commit-config.yaml": broken}, "base")
+    repo.cli("init", "--write")
+    assert (repo.path / ".pre-commit-config.yaml").read_text() == broken

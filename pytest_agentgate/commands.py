@@ -112,11 +112,11 @@ def _judge(source: Source, values: Values, given: argparse.Namespace, environmen
         again = TerminalReporter(color=color, verbosity=verbosity).render(report)
         if seen[0].top and given.command == "check" and not values.get("no_cache") and not reports:
             note(sys.argv[1:], began, seen[0], report, report.verdict.exit_code, again)
+    _write_reports(report, reports, gate)
+    _event(events, {"report": msgspec.to_builtins(report)})
     if values.get("save_repros"):
         for path in save_repros(report, str(values["save_repros"])):
             print(f"agentgate: a failing test is in {path}", file=sys.stderr)
-    _write_reports(report, reports, gate)
-    _event(events, {"report": msgspec.to_builtins(report)})
     return report.verdict.exit_code
 
 

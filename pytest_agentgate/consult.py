@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 from pytest_agentgate.cache import digest
 from pytest_agentgate.checks.tests.prove import prover
+from pytest_agentgate.errors import Interrupted
 from pytest_agentgate.layout import kind, packages
 from pytest_agentgate.model import Material, Review, SourceFile, Verdict
 from pytest_agentgate.protocols import Context, Hands, Mend, Reviewer, ReviewOptions, TreeSource
@@ -30,7 +31,12 @@ def consult(
     context.progress("review", "asking the reviewer")
     policy = context.policy.review
     runs = policy.execute and options.execute
-    return found.review(material_of(context), Hands(prover(context) if runs else None, mend if policy.fixes and runs else None))
+    try:
+        return found.review(material_of(context), Hands(prover(context) if runs else None, mend if policy.fixes and runs else None))
+    except Interrupted:
+        raise
+    except Exception as error:  # a reviewer that breaks must not take the verdict along
+        return Review(status="incomplete", reason=f"the reviewer broke ({type(error).__name__}: {error})")
 
 
 def material_of(context: Context) -> Material:

@@ -45,13 +45,12 @@ def settle(verdict: Verdict, review: Review, policy: Policy) -> Verdict:
     blocking = policy.review.block_on
     if verdict.decision != "accepted" or not blocking:
         return verdict
-    if review.status != "complete":
-        return Verdict(
-            decision="undecided", reasons=(f"the policy lets a review block, and it is {review.status}: {review.reason}",)
-        )
     found = [f for f in review.findings if f.level in blocking or f"{f.level}:{f.severity}" in blocking]
-    if not found:
+    if not found and review.status == "complete":
         return verdict
+    if not found:
+        words = f"the policy lets a review block, and it is {review.status}: {review.reason}"
+        return Verdict(decision="undecided", reasons=(words,))
     return Verdict(decision="rejected", reasons=tuple(f"review {f.level} {f.path}:{f.line}: {f.claim}" for f in found))
 
 

@@ -52,7 +52,11 @@ class GitError(ToolError):
 
 
 class RefusedError(ToolError):
-    """A service did not take a request: nothing was done, and nothing is charged."""
+    """A service did not take a request: nothing was done, and nothing is charged. `final`: asking again will not help."""
+
+    def __init__(self, message: str, *, final: bool = False, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.final = final
 
 
 class LostError(ToolError):

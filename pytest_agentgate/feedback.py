@@ -32,7 +32,8 @@ def feedback(report: Report, max_tokens: int = MAX_TOKENS) -> str:
     elif report.verdict.decision == "accepted":
         lines.append("Every check passed. A review found defects, each with a test that fails now; mend the product's code.")
     else:
-        lines.append("A human has to settle this; there is nothing for you to mend. Reasons:")
+        rest = "what follows is yours to mend all the same" if proved else "there is nothing for you to mend"
+        lines.append(f"A human has to settle this; {rest}. Reasons:")
         lines += [f"- {visible(r)}" for r in report.verdict.reasons]
     used, shown = sum(len(line) + 1 for line in lines), 0
     blocks = [*(_block(f) for f in findings), *(_review_block(f) for f in proved)]

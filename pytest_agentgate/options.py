@@ -23,6 +23,8 @@ class Option:
     pytest: bool = True
     """Also a flag of pytest, as ``--agent-gate-NAME``."""
     choices: tuple[str, ...] = ()
+    flag_only: bool = False
+    """Never from an environment variable."""
 
     @property
     def dest(self) -> str:
@@ -62,7 +64,7 @@ OPTIONS = (
     Option("index", "package index to ask about new dependencies, or off (default: that of pip or uv, else PyPI)", metavar="URL"),
     Option("review", "after accepted, let a model review the change (needs ANTHROPIC_API_KEY; see docs/review.md)", kind="flag"),
     Option("review-backend", "who answers: api, replay:DIR (recorded answers) or record:DIR", metavar="BACKEND"),
-    Option("review-url", "address of the API (default: Anthropic's own)", metavar="URL"),
+    Option("review-url", "address of the API (default: Anthropic's own)", metavar="URL", flag_only=True),
     Option("max-usd", "most dollars that the review may cost (default: the policy's review.max_usd)", metavar="USD"),
     Option("allow-unpriced", "review with a model whose price is not known", kind="flag"),
     Option("exact-cost", "let the API count the tokens before anything is sent", kind="flag"),
@@ -93,14 +95,14 @@ def add_to_parser(parser: argparse.ArgumentParser, names: Iterable[str] = ()) ->
 
 def settle(given: Mapping[str, object], environment: Mapping[str, str]) -> dict[str, object]:
     """Values of all options: the flag, else the environment variable, else None. Raises `UsageError` on a wrong value."""
-    known = {o.variable for o in OPTIONS}
+    known = {o.variable for o in OPTIONS if not o.flag_only}
     for name in environment:
         if name.startswith("AGENTGATE_") and name not in known:
             raise UsageError(f"{name} is no setting of agentgate", hint=f"known are {', '.join(sorted(known))}")
     values: dict[str, object] = {}
     for option in OPTIONS:
         value = given.get(option.dest)
-        text = environment.get(option.variable, "")
+        text = "" if option.flag_only else environment.get(option.variable, "")
         if value is None and text:
             value = _from_environment(option, text)
         if option.choices and value is not None and value not in option.choices:

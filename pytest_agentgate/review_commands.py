@@ -10,9 +10,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
+import msgspec
+
 from pytest_agentgate.cache import Cache, digest
 from pytest_agentgate.errors import Interrupted, UsageError
 from pytest_agentgate.model import Policy, Report
+from pytest_agentgate.model.policy import ReviewPolicy
 from pytest_agentgate.pipeline import Gate, material_again, review_again
 from pytest_agentgate.protocols import ReviewOptions
 from pytest_agentgate.reporters.terminal import TerminalReporter
@@ -22,9 +25,9 @@ from pytest_agentgate.review.batch import Batches, name_of
 from pytest_agentgate.review.client import URL, Client
 from pytest_agentgate.review.journal import Event, Head, Item, Journal, create, load
 from pytest_agentgate.review.ledger import Ledger
-from pytest_agentgate.review.money import cost, estimate, price_of
-from pytest_agentgate.review.reviewer import ModelReviewer
-from pytest_agentgate.review.till import Factors
+from pytest_agentgate.review.money import estimate
+from pytest_agentgate.review.reviewer import ModelReviewer, secret_of
+from pytest_agentgate.review.till import Factors, Till
 from pytest_agentgate.review_doors import save_repros
 from pytest_agentgate.stored import load as load_report
 from pytest_agentgate.workspace import cache_root
@@ -54,6 +57,8 @@ class Desk:
         change = report.change
         if report.verdict.decision != "accepted":
             raise UsageError(f"the report says {report.verdict.decision}", hint="only an accepted change is reviewed")
+        if not report.evidence:
+            raise UsageError("the report says that nothing was judged", hint="judge the change first")
         if change.source == "patch" and not self.patch:
             raise UsageError("the report is about a patch file", hint="give it again with --patch")
         return Source(change.source, change.base, head=change.head if change.source == "commit" else "", patch=self.patch)
@@ -62,10 +67,10 @@ class Desk:
         """Print a reviewed report, write what was asked for; its exit code."""
         verbosity = self.given.verbose - self.given.quiet
         sys.stdout.write(TerminalReporter(color=self.color, verbosity=verbosity).render(report))
+        self.write(report)
         if self.values.get("save_repros"):
             for made in save_repros(report, str(self.values["save_repros"])):
                 print(f"agentgate: a failing test is in {made}", file=sys.stderr)
-        self.write(report)
         return report.verdict.exit_code
 
 
@@ -106,7 +111,7 @@ def _requests(desk: Desk, reports: Sequence[Report]) -> _Found | None:
             raise UsageError("the reports' bases ask for different reviews", hint="review them in batches of their own")
         if not factors:
             factors = {policy.review.model: Factors(Cache(desk.root)).of(policy.review.model)}
-        plan, why = ModelReviewer(policy.review, _options(desk), _client(desk), factors=factors).plan(material)
+        plan, why = ModelReviewer(_law(policy), _options(desk), _client(desk), factors=factors, secret=_secret(desk)).plan(material)
         if why:
             print(f"agentgate: {report.change.head[:12]} is not reviewed: {why}", file=sys.stderr)
             continue
@@ -115,12 +120,23 @@ def _requests(desk: Desk, reports: Sequence[Report]) -> _Found | None:
     return _Found(tuple(items.values()), policies[0], factors, policies[0].review.batch_from) if items else None
 
 
+def _law(policy: Policy) -> ReviewPolicy:
+    """The policy's review for a batch: without a scout, whose choice would have to be known before."""
+    return msgspec.structs.replace(policy.review, scout="")
+
+
+def _secret(desk: Desk) -> str:
+    return secret_of(Cache(desk.root))
+
+
 def _options(desk: Desk) -> ReviewOptions:
     return replace(desk.gate.review, wanted=True, cache=Cache(desk.root), ledger=os.path.join(desk.root, "ledger.jsonl"))
 
 
 def _client(desk: Desk) -> Client:
     key = desk.gate.review.key
+    if desk.gate.review.backend != "api":
+        raise UsageError("a batch is asked of the API alone", hint="leave out --review-backend, or --batch")
     if not key:
         raise UsageError("a batch needs a key", hint="set ANTHROPIC_API_KEY")
     return Client(key, desk.gate.review.url or URL)
@@ -137,7 +153,16 @@ def _begin(desk: Desk, found: _Found, paths: Sequence[str]) -> Journal:
             f"the batch may cost ${price[2]:.2f} (expected ${price[1]:.2f}), and ${most:.2f} is allowed", hint="raise --max-usd"
         )
     run = digest("job", *(i.name for i in found.items), str(os.getpid()), str(os.times().elapsed))[:32]
-    head = Head(reports=tuple(paths), repository=os.path.abspath(desk.gate.directory), run=run, factors=found.factors)
+    head = Head(
+        reports=tuple(paths),
+        repository=os.path.abspath(desk.gate.directory),
+        run=run,
+        factors=found.factors,
+        secret=_secret(desk),
+        max_usd=desk.gate.review.max_usd,
+        url=desk.gate.review.url,
+        allow_unpriced=desk.gate.review.allow_unpriced,
+    )
     journal = create(desk.root, head, found.items)
     print(
         f"agentgate: job {journal.name}, {len(found.items)} requests; if this stops: agentgate review resume {journal.name}",
@@ -151,15 +176,22 @@ def _most(desk: Desk, policy: Policy) -> Decimal:
 
 
 def _finish(desk: Desk, journal: Journal) -> int:
-    """Bring a job to its end, then review each report with its answers."""
-    reports = [load_report(path) for path in journal.head.reports]
-    gate = replace(desk.gate, directory=journal.head.repository)
-    desk = replace(desk, gate=gate)
-    _, policy = material_again(reports[0], desk.source(reports[0]), gate)
+    """Bring a job to its end, then review each report with its answers; one process at a time."""
+    head, own = journal.head, desk.gate.review
+    begun = replace(
+        own, max_usd=own.max_usd or head.max_usd, url=own.url or head.url, allow_unpriced=own.allow_unpriced or head.allow_unpriced
+    )
+    desk = replace(desk, gate=replace(desk.gate, directory=head.repository, review=begun))
+    with journal.alone():
+        return _bring_home(desk, journal, [load_report(path) for path in head.reports])
+
+
+def _bring_home(desk: Desk, journal: Journal, reports: Sequence[Report]) -> int:
+    _, policy = material_again(reports[0], desk.source(reports[0]), desk.gate)
     ledger, client = Ledger(os.path.join(desk.root, "ledger.jsonl")), _client(desk)
-    factors = Factors(Cache(desk.root), journal.head.factors)
-    _warm_up(journal, client, ledger, policy, factors, _most(desk, policy))
-    batches = Batches(client, journal, ledger, policy.review.price, factors, _most(desk, policy), deadline=desk.given.deadline)
+    factors, most = Factors(Cache(desk.root), journal.head.factors), _most(desk, policy)
+    _warm_up(journal, Till(client, ledger, journal.head.run, most, policy.review.price, factors))
+    batches = Batches(client, journal, ledger, policy.review.price, factors, most, deadline=desk.given.deadline)
     with _bar(len(journal.items)) as batches.progress:
         try:
             notes = batches.finish()
@@ -167,34 +199,29 @@ def _finish(desk: Desk, journal: Journal) -> int:
             raise Interrupted(f"interrupted; the batch goes on: agentgate review resume {journal.name}") from None
     for note in notes:
         print(f"agentgate: {note}", file=sys.stderr)
-    replies = {journal.items[name].key: reply for name, reply in journal.replies.items()}
-    backend = Prefilled(client, replies)
+    backend = Prefilled(client, {journal.items[name].key: reply for name, reply in journal.replies.items()})
+    law, options, head = _law(policy), _options(desk), journal.head
     codes = []
     for report in reports:
-        reviewer = ModelReviewer(policy.review, _options(desk), backend, journal.head.run, journal.head.factors)
-        codes.append(desk.show(review_again(report, desk.source(report), replace(gate, review=_options(desk)), reviewer)))
+        reviewer = ModelReviewer(law, options, backend, head.run, head.factors, head.secret, paid=True)
+        codes.append(desk.show(review_again(report, desk.source(report), replace(desk.gate, review=options), reviewer)))
     return worst(codes)
 
 
-def _warm_up(journal: Journal, client: Client, ledger: Ledger, policy: Policy, factors: Factors, most: Decimal) -> None:
+def _warm_up(journal: Journal, till: Till) -> None:
     """One request of each prefix that several share goes first and alone, so that the batch reads the prefix from the cache."""
     groups: dict[str, list[tuple[str, Request]]] = {}
     for name, request in journal.items.items():
         groups.setdefault(request.prefix, []).append((name, request))
+    tried = {n for e in journal.events if e.kind == "warm" for n in e.names}
     for group in groups.values():
-        if len(group) < 2 or any(n in journal.replies or journal.tries(n) for n, _ in group):
-            continue
         name, request = group[0]
-        price = estimate([factors.planned(request)], policy.review.price)
-        ticket = ledger.reserve(journal.head.run, request.model, price[2], most) if price else ""
-        reply = client.send(request)
+        if len(group) < 2 or any(n in journal.replies or n in tried or journal.tries(n) for n, _ in group):
+            continue
+        journal.add(Event(kind="warm", names=(name,)))
+        reply = till.ask(request)
         if not reply.error:
             journal.add(Event(kind="reply", names=(name,), reply=reply))
-            priced = price_of(request.model, policy.review.price)
-            if ticket and priced:
-                ledger.settle(ticket, journal.head.run, cost(reply.usage, priced))
-        elif not reply.sent and ticket:
-            ledger.settle(ticket, journal.head.run, Decimal(0))
 
 
 def worst(codes: Sequence[int]) -> int:

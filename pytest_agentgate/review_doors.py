@@ -7,7 +7,9 @@ import re
 import sys
 from collections.abc import Mapping
 from decimal import Decimal, InvalidOperation
+from urllib.parse import urlsplit
 
+from pytest_agentgate.cache import digest
 from pytest_agentgate.errors import UsageError
 from pytest_agentgate.model import Report
 from pytest_agentgate.protocols import ReviewOptions
@@ -28,8 +30,8 @@ def review_options(values: Values, environment: Mapping[str, str]) -> ReviewOpti
     except InvalidOperation:
         raise UsageError(f"--max-usd takes a number of dollars above 0, not {limit!r}") from None
     url = str(values.get("review_url") or "")
-    if url and not url.startswith(("https://", "http://127.0.0.1:", "http://localhost:")):
-        raise UsageError(f"--review-url takes an https address, not {url!r}", hint="the key is sent there")
+    if url and not _is_safe(url):
+        raise UsageError(f"--review-url takes an https address without a user, not {url!r}", hint="the key is sent there")
     key = environment.get(KEY, "").strip()
     if key:
         hide_environment()
@@ -43,6 +45,13 @@ def review_options(values: Values, environment: Mapping[str, str]) -> ReviewOpti
         exact_cost=bool(values.get("exact_cost")),
         execute=not values.get("no_execute"),
     )
+
+
+def _is_safe(url: str) -> bool:
+    """https, or this machine; nothing before an @, where the name of a host could be pretended."""
+    parts = urlsplit(url)
+    local = parts.scheme == "http" and parts.hostname in ("127.0.0.1", "localhost", "::1")
+    return bool(parts.hostname) and "@" not in parts.netloc and (parts.scheme == "https" or local)
 
 
 def hide_environment() -> None:
@@ -64,7 +73,8 @@ def save_repros(report: Report, folder: str) -> list[str]:
             continue
         os.makedirs(folder, exist_ok=True)
         stem = re.sub(r"\W+", "_", finding.path.removesuffix(".py")).strip("_")
-        path = os.path.join(folder, f"test_review_{stem}_{finding.line}_{finding.level.lower()}.py")
+        mark = digest("repro", finding.reproduction)[:8]
+        path = os.path.join(folder, f"test_review_{stem}_{finding.line}_{finding.level.lower()}_{mark}.py")
         claim = " ".join(finding.claim.split())
         text = f"# {finding.level} {finding.path}:{finding.line}: {claim}\n{finding.reproduction.rstrip()}\n"
         if os.path.exists(path):

@@ -178,7 +178,10 @@ FAULTS: dict[str, tuple[list[Fault], str]] = {
         "not of the agreed shape",
     ),
     "empty": ([Fault(edit=lambda m: m | {"content": []})], "empty"),
-    "broken body": ([Fault(edit=lambda m: "{")] * 3, ""),
+    "broken body": ([Fault(edit=lambda m: "{")] * 3, "could not be read"),
+    "no object": ([Fault(edit=lambda m: {})] * 3, "could not be read"),
+    "a list": ([Fault(edit=lambda m: [])] * 3, "could not be read"),
+    "no usage": ([Fault(edit=lambda m: m | {"usage": None})] * 3, "could not be read"),
     "busy": ([Fault(status=529)] * 3, "529"),
     "no canary": ([Fault(edit=lambda m: m | {"content": [{"type": "text", "text": '{"findings": []}'}]})], "canary"),
     "wrong key": ([Fault(status=401)], "ANTHROPIC_API_KEY"),
@@ -549,3 +552,153 @@ def test_what_the_change_says_of_itself_changes_no_outcome(clamped: Repo, api: F
     question = api.asked[0]["messages"][0]["content"]
     assert not set(question) & set("\u202e\u2066\u2069")
     assert question.count("</data ") == 1
+
+
+def test_what_has_no_text_on_one_side_makes_the_review_incomplete(repo: Repo, api: FakeAPI, tmp_path: Path):
+    repo.commit(
+        {"calc.py": CALC, "test_calc.py": TEST_CALC, "conf.ini": "[a]\n", "t.py": "X = 1\n", "pyproject.toml": policy("pytest")},
+        "base",
+    )
+    repo.files({"calc.py": BROKEN, "conf.ini": b"[a]\nname = \xe4\n", "t.py": "X = 1\n" + "# " + "a" * 400_100 + "\nimport os\n"})
+    api.answer = finder()
+    review = repo.gate(review=options(api, tmp_path)).review
+    assert review.status == "incomplete"
+    assert sorted(p.partition(":")[0] for p in review.unsent) == ["conf.ini", "t.py"]
+
+
+def test_names_and_modes_are_shown_and_excluded_files_are_named(repo: Repo, api: FakeAPI, tmp_path: Path):
+    repo.commit(
+        {"calc.py": CALC, "old.py": BIG[:4000], "run.sh": "true\n", "test_calc.py": TEST_CALC, "pyproject.toml": policy("pytest")},
+        "base",
+    )
+    repo.git("mv", "old.py", "new.py")
+    (repo.path / "run.sh").chmod(0o755)
+    repo.files({"uv.lock": "x\n"})
+    api.answer = finder()
+    review = repo.gate(review=options(api, tmp_path)).review
+    question = api.asked[0]["messages"][0]["content"]
+    assert "besides|renamed old.py to new.py" in question
+    assert "besides|mode of run.sh 100644 to 100755" in question
+    assert any("uv.lock" in n for n in review.notes)
+
+
+def test_a_worthless_answer_is_not_kept(clamped: Repo, api: FakeAPI, tmp_path: Path):
+    api.answer = lambda body: '{"findings": []}'
+    assert "canary" in clamped.gate(review=options(api, tmp_path)).review.reason
+    api.answer = finder()
+    assert clamped.gate(review=options(api, tmp_path)).review.status == "complete"
+
+
+def test_a_large_change_is_not_paid_twice_either(big: Repo, api: FakeAPI, tmp_path: Path):
+    api.answer = finder()
+    big.gate(review=options(api, tmp_path))
+    first = len(api.asked)
+    spent = big.gate(review=options(api, tmp_path)).review.spent
+    assert len(api.asked) == first
+    assert spent is not None
+    assert spent.usd == 0
+
+
+@pytest.mark.parametrize("text", ["def f(a=" + "+".join(["1"] * 3000) + "):\n    return a\n", "X = '" + "a" * 200_000 + "'\n", "# " + "a." * 100_000 + "\n"])  # fmt: skip
+def test_no_text_of_a_change_breaks_or_stalls_the_review(repo: Repo, api: FakeAPI, tmp_path: Path, text: str):
+    repo.commit({"calc.py": CALC, "test_calc.py": TEST_CALC, "pyproject.toml": policy("pytest")}, "base")
+    repo.files({"odd.py": text, "calc.py": BROKEN})
+    api.answer = finder()
+    report = repo.gate(review=options(api, tmp_path))
+    assert (report.verdict.decision, report.review.status) == (
+        "accepted",
+        "incomplete" if len(text) > 150_000 else report.review.status,
+    )
+    assert "broke" not in report.review.reason
+
+
+def test_a_reviewer_that_breaks_takes_no_verdict_along(
+    clamped: Repo, api: FakeAPI, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("pytest_agentgate.review.reviewer.make_plan", lambda *a, **k: 1 / 0)
+    report = clamped.gate(review=options(api, tmp_path))
+    assert (report.verdict.decision, report.review.status) == ("accepted", "incomplete")
+    assert "ZeroDivisionError" in report.review.reason
+
+
+def test_a_changed_constant_and_a_deleted_check_are_proved(repo: Repo, api: FakeAPI, tmp_path: Path):
+    base = 'LIMIT = (\n    100\n)\n\n\ndef below(x: int) -> bool:\n    return x < LIMIT\n\n\ndef root(x: int) -> int:\n    """Of x."""\n    if x < 0:\n        raise ValueError(x)\n\n    return x * x\n'
+    repo.commit({"calc.py": CALC, "m.py": base, "test_calc.py": TEST_CALC, "pyproject.toml": policy("pytest")}, "base")
+    repo.files({"m.py": base.replace("    100\n", "    10\n")})
+    test = "from m import below\n\n\ndef test_a():\n    assert below(50)\n"
+    assert [
+        f.level for f in review_of(repo, api, tmp_path, lambda h, n: claim(h, n, "    10", test=test), quote="    10").findings
+    ] == ["E4"]
+    repo.files({"m.py": base.replace("    if x < 0:\n        raise ValueError(x)\n", "")})
+    test = "import pytest\nfrom m import root\n\n\ndef test_a():\n    with pytest.raises(ValueError):\n        root(-1)\n"
+
+    def answer(body: dict[str, Any]) -> str:
+        gone = claim("h1" if "=== h1 m.py" in body["messages"][0]["content"] else "h2", 12, "if x < 0:", side="base", test=test)
+        return json.dumps({"findings": [*canaries(body), gone]})
+
+    api.answer = answer
+    assert [f.level for f in repo.gate(review=options(api, tmp_path)).review.findings] == ["E4"]
+
+
+def test_baits_do_not_push_a_provable_defect_out(clamped: Repo, api: FakeAPI, tmp_path: Path):
+    baits = [
+        lambda h, n, i=i, c=c: claim(h, n, QUOTE, claim=f"bait {i}", category=c)
+        for i, c in enumerate(("security", "api", "resource", "concurrency", "other", "test", "performance"))
+    ]
+    real = lambda h, n: claim(h, n, QUOTE, test=TEST, severity="low", confidence="low")  # noqa: E731  # one of many makes
+    review = review_of(clamped, api, tmp_path, *baits, lambda h, n: claim(h, n, QUOTE), real)
+    assert review.findings[0].level == "E4"
+    assert any("only 6 of" in n for n in review.notes)
+
+
+def test_a_proved_defect_rejects_although_a_part_could_not_be_shown(repo: Repo, api: FakeAPI, tmp_path: Path):
+    text = policy("pytest", more='[tool.agentgate.review]\nenabled = true\nblock_on = ["E4"]')
+    repo.commit({"calc.py": CALC, "test_calc.py": TEST_CALC, "pyproject.toml": text}, "base")
+    repo.files({"calc.py": BROKEN, "blob.dat": b"\0\1"})
+    api.answer = finder(lambda h, n: claim(h, n, QUOTE, test=TEST))
+    report = repo.gate(review=options(api, tmp_path))
+    assert (report.review.status, report.verdict.decision) == ("incomplete", "rejected")
+    assert "this test fails now" in feedback(report)
+
+
+def test_the_address_comes_from_the_caller_alone(clamped: Repo, api: FakeAPI):
+    key = {"ANTHROPIC_API_KEY": "sk-test"}
+    done = clamped.cli("check", "--review", env=key | {"AGENTGATE_REVIEW_URL": api.url})
+    assert (done.returncode, "is no setting" in done.stderr) == (4, True)
+    for url in ("http://127.0.0.1:80@evil.invalid/", "http://evil.invalid", "https://me:x@evil.invalid", "ftp://a"):
+        done = clamped.cli("check", "--review", "--review-url", url, env=key)
+        assert (done.returncode, "--review-url takes" in done.stderr) == (4, True), url
+    api.answer = finder()
+    evil = {"ANTHROPIC_CUSTOM_HEADERS": "Authorization: Bearer sk-other\nX-Evil: 1", "ANTHROPIC_BASE_URL": "https://evil.invalid"}
+    done = clamped.cli("check", "--review", "--review-url", api.url, env=key | evil)
+    assert done.returncode == 0
+    assert {h["authorization"] for _, _, h, _ in api.requests} == {"Bearer sk-test"}
+    assert not any("x-evil" in h for _, _, h, _ in api.requests)
+
+
+def test_a_passed_through_report_is_not_reviewed(clamped: Repo, tmp_path: Path):
+    stored = tmp_path / "gate.json"
+    clamped.cli("check", "--report", f"json={stored}")
+    report = json.loads(stored.read_text())
+    stored.write_text(json.dumps(report | {"evidence": []}))
+    done = clamped.cli("review", str(stored), env={"ANTHROPIC_API_KEY": "sk-test"})
+    assert (done.returncode, "nothing was judged" in done.stderr) == (4, True)
+
+
+def test_two_proofs_of_one_line_are_both_saved(clamped: Repo, api: FakeAPI, tmp_path: Path):
+    other = TEST.replace("clamp(5, 0, 10) == 5", "clamp(7, 0, 10) == 7")
+    api.answer = finder(lambda h, n: claim(h, n, QUOTE, test=TEST), lambda h, n: claim(h, n, QUOTE, test=other, category="api"))
+    args = (
+        "check",
+        "--review",
+        "--review-url",
+        api.url,
+        "--save-repros",
+        str(tmp_path / "r"),
+        "--report",
+        f"json={tmp_path / 'g.json'}",
+    )
+    for _ in range(2):
+        assert clamped.cli(*args, env={"ANTHROPIC_API_KEY": "sk-test"}).returncode == 0
+    assert len(list((tmp_path / "r").iterdir())) == 2
+    assert (tmp_path / "g.json").exists()

@@ -20,7 +20,7 @@ from fakeapi.server import FakeAPI, Fault
 from test_review import BROKEN, CALC, QUOTE, TEST, claim, finder
 
 from pytest_agentgate.cache import Cache
-from pytest_agentgate.errors import RefusedError, ToolError
+from pytest_agentgate.errors import RefusedError, ToolError, UsageError
 from pytest_agentgate.review.backend import Request
 from pytest_agentgate.review.batch import Batches, name_of
 from pytest_agentgate.review.client import Client
@@ -195,11 +195,68 @@ def test_a_killed_process_leaves_half_a_line_and_loses_nothing(api: FakeAPI, tmp
     journal = job(tmp_path)
     engine(api, journal, tmp_path).finish()
     events = Path(journal.folder, "events.jsonl")
-    events.write_bytes(events.read_bytes()[:-40])
-    again = load(str(tmp_path), journal.name)
-    engine(api, again, tmp_path).finish()
+    for cut in (40, 300, 40):
+        events.write_bytes(events.read_bytes()[:-cut])
+        again = load(str(tmp_path), journal.name)
+        engine(api, again, tmp_path).finish()
+        assert len(api.batches) == 1
+        assert len(again.replies) == 4
+
+
+def test_a_lost_answer_is_looked_for_patiently(api: FakeAPI, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    journal, waits = job(tmp_path), []
+    api.script = [Fault(cut=True)]
+    batches = engine(api, journal, tmp_path, sleep=waits.append)
+    real, looks = Client.jobs, []
+
+    def late(self: Client, since: float) -> list[Any]:
+        looks.append(1)
+        return [] if len(looks) < 4 else real(self, since)
+
+    monkeypatch.setattr(Client, "jobs", late)
+    batches.finish()
     assert len(api.batches) == 1
-    assert len(again.replies) == 4
+    assert len(waits) >= 3
+
+
+def test_a_service_that_never_takes_the_batch_is_not_asked_forever(api: FakeAPI, tmp_path: Path):
+    journal = job(tmp_path)
+    api.script = [Fault(status=503)] * 50
+    notes = engine(api, journal, tmp_path).finish()
+    assert sum(1 for m, p, _, _ in api.requests if (m, p) == ("POST", "/v1/messages/batches")) == 3
+    assert "4 requests were never answered" in notes
+
+
+def test_a_foreign_batch_of_the_same_size_is_not_taken_for_ours(api: FakeAPI, tmp_path: Path):
+    other = job(tmp_path / "other")
+    shape: dict[str, object] = {"type": "object", "properties": {}, "required": [], "additionalProperties": False}
+    foreign = [
+        (f"u-{n:024d}", Request(model="claude-sonnet-5-5", system=SYSTEM, question="q", shape=shape, max_tokens=10))
+        for n in range(4)
+    ]
+    Client("sk-test", api.url).create(foreign)
+    api.script = [Fault(status=503)]
+    notes = " ".join(engine(api, other, tmp_path).finish())
+    assert "is not ours" in notes
+    assert all(not r.error for r in other.replies.values())
+    assert len(other.replies) == 4
+
+
+def test_a_wrong_key_ends_the_wait_at_once(api: FakeAPI, tmp_path: Path):
+    journal = job(tmp_path)
+    api.polls_until_ended = 10**9
+    with pytest.raises(ToolError):
+        engine(api, journal, tmp_path, deadline=0.1).finish()
+    batches = engine(api, load(str(tmp_path), journal.name), tmp_path)
+    batches.client = Client("wrong", api.url)
+    with pytest.raises(RefusedError, match="refused the key"):
+        batches.finish()
+
+
+def test_one_process_works_on_a_job(tmp_path: Path):
+    journal = job(tmp_path)
+    with journal.alone(), pytest.raises(UsageError, match="another process"), load(str(tmp_path), journal.name).alone():
+        pass
 
 
 def test_more_than_may_be_spent_is_not_handed_in(api: FakeAPI, tmp_path: Path):
@@ -238,6 +295,22 @@ def test_the_command_reviews_many_reports_in_one_batch(repo: Repo, api: FakeAPI,
     few = repo.cli("review", *reports, "--batch", "--review-url", api.url, env={"ANTHROPIC_API_KEY": "sk-test"})
     assert few.returncode == 0, few.stderr
     assert not any(p.endswith("batches") for _, p, _, _ in api.requests), "three requests are no batch by default"
+
+
+def test_a_batch_has_no_scout_and_pays_nothing_beside_itself(repo: Repo, api: FakeAPI, tmp_path: Path):
+    law = policy("pytest", more='[tool.agentgate.review]\nscout = "claude-haiku-5-5"\nmax_usd = 0.2')
+    repo.commit({"calc.py": CALC, "test_calc.py": TEST_CALC, "pyproject.toml": law}, "base")
+    names = []
+    for number in range(2):
+        repo.git("checkout", "-q", "-b", f"topic{number}", "main")
+        repo.commit({"calc.py": CALC + f"\n\nLIMIT = {number}\n"}, "topic")
+        names.append(str(tmp_path / f"gate{number}.json"))
+        repo.cli("check", "--base", "main", "--head", f"topic{number}", "--report", f"json={names[-1]}")
+    api.answer = finder()
+    args = ("review", *names, "--batch", "--batch-from", "1", "--review-url", api.url)
+    done = repo.cli(*args, env={"ANTHROPIC_API_KEY": "sk-test"})
+    assert done.stdout.count("review complete") == 2, done.stdout + done.stderr
+    assert len(api.asked) == 1, "the warm-up alone"
 
 
 def test_an_interrupted_job_is_finished_later(repo: Repo, api: FakeAPI, reports: list[str]):

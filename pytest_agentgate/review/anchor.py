@@ -10,6 +10,8 @@ from pytest_agentgate.review.schema import Claim, Refutation
 Shown = Mapping[str, tuple[Piece, int]]
 """What one request showed: pieces by id, each at its level."""
 
+LEAST = 6
+"""Characters of a quote that is not a whole line: a bracket stands everywhere."""
 REASONS = {
     "no-such-hunk": "it names a hunk that was not shown",
     "no-such-lines": "it names lines that the hunk has not",
@@ -32,8 +34,8 @@ def anchor(claim: Claim | Refutation, shown: Shown, *, changed: bool = True) -> 
     wanted = range(claim.first_line, claim.last_line + 1)
     if not wanted or len(wanted) > len(rows) or any(n not in rows for n in wanted):
         return "no-such-lines"
-    text = "\n".join(rows[n].text for n in wanted)
-    if not claim.quote.strip() or claim.quote.strip() not in text:
+    text, quote = "\n".join(rows[n].text for n in wanted), claim.quote.strip()
+    if quote not in text or (len(quote) < LEAST and quote not in (rows[n].text.strip() for n in wanted)) or not quote:
         return "no-such-quote"
     if changed and all(rows[n].side == " " for n in wanted):
         return "no-changed-line"

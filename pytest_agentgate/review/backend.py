@@ -76,8 +76,6 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True):
     """Whether the service may have done the work, and so may charge for it."""
     batch: bool = False
     """It came in a batch, at the price of one."""
-    lost: int = 0
-    """Attempts whose answer was lost after the service had the request: each may be charged."""
 
     @property
     def trouble(self) -> str:
@@ -164,7 +162,9 @@ class Prefilled:
     replies: Mapping[str, Reply]
 
     def known(self, request: Request) -> Reply | None:
-        """The batch's answer."""
+        """The batch's answer. A question for findings that the batch did not hold is never asked at the full price instead."""
+        if "findings" in request.shape.get("required", ()) and request.key not in self.replies:  # type: ignore[operator]  # a list
+            return Reply(error="the batch brought no answer to this part", sent=False)
         return self.replies.get(request.key)
 
     def send(self, request: Request) -> Reply:

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, field
 from decimal import Decimal
 
 import msgspec
@@ -28,6 +27,8 @@ MAX_BYTES = 240_000_000
 """The service allows 100,000 requests and 256 MB."""
 FIRST_WAIT, LONGEST_WAIT = 2.0, 60.0
 DEADLINE = 24 * 3600.0
+EMPTY_LISTS = 6
+"""Looks at the service's list, ever longer apart, before a batch whose answer was lost is taken for not handed in."""
 FETCHES = 3
 """Tries to read a batch's results; they are kept for weeks, and the job can be resumed."""
 CLOCKS = 300.0
@@ -69,6 +70,7 @@ class Batches:
     sleep: Callable[[float], None] = time.sleep
     progress: Callable[[int, int], None] = lambda done, total: None
     deadline: float = DEADLINE
+    looked: dict[int, int] = field(default_factory=dict)
 
     def finish(self) -> list[str]:
         """Hand in, wait, fetch, send again what may be; returns notes. Raises `ToolError` after the deadline."""
@@ -96,19 +98,26 @@ class Batches:
         run = self.journal.head.run
         ticket = self.ledger.reserve(run, group[0][1].model, price[2], self.most) if price else ""
         chunk = 1 + max((e.chunk for e in self.journal.events), default=-1)
-        begun = Event(kind="begin", chunk=chunk, names=tuple(n for n, _ in group), time=time.time(), ticket=ticket)
+        begun = Event(
+            kind="begin",
+            chunk=chunk,
+            names=tuple(n for n, _ in group),
+            time=time.time(),
+            ticket=ticket,
+            reserved=str(price[2] if price else 0),
+        )
         self.journal.add(begun)
         try:
             job = self.client.create(group)
         except RefusedError:
-            self._void(begun)
+            self._void(begun, "refused")
             raise
         except LostError:
             return  # `_look` asks the service's list
         self.journal.add(Event(kind="batch", chunk=chunk, batch=job.id))
 
-    def _void(self, begun: Event) -> None:
-        self.journal.add(Event(kind="void", chunk=begun.chunk))
+    def _void(self, begun: Event, kind: str) -> None:
+        self.journal.add(Event(kind=kind, chunk=begun.chunk))
         if begun.ticket:
             self.ledger.settle(begun.ticket, self.journal.head.run, Decimal(0))
 
@@ -118,7 +127,9 @@ class Batches:
             return self._recover(begun, notes)
         try:
             ended = self.client.job(batch).status == "ended"
-        except RefusedError:
+        except RefusedError as error:
+            if error.final:
+                raise
             return False  # asked again after a while, until the deadline
         if not ended:
             return False
@@ -135,17 +146,22 @@ class Batches:
     def _recover(self, begun: Event, notes: list[str]) -> bool:
         """Whether the service has the batch whose answer was lost: one that is as large, as new, and not known otherwise."""
         try:
-            jobs = self.client.jobs()
-        except RefusedError:
+            jobs = self.client.jobs(begun.time - CLOCKS)
+        except RefusedError as error:
+            if error.final:
+                raise
             return False
-        known = {e.batch for e in self.journal.events if e.kind == "batch"}
+        known = {e.batch for e in self.journal.events if e.kind in ("batch", "foreign")}
         fitting = [j for j in jobs if j.id not in known and _fits(j, begun)]
         if len(fitting) == 1:
             notes.append(f"the answer to a batch was lost; the service has it as {fitting[0].id}")
             self.journal.add(Event(kind="batch", chunk=begun.chunk, batch=fitting[0].id))
         elif not fitting:
+            self.looked[begun.chunk] = self.looked.get(begun.chunk, 0) + 1
+            if self.looked[begun.chunk] < EMPTY_LISTS:
+                return False
             notes.append("the answer to a batch was lost, and the service does not have it: it is handed in again")
-            self._void(begun)
+            self._void(begun, "void")
         else:
             raise ToolError(
                 f"the answer to a batch was lost, and {len(fitting)} batches could be it",
@@ -156,9 +172,10 @@ class Batches:
     def _fetch(self, begun: Event, batch: str, notes: list[str]) -> None:
         """Every result of a batch, in whatever order; strangers and doubles are named and not believed."""
         wanted, seen = set(begun.names), set()
-        paid = Decimal(0)
+        paid, strangers = Decimal(0), 0
         for name, reply, again in self.client.results(batch):
             if name not in wanted or name in seen:
+                strangers += name not in wanted
                 notes.append(
                     f"{batch} brought {'a second' if name in seen else 'an unknown'} result {name[:70]!r}, which is ignored"
                 )
@@ -172,8 +189,13 @@ class Batches:
                 else msgspec.structs.replace(reply, batch=True)
             )
             self.journal.add(Event(kind="reply", names=(name,), reply=kept))
-        if len(seen) < len(wanted):
-            notes.append(f"{batch} brought no result for {len(wanted) - len(seen)} requests")
+        if not seen and strangers:
+            notes.append(f"{batch} is not ours: it brought none of our requests")
+            self.journal.add(Event(kind="foreign", batch=batch))
+            return
+        if missing := len(wanted) - len(seen):
+            notes.append(f"{batch} brought no result for {missing} requests")
+            paid += Decimal(begun.reserved or 0) * missing / len(wanted)  # they may have been done, and charged
         if begun.ticket:
             self.ledger.settle(begun.ticket, self.journal.head.run, paid)
         self.journal.add(Event(kind="done", chunk=begun.chunk))
@@ -184,8 +206,4 @@ class Batches:
 
 
 def _fits(job: Job, begun: Event) -> bool:
-    try:
-        created = datetime.fromisoformat(job.created).timestamp()
-    except ValueError:
-        return False
-    return sum(job.counts.values()) == len(begun.names) and created >= begun.time - CLOCKS
+    return sum(job.counts.values()) == len(begun.names) and job.made >= begun.time - CLOCKS

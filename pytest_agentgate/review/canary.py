@@ -20,7 +20,9 @@ CANARIES = (
 
 
 def canary(key: str, number: int, pieces: int, taken: Collection[str]) -> tuple[Piece, int]:
-    """The canary of one request, and where among its pieces it stands; both follow from the change and rotate with it.
+    """The canary of one request, and where among its pieces it stands; both follow from `key` and rotate with it.
+
+    `key` holds a secret of this machine: whoever writes the change must not know which hunk is planted.
 
     `taken` are the paths of the change: a canary never has one of them.
     """

@@ -7,8 +7,10 @@ is ever picked up, and so is the address: an ``ANTHROPIC_BASE_URL`` that came fr
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import cached_property
 from typing import Any
 
@@ -33,6 +35,14 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     counts: dict[str, int] = {}
     created: str = ""
 
+    @property
+    def made(self) -> float:
+        """When it was made, in seconds since the epoch; 0 where the service does not say."""
+        try:
+            return datetime.fromisoformat(self.created).timestamp()
+        except ValueError:
+            return 0.0
+
 
 @dataclass(frozen=True)
 class Client:
@@ -47,19 +57,19 @@ class Client:
 
         return anthropic
 
-    def _open(self, retries: int) -> tuple[Any, list[str]]:
-        """An SDK client, and a list in which attempts leave a word when their answer was lost on the way."""
-        lost: list[str] = []
+    def _open(self, retries: int) -> Any:
+        """An SDK client that tries again where the service says that it is busy, and never where an answer was lost."""
+        os.environ.pop("ANTHROPIC_CUSTOM_HEADERS", None)  # they would win over the key that was given
 
         def watch(request: Any, call_next: Callable[[Any], Any]) -> Any:
             try:
                 return call_next(request)
             except self._sdk.APIConnectionError as error:
-                if not refused(error):
-                    lost.append(type(error).__name__)
-                raise
+                if refused(error):
+                    raise
+                raise LostError(words(error.__cause__ or error)) from None
 
-        client = self._sdk.Anthropic(
+        return self._sdk.Anthropic(
             api_key=self.key,
             base_url=self.url,
             timeout=TIMEOUT,
@@ -67,84 +77,87 @@ class Client:
             open_telemetry=False,
             middleware=[watch],
         )
-        return client, lost
 
     def known(self, request: Request) -> Reply | None:
         """Nothing is known here without asking."""
         return None
 
     def send(self, request: Request) -> Reply:
-        """Ask once; the SDK tries again where the service says it is busy."""
-        client, lost = self._open(RETRIES)
+        """Ask once. An answer that was lost on the way is an error with `sent`: it may be charged."""
         try:
-            with client:
-                return msgspec.structs.replace(reply_of(client.messages.create(**request.body())), lost=len(lost))
+            with self._open(RETRIES) as client:
+                return reply_of(client.messages.create(**request.body()))
         except self._sdk.APIStatusError as error:
-            return Reply(error=status_words(error), sent=False, lost=len(lost))
+            return Reply(error=status_words(error), sent=False)
+        except LostError as error:
+            return Reply(error=f"the API's answer was lost: {error}")
         except self._sdk.APIConnectionError as error:
-            return Reply(error=f"the API did not answer: {words(error)}", sent=False, lost=len(lost))
-        except (self._sdk.AnthropicError, ValueError, TypeError) as error:  # also pydantic's, for an answer of another shape
-            return Reply(error=f"the API's answer could not be read: {words(error)}", lost=len(lost))
+            return Reply(error=f"the API could not be reached: {words(error)}", sent=False)
+        except Exception as error:  # the SDK's own, pydantic's, and whatever an answer of another shape makes of our reading
+            return Reply(error=f"the API's answer could not be read: {words(error)}")
 
     def count(self, request: Request) -> int | None:
         """Tokens of the prompt as the service counts them."""
-        client, _ = self._open(RETRIES)
         body = {k: v for k, v in request.body().items() if k != "max_tokens"}
         try:
-            with client:
+            with self._open(RETRIES) as client:
                 return int(client.messages.count_tokens(**body).input_tokens)
-        except (self._sdk.AnthropicError, ValueError, TypeError):
+        except Exception:  # counting costs nothing, and an estimate does as well
             return None
 
     def create(self, requests: Sequence[tuple[str, Request]]) -> Job:
         """Hand a batch in, once: a second try after a lost answer would be paid twice. Raises `LostError` where nobody knows."""
-        client, _ = self._open(0)
         items = [{"custom_id": name, "params": r.body()} for name, r in requests]
         try:
-            with client:
+            with self._open(0) as client:
                 return job_of(client.messages.batches.create(requests=items))
         except self._sdk.APIStatusError as error:
             if error.status_code >= 500:
                 raise LostError(status_words(error)) from error
-            raise RefusedError(status_words(error)) from error
+            raise RefusedError(status_words(error), final=True) from error
+        except LostError:
+            raise
         except self._sdk.APIConnectionError as error:
-            if refused(error):
-                raise RefusedError(f"the API could not be reached: {words(error)}") from error
-            raise LostError(words(error)) from error
-        except (self._sdk.AnthropicError, ValueError, TypeError) as error:
+            raise RefusedError(f"the API could not be reached: {words(error)}") from error
+        except Exception as error:  # an answer that cannot be read: the service has the batch, or has not
             raise LostError(words(error)) from error
 
     def job(self, name: str) -> Job:
         """How far a batch is. Raises `RefusedError` where that cannot be had now."""
         return job_of(self._ask(lambda client: client.messages.batches.retrieve(name)))
 
-    def jobs(self) -> list[Job]:
-        """The latest batches of this key's workspace."""
-        return [job_of(b) for b in self._ask(lambda client: client.messages.batches.list(limit=100)).data]
+    def jobs(self, since: float) -> list[Job]:
+        """Batches of this key's workspace that were made since a moment, all pages of them."""
 
-    def cancel(self, name: str) -> None:
-        """Stop a batch; what is done already is still paid."""
-        self._ask(lambda client: client.messages.batches.cancel(name))
+        def look(client: Any) -> list[Job]:
+            found = []
+            for batch in client.messages.batches.list(limit=100):
+                found.append(job_of(batch))
+                if found[-1].made < since:
+                    break
+            return found
+
+        found: list[Job] = self._ask(look)
+        return [j for j in found if j.made >= since]
 
     def _ask(self, call: Callable[[Any], Any]) -> Any:
-        client, _ = self._open(RETRIES)
         try:
-            with client:
+            with self._open(RETRIES) as client:
                 return call(client)
         except self._sdk.APIStatusError as error:
-            raise RefusedError(status_words(error)) from error
-        except (self._sdk.AnthropicError, ValueError, TypeError) as error:
+            final = 400 <= error.status_code < 500 and error.status_code not in (408, 409, 429)
+            raise RefusedError(status_words(error), final=final) from error
+        except Exception as error:  # nothing was changed: it is asked again
             raise RefusedError(words(error)) from error
 
     def results(self, name: str) -> Iterator[tuple[str, Reply, bool]]:
         """Each result of a batch that has ended: id, answer, and whether it is worth sending again. In any order."""
-        client, _ = self._open(RETRIES)
         try:
-            with client:
-                for item in client.messages.batches.results(name):
-                    yield _result(item)
-        except (self._sdk.AnthropicError, ValueError, TypeError) as error:
+            with self._open(RETRIES) as client:
+                found = [_result(item) for item in client.messages.batches.results(name)]
+        except Exception as error:  # a stream that was cut, a line that is no JSON: it is read again
             raise RefusedError(f"the results of {name} could not be read: {words(error)}") from error
+        yield from found
 
 
 def _result(item: Any) -> tuple[str, Reply, bool]:
@@ -206,7 +219,7 @@ def status_words(error: Any) -> str:
     return f"the API answered {error.status_code}: {detail}"
 
 
-def words(error: Exception) -> str:
+def words(error: BaseException) -> str:
     """First line of an error, short."""
     text = str(getattr(error, "api_message", "") or error).strip() or type(error).__name__
     return text.splitlines()[0][:300]

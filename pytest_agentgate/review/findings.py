@@ -54,7 +54,8 @@ def read(asked: Asked, reply: Reply, texts: tuple[str, ...]) -> tuple[list[Ancho
     answer, why = parse(reply.text, Answer)
     if answer is None:
         return [], [], why
-    if asked.canary and not any(c.hunk == asked.canary for c in answer.findings):
+    planted = {p.id: (p, level) for p, level in asked.pieces if p.id == asked.canary}
+    if asked.canary and not any(c.hunk == asked.canary and not anchor(c, planted) for c in answer.findings):
         return [], [], "the answer missed a defect that was planted to see whether it reads (canary)"
     kept: list[Anchored] = []
     gone: list[Dismissed] = []
@@ -72,17 +73,20 @@ def read(asked: Asked, reply: Reply, texts: tuple[str, ...]) -> tuple[list[Ancho
 
 def once(found: Sequence[Anchored]) -> tuple[list[Anchored], list[Dismissed]]:
     """Each place and category once, the surest claim of it; the worst first."""
-    best: dict[tuple[str, str, int, str], Anchored] = {}
+    best: dict[tuple[str, ...], Anchored] = {}
     gone: list[Dismissed] = []
-    for item in sorted(found, key=_order):
-        key = (item.piece.path, item.claim.side, item.claim.first_line, item.claim.category)
-        if key in best:
+    for item in sorted(found, key=lambda i: (i.claim.test is None, _order(i))):
+        claim = item.claim
+        place = (item.piece.path, claim.side, str(claim.first_line), claim.category)
+        key = (*place, claim.test) if claim.test else place
+        best.setdefault(place, item)
+        if best.get(key, item) is not item:
             gone.append(
                 Dismissed(reason="said-twice", claim=item.claim.claim, path=item.piece.path, words="another finding says it")
             )
         else:
             best[key] = item
-    return list(best.values()), gone
+    return sorted({id(i): i for i in best.values()}.values(), key=_order), gone
 
 
 def _order(item: Anchored) -> tuple[int, int, bool, str, int]:

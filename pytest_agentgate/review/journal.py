@@ -6,6 +6,8 @@ knows, and the list of the service is asked.
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -29,6 +31,11 @@ class Head(msgspec.Struct, frozen=True, kw_only=True):
     """Name of the run in the ledger."""
     factors: dict[str, float] = {}
     """Bytes per token that the requests were packed with, by model: the same packing is made again at the end."""
+    secret: str = ""
+    """What the canaries were chosen with."""
+    max_usd: str = ""
+    url: str = ""
+    allow_unpriced: bool = False
 
 
 class Item(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,13 +49,16 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One line of the journal."""
 
     kind: str
-    """``begin`` (a batch is about to be handed in), ``batch`` (it was), ``void`` (it was not), ``reply``, ``done`` (all of it
-    was fetched)."""
+    """``warm`` (one request is about to be sent alone), ``begin`` (a batch is about to be handed in), ``batch`` (it was),
+    ``refused`` (it was not), ``void`` (the service does not have it), ``foreign`` (that batch was not ours), ``reply``, ``done``
+    (all of it was fetched)."""
     chunk: int = -1
     names: tuple[str, ...] = ()
     batch: str = ""
     time: float = 0.0
     ticket: str = ""
+    reserved: str = ""
+    """Dollars."""
     reply: Reply | None = None
 
 
@@ -69,10 +79,25 @@ class Journal:
     def add(self, event: Event) -> None:
         """Write one line, safely on disk before this returns."""
         self.events.append(event)
-        fd = os.open(os.path.join(self.folder, "events.jsonl"), os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        fd = os.open(os.path.join(self.folder, "events.jsonl"), os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
         try:
-            os.write(fd, msgspec.json.encode(event) + b"\n")
+            size = os.lseek(fd, 0, os.SEEK_END)
+            whole = size == 0 or os.pread(fd, 1, size - 1) == b"\n"  # else a killed process left half a line
+            os.write(fd, (b"" if whole else b"\n") + msgspec.json.encode(event) + b"\n")
             os.fsync(fd)
+        finally:
+            os.close(fd)
+
+    @contextlib.contextmanager
+    def alone(self) -> Iterator[None]:
+        """Nobody else works on this job; raises `UsageError` where somebody does."""
+        fd = os.open(os.path.join(self.folder, "lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise UsageError(f"another process works on job {self.name}", hint="wait for it") from None
+        else:
+            yield
         finally:
             os.close(fd)
 
@@ -86,14 +111,15 @@ class Journal:
         return found
 
     def tries(self, name: str) -> int:
-        """How often a request was handed in."""
-        void = {e.chunk for e in self.events if e.kind == "void"}
-        return sum(1 for e in self.events if e.kind == "begin" and e.chunk not in void and name in e.names)
+        """How often a request was handed in, or may have been."""
+        refused = {e.chunk for e in self.events if e.kind == "refused"}
+        return sum(1 for e in self.events if e.kind == "begin" and e.chunk not in refused and name in e.names)
 
     def open_chunks(self) -> Iterator[tuple[Event, str]]:
         """Chunks that were handed in, or may have been, and were not fetched yet; each with its batch id (empty: unknown)."""
-        ended = {e.chunk for e in self.events if e.kind in ("done", "void")}
-        batches = {e.chunk: e.batch for e in self.events if e.kind == "batch"}
+        ended = {e.chunk for e in self.events if e.kind in ("done", "void", "refused")}
+        foreign = {e.batch for e in self.events if e.kind == "foreign"}
+        batches = {e.chunk: e.batch for e in self.events if e.kind == "batch" and e.batch not in foreign}
         yield from ((e, batches.get(e.chunk, "")) for e in self.events if e.kind == "begin" and e.chunk not in ended)
 
     def waiting(self) -> list[str]:

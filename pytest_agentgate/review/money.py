@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from decimal import Decimal
 from functools import lru_cache
 
@@ -59,7 +60,8 @@ def _table() -> tuple[Price, ...]:
 def price_of(model: str, own: Sequence[Price] = ()) -> Price | None:
     """The price of a model: the policy's own entry, else the table's, the latest of each; None: unpriced."""
     for table in (own, _table()):
-        found = [p for p in table if p.model == model]
+        today = datetime.now(UTC).date().isoformat()
+        found = [p for p in table if p.model == model and p.since <= today]
         if found:
             return max(found, key=lambda p: p.since)
     return None

@@ -13,11 +13,15 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from pytest_agentgate.model import Hunk, Material, SourceFile
-from pytest_agentgate.review.redact import redact
+from pytest_agentgate.review.redact import redact, redact_keys
 from pytest_agentgate.text import visible
 
 LONGEST = 120
-"""Changed lines of one piece; longer hunks are cut."""
+HEAVIEST = 4_000
+"""Changed lines, and their bytes, of one piece; longer hunks are cut."""
+MOST = 3_000
+"""Hunks of one file that are cut; a file with more is nobody's to read."""
+CALL = re.compile(r"\b([A-Za-z_]\w{0,80})\s{0,3}\(")
 AROUND = 3
 DEFINITION = 80
 """Lines of an enclosing definition that are shown as a whole; of a longer one its head."""
@@ -80,23 +84,66 @@ def cut(material: Material) -> list[Piece]:
     index = signatures(dict(material.head_sources))
     found: list[Piece] = []
     for file in sorted(material.files, key=lambda f: f.change.path):
+        sides = _Sides(lines_of(redact_keys(file.old)), lines_of(redact_keys(file.new)), _added(file))
         for hunk in file.change.hunks:
-            for part in _parts(hunk):
-                found.append(_piece(f"h{len(found) + 1}", file, part, index))
+            for part in _parts(hunk, sides):
+                found.append(_piece(f"h{len(found) + 1}", file, part, index, sides))
     return found
 
 
-def _parts(hunk: Hunk) -> Iterator[Hunk]:
+@dataclass(frozen=True)
+class _Sides:
+    """Lines of both sides of a file, and the numbers of all added ones."""
+
+    old: tuple[str, ...]
+    new: tuple[str, ...]
+    added: frozenset[int]
+
+
+def _added(file: SourceFile) -> frozenset[int]:
+    return frozenset(n for h in file.change.hunks for n in range(h.new_start, h.new_start + h.new_lines))
+
+
+def fits(file: SourceFile) -> bool:
+    """Whether the texts have every line that the hunks speak of: else something of the change could not be shown."""
+    old, new = len(lines_of(file.old)), len(lines_of(file.new))
+    if len(file.change.hunks) > MOST:
+        return False
+    ends = (
+        (h.old_start + h.old_lines - 1 if h.old_lines else 0, h.new_start + h.new_lines - 1 if h.new_lines else 0)
+        for h in file.change.hunks
+    )
+    return all(a <= old and b <= new for a, b in ends)
+
+
+def _parts(hunk: Hunk, sides: _Sides) -> Iterator[Hunk]:
     """The hunk itself, or slices of it: removed lines first, then added ones."""
-    if hunk.old_lines + hunk.new_lines <= LONGEST:
+    old = sides.old[hunk.old_start - 1 : hunk.old_start - 1 + hunk.old_lines] if hunk.old_lines else ()
+    new = sides.new[hunk.new_start - 1 : hunk.new_start - 1 + hunk.new_lines] if hunk.new_lines else ()
+    if len(old) + len(new) <= LONGEST and sum(map(_weight, (*old, *new))) <= HEAVIEST:
         yield hunk
         return
-    for start in range(0, hunk.old_lines, LONGEST):
-        count = min(LONGEST, hunk.old_lines - start)
+    for start, count in _slices(old):
         yield Hunk(hunk.old_start + start, count, hunk.new_start, 0)
-    for start in range(0, hunk.new_lines, LONGEST):
-        count = min(LONGEST, hunk.new_lines - start)
+    for start, count in _slices(new):
         yield Hunk(hunk.old_start + hunk.old_lines, 0, hunk.new_start + start, count)
+
+
+def _weight(line: str) -> int:
+    return len(line.encode("utf-8", "surrogatepass")) + 14
+
+
+def _slices(lines: Sequence[str]) -> Iterator[tuple[int, int]]:
+    """Start and length of runs that are neither too long nor too heavy; a line that is too heavy alone stays alone."""
+    start = used = 0
+    for number, line in enumerate(lines):
+        weight = _weight(line)
+        if number > start and (number - start >= LONGEST or used + weight > HEAVIEST):
+            yield start, number - start
+            start, used = number, 0
+        used += weight
+    if len(lines) > start:
+        yield start, len(lines) - start
 
 
 def shown(text: str) -> str:
@@ -104,14 +151,13 @@ def shown(text: str) -> str:
     return visible(redact(text), keep="\t")
 
 
-def _piece(name: str, file: SourceFile, hunk: Hunk, index: Mapping[str, str]) -> Piece:
-    old, new = lines_of(file.old), lines_of(file.new)
+def _piece(name: str, file: SourceFile, hunk: Hunk, index: Mapping[str, str], sides: _Sides) -> Piece:
+    old, new = sides.old, sides.new
     removed = [Row("-", n, shown(old[n - 1])) for n in _range(hunk.old_start, hunk.old_lines, len(old))]
     added = [Row("+", n, shown(new[n - 1])) for n in _range(hunk.new_start, hunk.new_lines, len(new))]
     mine = {r.number for r in added}
     # git numbers a pure deletion by the line before it
     low, high = (hunk.new_start, hunk.new_start + hunk.new_lines - 1) if added else (hunk.new_start + 1, hunk.new_start)
-    others = {n for h in file.change.hunks for n in range(h.new_start, h.new_start + h.new_lines)}
     near = [n for n in range(low - AROUND, high + AROUND + 1) if 0 < n <= len(new) and n not in mine]
     start, end = enclosing(file.new or "", low, max(high, low)) if file.change.path.endswith((".py", ".pyi")) else (0, -1)
     if end - start >= DEFINITION:
@@ -120,9 +166,9 @@ def _piece(name: str, file: SourceFile, hunk: Hunk, index: Mapping[str, str]) ->
     text = "\n".join(r.text for r in added)
 
     def rows(numbers: Sequence[int]) -> tuple[Row, ...]:
-        return tuple(Row("+" if n in others else " ", n, shown(new[n - 1])) for n in numbers)
+        return tuple(Row("+" if n in sides.added else " ", n, shown(new[n - 1])) for n in numbers)
 
-    names = dict.fromkeys(re.findall(r"([A-Za-z_]\w*)\s*\(", text))
+    names = dict.fromkeys(CALL.findall(text))
     calls = [index[n] for n in names if n in index][:CALLS]
     first = added[0].number if added else removed[0].number if removed else hunk.new_start
     return Piece(name, file.change.path, first, (*removed, *added), rows(near), rows(around), tuple(calls))
@@ -160,6 +206,23 @@ def enclosing(text: str, low: int, high: int) -> tuple[int, int]:
     return min(around)[1:] if around else (0, -1)
 
 
+@lru_cache(maxsize=64)
+def statements(text: str) -> Mapping[int, int]:
+    """First line of the smallest statement (or head of a compound one) that each line belongs to; a tracer sees only those."""
+    try:
+        nodes = [n for n in ast.walk(ast.parse(text)) if isinstance(n, ast.stmt)]
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return {}
+    found: dict[int, tuple[int, int]] = {}
+    for node in nodes:
+        body = getattr(node, "body", None)
+        end = body[0].lineno - 1 if isinstance(body, list) and body else node.end_lineno or node.lineno
+        for line in range(node.lineno, max(end, node.lineno) + 1):
+            if line not in found or end - node.lineno < found[line][0]:
+                found[line] = (end - node.lineno, node.lineno)
+    return {line: start for line, (_, start) in found.items()}
+
+
 def signatures(sources: Mapping[str, str]) -> dict[str, str]:
     """``path:line def name(...)`` by function name, for names that are defined once."""
     found: dict[str, str] = {}
@@ -175,9 +238,12 @@ def signatures(sources: Mapping[str, str]) -> dict[str, str]:
 def outline(text: str) -> tuple[tuple[int, str, str], ...]:
     """Line, name and signature of every function and class of a module, methods with their class."""
     try:
-        tree = ast.parse(text)
+        return _outline(ast.parse(text))
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return ()
+
+
+def _outline(tree: ast.Module) -> tuple[tuple[int, str, str], ...]:
     found: list[tuple[int, str, str]] = []
 
     def look(body: Sequence[ast.stmt], prefix: str) -> None:

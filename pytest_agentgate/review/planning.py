@@ -24,7 +24,12 @@ SIGNATURES = 1_200
 LEAST = 1_500
 """Bytes of change that a request must have room for."""
 REFUTED = 6
-"""Most findings that are refuted, executed or mended in one run; further ones stay unproved."""
+"""Most findings that are refuted, or mended, in one run."""
+EXECUTED = 24
+"""Most findings whose test runs; that costs time and no money."""
+LATER_TOKENS = 4_000
+LATER_BYTES = 8_000
+"""A prompt for one finding, by estimate, and the bytes of hunks in it."""
 REFUTE_TOKENS = 1_500
 SCOUT_TOKENS = 1_000
 
@@ -42,15 +47,17 @@ class Plan:
     price: tuple[Decimal, Decimal, Decimal] | None = None
     trouble: str = ""
     notes: tuple[str, ...] = field(default=())
+    secret: str = ""
+    """What the author of the change does not know, and what chooses the canaries."""
 
     def requests(self, signatures: Sequence[str] = ()) -> list[tuple[Asked, Request]]:
         """The questions for findings, in order; each with a canary."""
         paths = {f.change.path for f in self.material.files}
         found = []
         for number, group in enumerate(self.packed):
-            extra, at = canary(self.material.key, number, len(group.pieces), paths)
+            extra, at = canary(self.material.key + self.secret, number, len(group.pieces), paths)
             pieces, name = prompt.named(group.pieces, extra, at)
-            question = prompt.question(pieces, signatures)
+            question = prompt.question(pieces, signatures, besides(self.material))
             found.append((Asked(tuple(pieces), name), self._request(question)))
         return found
 
@@ -65,11 +72,22 @@ class Plan:
         )
 
 
-def make_plan(material: Material, policy: ReviewPolicy, till: Till, *, exact: bool = False) -> Plan:
+def besides(material: Material) -> list[str]:
+    """What changed of the files besides their lines: names and modes."""
+    found = []
+    for change in (f.change for f in material.files):
+        if change.old_path and change.old_path != change.path:
+            found.append(f"renamed {change.old_path} to {change.path}")
+        if change.old and change.new and change.old.mode != change.new.mode:
+            found.append(f"mode of {change.path} {change.old.mode} to {change.new.mode}")
+    return found[:50]
+
+
+def make_plan(material: Material, policy: ReviewPolicy, till: Till, *, exact: bool = False, secret: str = "") -> Plan:
     """Pack the change and price it. With `exact` the service counts the tokens (for nothing) and the packing follows it."""
     pieces = cut(material)
     system = tuple(prompt.system(material))
-    plan = _packed(Plan(policy, material, system), pieces, till.factors.of(policy.model), till)
+    plan = _packed(Plan(policy, material, system, secret=secret), pieces, till.factors.packing(policy.model, material.key), till)
     if not exact or plan.trouble:
         return plan
     counts = [(request, till.backend.count(request)) for _, request in plan.requests()]
@@ -92,27 +110,41 @@ def _with(plan: Plan, **changes: object) -> Plan:
 
 def _packed(plan: Plan, pieces: Sequence[Piece], factor: float, till: Till) -> Plan:
     policy = plan.policy
-    prefix = sum(len(str(b["text"]).encode("utf-8", "replace")) for b in plan.system)
-    room = int((policy.tokens - SLACK) * factor) - prefix - len(str(schema.FINDINGS)) - FRAME - (SIGNATURES if policy.scout else 0)
+    room = _room(plan, factor)
+    if room < LEAST:
+        plan = _with(
+            plan,
+            system=tuple(prompt.system(plan.material, with_map=False)),
+            notes=(*plan.notes, "there is no room for the map of the project"),
+        )
+        room = _room(plan, factor)
     if room < LEAST:
         return _with(plan, trouble=f"review.tokens = {policy.tokens} leaves no room for the change beside rules, standards and map")
     packed, unsent = pack(pieces, room)
     plan = _with(plan, packed=tuple(packed), unsent=tuple(unsent))
-    if not packed:
+    if pieces and not packed:
         return _with(plan, trouble="no part of the change fits into one request")
+    if not packed:  # names and modes alone
+        plan = _with(plan, packed=(Packed(()),))
     planned = (*(till.planned(r) for _, r in plan.requests()), *_later(policy, plan, till))
     return _with(plan, planned=planned, price=estimate(planned, policy.price))
 
 
+def _room(plan: Plan, factor: float) -> int:
+    """Bytes that the change may have in one request."""
+    prefix = sum(len(str(b["text"]).encode("utf-8", "replace")) for b in plan.system)
+    more = sum(len(b) + 10 for b in besides(plan.material)) + (SIGNATURES if plan.policy.scout else 0)
+    return int((plan.policy.tokens - SLACK) * factor) - prefix - len(str(schema.FINDINGS)) - FRAME - more
+
+
 def _later(policy: ReviewPolicy, plan: Plan, till: Till) -> list[Planned]:
     """What may be asked afterwards, at most."""
-    prompt_tokens = max(p.prompt_tokens for p in (till.planned(r) for _, r in plan.requests()))
     found = []
     if policy.scout:
         found.append(Planned(policy.scout, policy.tokens, SCOUT_TOKENS))
     many = REFUTED
     if policy.refuter != "off":
-        found += [Planned(policy.refuter or policy.model, min(prompt_tokens, 4_000), REFUTE_TOKENS)] * many
+        found += [Planned(policy.refuter or policy.model, LATER_TOKENS, REFUTE_TOKENS)] * many
     if policy.fixes:
-        found += [Planned(policy.model, prompt_tokens, REFUTE_TOKENS)] * many
+        found += [Planned(policy.model, LATER_TOKENS, REFUTE_TOKENS)] * many
     return found

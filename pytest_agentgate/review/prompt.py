@@ -59,9 +59,11 @@ MAP_BYTES = 8_000
 
 def standards(material: Material) -> str:
     """The base's own texts on review, shortened; empty where there are none."""
-    parts = [f"--- {path}\n" + "\n".join(shown(line) for line in text.splitlines()) for path, text in sorted(material.standards)]
+    parts = [f"--- {path}\n" + "\n".join(shown(line) for line in text.splitlines()) for path, text in material.standards]
     text = "\n".join(parts)
-    return f"Standards of this project (as they were before the change):\n{cut_to(text, STANDARDS_BYTES)}\n" if parts else ""
+    whole = cut_to(text, STANDARDS_BYTES)
+    more = "" if len(whole) == len(text) else "\n(the rest does not fit)"
+    return f"Standards of this project (as they were before the change):\n{whole}{more}\n" if parts else ""
 
 
 def repository_map(material: Material) -> str:
@@ -90,9 +92,9 @@ def cut_to(text: str, most: int) -> str:
     return text.encode("utf-8", "replace")[:most].decode("utf-8", "ignore")
 
 
-def system(material: Material, rules: str = RULES) -> list[dict[str, object]]:
+def system(material: Material, *, with_map: bool = True) -> list[dict[str, object]]:
     """The blocks that are the same for every request on this base; the last one carries the cache marker."""
-    texts = [rules, *(t for t in (standards(material), repository_map(material)) if t)]
+    texts = [RULES, *(t for t in (standards(material), repository_map(material) if with_map else "") if t)]
     blocks: list[dict[str, object]] = [{"type": "text", "text": t} for t in texts]
     blocks[-1]["cache_control"] = {"type": "ephemeral", "ttl": "1h"}
     return blocks
@@ -113,13 +115,13 @@ def named(pieces: Sequence[tuple[Piece, int]], extra: Piece | None = None, at: i
     return [(p, level) for p, (_, level) in zip(from_id, rows, strict=True)], f"h{at + 1}" if extra is not None else ""
 
 
-def question(pieces: Sequence[tuple[Piece, int]], signatures: Sequence[str] = ()) -> str:
-    """The change as the model's question; `signatures` are those that a scout chose."""
-    more = "".join(f"signature|{shown(s)}\n" for s in signatures)
+def question(pieces: Sequence[tuple[Piece, int]], signatures: Sequence[str] = (), besides: Sequence[str] = ()) -> str:
+    """The change as the model's question; `signatures` are those that a scout chose, `besides` what changed without lines."""
+    more = "".join([*(f"signature|{shown(s)}\n" for s in signatures), *(f"besides|{shown(b)}\n" for b in besides)])
     return "The change:\n" + fenced("".join(p.render(level) for p, level in pieces) + more)
 
 
 def about(claim: Mapping[str, str], pieces: Sequence[tuple[Piece, int]]) -> str:
     """A claim and the hunks that it is about, for a fresh conversation."""
-    words = "".join(f"{key}: {' '.join(shown(line) for line in value.splitlines())}\n" for key, value in claim.items() if value)
+    words = "".join(f"{key}|{shown(line)}\n" for key, value in claim.items() for line in value.splitlines())
     return "The claim:\n" + fenced(words) + question(pieces)

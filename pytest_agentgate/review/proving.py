@@ -15,7 +15,9 @@ from pytest_agentgate.review import prompt, schema
 from pytest_agentgate.review.anchor import anchor
 from pytest_agentgate.review.backend import Request
 from pytest_agentgate.review.findings import Anchored
-from pytest_agentgate.review.planning import REFUTE_TOKENS, REFUTED
+from pytest_agentgate.review.packing import cost as size_of
+from pytest_agentgate.review.pieces import Piece, enclosing, statements
+from pytest_agentgate.review.planning import EXECUTED, LATER_BYTES, REFUTE_TOKENS, REFUTED
 from pytest_agentgate.review.reproduction import RUNS, Lines, is_public, level, vet
 from pytest_agentgate.review.till import Till
 
@@ -35,7 +37,7 @@ class Prover:
         """Top-level names of the project, as tests import them."""
         paths = [p for p, _ in (*self.material.head_sources, *self.material.base_sources)]
         parts = [p.removesuffix(".py").split("/") for p in paths]
-        self.modules = frozenset(name for p in parts for name in p[:2] if name.isidentifier())
+        self.modules = frozenset(name for p in parts for name in p if name.isidentifier())
 
     def prove(self, item: Anchored) -> ReviewFinding:
         """The finding at the level that its test reaches."""
@@ -69,12 +71,18 @@ class Prover:
         )
 
     def _changed(self) -> Lines:
-        """Added lines; around a pure deletion, the lines that have moved together."""
+        """Lines that a test has to reach: added ones with the statements that they are part of; around a pure deletion, the function."""
         found: set[tuple[str, int]] = set()
         for file in self.material.files:
+            path, text = file.change.path, file.new or ""
+            starts = statements(text) if path.endswith(".py") else {}
             for hunk in file.change.hunks:
-                lines = range(hunk.new_start, hunk.new_start + (hunk.new_lines or 2))
-                found |= {(file.change.path, n) for n in lines}
+                if hunk.new_lines:
+                    lines = range(hunk.new_start, hunk.new_start + hunk.new_lines)
+                else:
+                    first, last = enclosing(text, hunk.new_start, hunk.new_start + 1) if path.endswith(".py") else (0, -1)
+                    lines = range(first + 1, last + 1) if last > first else range(hunk.new_start - 1, hunk.new_start + 3)
+                found |= {(path, n) for line in lines for n in (line, starts.get(line, line))}
         return frozenset(found)
 
     def refute(self, item: Anchored) -> Dismissed | None:
@@ -82,7 +90,8 @@ class Prover:
         claim = item.claim
         said = {"hunk": claim.hunk, "lines": f"{claim.side} {claim.first_line}-{claim.last_line}", "claim": claim.claim}
         said |= {"trigger": claim.trigger, "observed": claim.observed, "expected": claim.expected}
-        reply = self.till.ask(self._request(prompt.REFUTE, item, said, schema.REFUTATION, self.policy.refuter or self.policy.model))
+        request = self._request(prompt.REFUTE, item, said, schema.REFUTATION, self.policy.refuter or self.policy.model)
+        reply = self.till.ask(request, lambda r: schema.parse(r.text, schema.Refutation)[0] is not None)
         if reply.trouble:
             self.notes.append(f"a finding could not be refuted or upheld: {reply.trouble}")
             return None
@@ -95,7 +104,13 @@ class Prover:
         return Dismissed(reason="refuted", claim=claim.claim, path=item.piece.path, words=answer.reason)
 
     def _request(self, rules: str, item: Anchored, said: Mapping[str, str], shape: dict[str, object], model: str) -> Request:
-        pieces = [(p, lv) for p, lv in item.asked.pieces if p.id != item.asked.canary and p.path == item.piece.path]
+        near = [(p, lv) for p, lv in item.asked.pieces if p.id != item.asked.canary and p.path == item.piece.path]
+        pieces: list[tuple[Piece, int]] = []
+        left = LATER_BYTES
+        for piece, lv in sorted(near, key=lambda pair: (pair[0].id != item.claim.hunk, abs(pair[0].first - item.piece.first))):
+            left -= size_of(piece, lv)
+            if left > 0 or not pieces:
+                pieces.append((piece, lv))
         return Request(
             model=model,
             system=({"type": "text", "text": rules},),
@@ -110,7 +125,8 @@ class Prover:
         if self.hands.mend is None or not finding.reproduction:
             return finding
         said = {"claim": finding.claim, "expected": finding.expected, "test": finding.reproduction}
-        reply = self.till.ask(self._request(prompt.MEND, item, said, schema.FIX, self.policy.model))
+        request = self._request(prompt.MEND, item, said, schema.FIX, self.policy.model)
+        reply = self.till.ask(request, lambda r: schema.parse(r.text, schema.Fix)[0] is not None)
         fix = None if reply.trouble else schema.parse(reply.text, schema.Fix)[0]
         file = next((f for f in self.material.files if fix and f.change.path == fix.path and f.new is not None), None)
         if fix is None or file is None or not file.new or file.new.count(fix.old) != 1 or not fix.old:
@@ -125,14 +141,18 @@ class Prover:
 def settle_all(prover: Prover, claims: Sequence[Anchored]) -> tuple[list[ReviewFinding], list[Dismissed]]:
     """Every claim as a finding, or dismissed; at most `REFUTED` of them cost anything."""
     findings: list[tuple[ReviewFinding, Anchored]] = []
-    for number, item in enumerate(claims):
-        if number < REFUTED:
-            findings.append((prover.prove(item), item))
-        else:
-            bare = msgspec.structs.replace(item.claim, test=None)
-            findings.append((prover.prove(Anchored(bare, item.asked, item.backed)), item))
+    executed = 0
+    for item in claims:
+        executed += item.claim.test is not None
+        bare = Anchored(msgspec.structs.replace(item.claim, test=None), item.asked, item.backed)
+        findings.append((prover.prove(item if executed <= EXECUTED else bare), item))
+    if executed > EXECUTED:
+        prover.notes.append(f"only the tests of {EXECUTED} of {executed} findings were run")
     strong: tuple[Level, ...] = ("E4", "E3")
-    doubtful = [item for f, item in findings[:REFUTED] if f.level not in strong]
+    unproved = [item for f, item in findings if f.level not in strong]
+    doubtful = unproved[:REFUTED]
+    if len(unproved) > REFUTED and prover.policy.refuter != "off":
+        prover.notes.append(f"only {REFUTED} of {len(unproved)} unproved findings were put up for refutation")
     gone: dict[int, Dismissed] = {}
     if prover.policy.refuter != "off" and doubtful:
         with ThreadPoolExecutor(4) as pool:

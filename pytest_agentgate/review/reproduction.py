@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Collection
 
 from pytest_agentgate.model import Level, Proof, Reproduced
@@ -14,6 +15,9 @@ RUNS = 3
 
 Lines = frozenset[tuple[str, int]]
 """Changed lines of the head, as path and number."""
+
+
+LOOKS = frozenset({"inspect", "getsource", "open", "read_text", "read_bytes", "__file__", "__code__", "__doc__", "__annotations__"})
 
 
 def vet(source: str, modules: Collection[str]) -> str:
@@ -32,6 +36,8 @@ def vet(source: str, modules: Collection[str]) -> str:
         return "its test imports nothing of the project"
     if _mocks(tree, product):
         return "its test replaces what it claims to test"
+    if any(isinstance(n, ast.Name | ast.Attribute) and getattr(n, "id", getattr(n, "attr", "")) in LOOKS for n in ast.walk(tree)):
+        return "its test looks at source code or files instead of behaviour"
     if any(_is_constant(n.test) for n in ast.walk(tree) if isinstance(n, ast.Assert)) or _fails_by_itself(tree):
         return "its test fails whatever the project does"
     if not any(isinstance(n, ast.Name) and n.id in product for t in tests for n in ast.walk(t)) and not _in_helpers(tree, product):
@@ -59,7 +65,11 @@ def _in_helpers(tree: ast.Module, product: set[str]) -> bool:
 def _mocks(tree: ast.Module, product: set[str]) -> bool:
     """Whether it patches anything, or assigns to attributes of what it imported from the project."""
     for node in ast.walk(tree):
-        if isinstance(node, ast.Attribute) and node.attr in ("patch", "setattr", "setitem", "MagicMock", "Mock", "AsyncMock"):
+        if (
+            isinstance(node, ast.Attribute)
+            and isinstance(node.value, ast.Name)
+            and node.value.id in ("mock", "mocker", "monkeypatch")
+        ):
             return True
         if isinstance(node, ast.ImportFrom) and (node.module or "").startswith(("unittest.mock", "mock")):
             return True
@@ -111,11 +121,14 @@ def level(came: Reproduced | None, lines: Lines, *, public: bool, backed: bool, 
         return "E1", why
     first = came.head[0]
     reached = bool(lines & {place for proof in came.head for place in proof.reached})
+    alike = any(p.outcome == "failed" and _kind(p) == _kind(first) for p in came.base)
+    if alike:
+        return "E1", "its test fails on the base as well, in the same way"
     if reached and all(p.outcome == "passed" for p in came.base):
         return "E4", "its test fails on the head, passes on the base and reaches a changed line"
     if not _is_assertion(first) and (first.path, first.line) in lines and public:
         return "E3", "its test makes a changed line raise, through public names"
-    if _is_assertion(first) and backed:
+    if _is_assertion(first) and backed and reached:
         return "E2", "its test fails, and what it expects stands in a text that is quoted"
     return "E1", "its test fails on the base as well" if reached else "its test fails, and reaches no changed line"
 
@@ -125,7 +138,7 @@ def unusable(came: Reproduced) -> str:
     runs = (*came.head, *came.base)
     if broken := next((p for p in runs if p.outcome == "broken"), None):
         return f"its test could not be run: {broken.message}"
-    kinds = {(p.outcome, p.message.partition(":")[0]) for p in came.head}
+    kinds = {(p.outcome, _kind(p)) for p in came.head}
     if len(kinds) > 1 or len({p.outcome for p in came.base}) > 1:
         return "its test does not come out alike each time"
     outcome = came.head[0].outcome if came.head else "missing"
@@ -134,6 +147,11 @@ def unusable(came: Reproduced) -> str:
     if outcome != "failed":
         return f"its test does not run on the head ({outcome})"
     return ""
+
+
+def _kind(proof: Proof) -> str:
+    """What kind of failure it is: the exception, without the addresses of objects."""
+    return re.sub(r"0x[0-9a-f]+", "0x", proof.message).partition(":")[0]
 
 
 def _is_assertion(proof: Proof) -> bool:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 
@@ -19,6 +20,12 @@ from pytest_agentgate.review.money import Planned, Usage, cost, estimate, price_
 
 BYTES_PER_TOKEN = 3.0
 """Of source code, for a model that has not answered yet; current tokenizers need about 30 % more tokens than older ones."""
+LEAST = 2.0
+"""Bytes per token that are believed at least: one dense change must not take the room from all later ones."""
+ATTEMPTS = 3
+"""How often a request is sent whose answer was lost; each attempt is reserved and may be charged."""
+MOST = 60
+"""Requests of one run, whatever they cost."""
 SLACK = 60
 """Tokens of a request that are in no text: roles, the schema's name."""
 
@@ -42,10 +49,21 @@ class Factors:
             return BYTES_PER_TOKEN
 
     def learn(self, model: str, size: int, tokens: int) -> None:
-        """Take one answer's usage into account, slowly upwards and at once downwards: a budget must hold."""
+        """Take one answer's usage into account: downwards in larger steps than upwards, because a budget must hold."""
         if tokens > 50 and size > 200:
-            seen, known = size / tokens, self.of(model)
-            self.cache.put(digest("bytes-per-token", model), repr(seen if seen < known else known * 0.9 + seen * 0.1).encode())
+            seen, known = max(size / tokens, LEAST), self.of(model)
+            share = 0.5 if seen < known else 0.1
+            self.cache.put(digest("bytes-per-token", model), repr(known * (1 - share) + seen * share).encode())
+
+    def packing(self, model: str, change: str) -> float:
+        """The factor with which a change is packed: that of the first time, so that the same change makes the same requests."""
+        if model in self.fixed:
+            return self.fixed[model]
+        key = digest("packing", model, change)
+        stored = self.cache.get(key)
+        factor = float(stored.decode()) if stored else self.of(model)
+        self.cache.put(key, repr(factor).encode())
+        return factor
 
     def tokens(self, request: Request) -> int:
         """Tokens of a prompt, by estimate; the schema of the answer is part of the prompt."""
@@ -73,41 +91,48 @@ class Till:
     lost: Decimal = Decimal(0)
     remembered: int = 0
     """Answers that were had before, and cost nothing now."""
+    sent: int = 0
+    keeps: bool = True
+    """Whether answers of before may be used; not while they are recorded."""
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def planned(self, request: Request) -> Planned:
         """A request as the price table sees it."""
         return self.factors.planned(request)
 
-    def ask(self, request: Request) -> Reply:
+    def ask(self, request: Request, good: Callable[[Reply], bool] = lambda reply: True) -> Reply:
         """Reserve, ask, settle. An answer that never came keeps its reservation: the API may have done the work.
 
-        A whole answer is kept: the same question is never paid twice.
+        An answer that is whole and `good` is kept: the same question is never paid twice, and a worthless answer is not believed again.
         """
         if (here := self.backend.known(request)) is not None:
             if not here.error:
-                self._note(request, here, Decimal(0))
+                self._note(request, here)
             return here
-        known_reply = digest("reply", request.key)
-        stored = self.factors.cache.get(known_reply)
-        if stored is not None:
-            try:
+        name = digest("reply", request.key)
+        if self.keeps and (stored := self.factors.cache.get(name)) is not None:
+            with contextlib.suppress(msgspec.MsgspecError):
                 reply = msgspec.json.decode(stored, type=Reply)
-            except msgspec.MsgspecError:
-                pass
-            else:
-                self.remembered += 1
+                with self._lock:
+                    self.remembered += 1
                 return reply
         reply = self._pay(request)
-        if not reply.trouble:
-            self.factors.cache.put(known_reply, msgspec.json.encode(reply))
+        for _ in range(ATTEMPTS - 1):
+            if not (reply.error and reply.sent and not reply.usage.prompt):
+                break
+            reply = self._pay(request)
+        if not reply.trouble and good(reply):
+            self.factors.cache.put(name, msgspec.json.encode(reply))
         return reply
 
     def _pay(self, request: Request) -> Reply:
         price = price_of(request.model, self.prices)
         known = estimate([self.planned(request)], self.prices)
-        reserved = known[2] if known else Decimal(0)
-        ticket = ""
+        reserved, ticket = known[2] if known else Decimal(0), ""
+        with self._lock:
+            self.sent += 1
+            if self.sent > MOST:
+                return Reply(error=f"more than {MOST} requests in one run", sent=False)
         if price is not None:
             try:
                 ticket = self.ledger.reserve(self.run, request.model, reserved, self.most)
@@ -115,22 +140,19 @@ class Till:
                 return Reply(error=str(error), sent=False)
         reply = self.backend.send(request)
         came = not reply.error or reply.usage.prompt > 0
-        extra = reserved * reply.lost
-        real = cost(reply.usage, price) if price and came else Decimal(0)
         if came:
-            self._note(request, reply, extra)
-        else:
+            self._note(request, reply)
+        elif reply.sent:
             with self._lock:
-                self.lost += extra if not reply.sent else reserved + extra
+                self.lost += reserved
         if ticket and (came or not reply.sent):
-            self.ledger.settle(ticket, self.run, real + extra)
+            self.ledger.settle(ticket, self.run, cost(reply.usage, price) if price and came else Decimal(0))
         return reply
 
-    def _note(self, request: Request, reply: Reply, lost: Decimal) -> None:
+    def _note(self, request: Request, reply: Reply) -> None:
         """Count an answer's tokens, and learn from them."""
         with self._lock:
             self.used.append((request.model, reply.usage, reply.batch))
-            self.lost += lost
         self.factors.learn(request.model, request.size + len(msgspec.json.encode(request.shape)), reply.usage.prompt)
 
     def spent(self, before: tuple[Decimal, Decimal, Decimal] | None) -> Spent:

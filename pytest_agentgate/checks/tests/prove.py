@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import secrets
 from collections.abc import Callable, Sequence
@@ -19,35 +20,56 @@ from pytest_agentgate.protocols import Context
 TIMEOUT = 30.0
 """Seconds for one run of one test."""
 
-REACH = """
-
-import sys as _agentgate_sys
-
-import pytest as _agentgate_pytest
-
-
-@_agentgate_pytest.fixture(autouse=True)
-def _agentgate_reach():
+HEAD = """\
+def _agentgate_trace():
+    import sys, threading
     files, seen = {files!r}, {{}}
+
+    def wanted(name):
+        return next((f for f in files if name == f or name.endswith("/" + f)), "")
 
     def line(frame, event, arg):
         if event == "line":
             seen[wanted(frame.f_code.co_filename), frame.f_lineno] = 1
         return line
 
-    def wanted(name):
-        return next((f for f in files if name == f or name.endswith("/" + f)), "")
-
     def call(frame, event, arg):
         return line if wanted(frame.f_code.co_filename) else None
 
-    before = _agentgate_sys.gettrace()
-    _agentgate_sys.settrace(call)
-    yield
-    _agentgate_sys.settrace(before)
-    getattr(_agentgate_sys.modules["__main__"], {teller!r})({token!r}, list(seen)[:2000])
+    threading.settrace(call)
+    sys.settrace(call)
+    return seen
+
+
+_agentgate_seen = _agentgate_trace()
 """
-"""Put after a reviewer's test: which lines of the changed files ran. Advice, not judgement: judged code could forge it."""
+TAIL = """
+
+import pytest as _agentgate_pytest
+
+
+@_agentgate_pytest.fixture(autouse=True)
+def _agentgate_reach():
+    import sys
+
+    yield
+    getattr(sys.modules["__main__"], {teller!r})({token!r}, list(_agentgate_seen)[:2000])
+"""
+"""Put around a reviewer's test: which lines of the changed files ran, from its imports on. Advice, not judgement: judged code could
+forge it."""
+
+
+def _traced(source: str, files: Sequence[str], teller: str, token: str) -> str:
+    """The test with the tracer before everything but its docstring and its ``from __future__`` imports."""
+    lines = source.splitlines()
+    at = 0
+    for node in ast.parse(source).body:
+        text = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+        if not text and not (isinstance(node, ast.ImportFrom) and node.module == "__future__"):
+            break
+        at = node.end_lineno or at
+    head = HEAD.format(files=list(files)).splitlines()
+    return "\n".join([*lines[:at], *head, *lines[at:]]) + "\n" + TAIL.format(teller=teller, token=token)
 
 
 def prover(context: Context) -> Callable[[str, int], Reproduced]:
@@ -78,7 +100,10 @@ def _folder(context: Context) -> str:
 def _once(sessions: Sessions, role: str, source: str, files: Sequence[str], folder: str) -> Proof:
     token, teller = secrets.token_hex(8), f"_{secrets.token_hex(8)}"
     name = os.path.join(folder, f"test_agentgate_{token}.py")
-    text = source + REACH.format(files=list(files), teller=teller, token=token)
+    try:
+        text = _traced(source, files, teller, token)
+    except SyntaxError as error:
+        return Proof(outcome="missing", message=str(error))
     try:
         run = sessions.run(Ask(role, (name,), overlay={name: text.encode("utf-8", "replace")}, teller=teller, timeout=TIMEOUT))
     except ToolError as error:

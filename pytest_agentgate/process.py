@@ -96,6 +96,7 @@ class _Streams:
                 self._write(key.fd)
             elif key.data == "exit":
                 self.selector.unregister(key.fd)
+                os.close(key.fd)
             else:
                 self._read(key.fd)
 
@@ -238,11 +239,10 @@ class Processes:
 
     def _loop(self, process: subprocess.Popen[bytes], streams: _Streams, deadline: float, cap: int) -> tuple[bool, bool]:
         """Pump until the process has ended and its pipes are shut; returns (timed out, flooded)."""
-        watched = False
+        watched = timed_out = flooded = False
         with contextlib.suppress(OSError, AttributeError):
             streams.selector.register(os.pidfd_open(process.pid), selectors.EVENT_READ, "exit")
             watched = True
-        timed_out = flooded = False
         ended: float | None = None
         while streams.open:
             now = time.monotonic()

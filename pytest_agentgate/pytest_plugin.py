@@ -22,8 +22,10 @@ INSIDE = "PYTEST_AGENTGATE_INSIDE" in os.environ
 """We are in a process that the gate itself started: stay out of the way."""
 
 GATE = pytest.StashKey["Child"]()
-VALUES = ("base", "head", "patch", "python", "task", "sandbox", "cache-dir")
-FLAGS = ("staged", "working-tree", "fast", "fail-fast", "no-cache")
+VALUES = (
+    "base", "head", "patch", "python", "task", "sandbox", "index", "cache-dir", "review-backend", "review-url", "max-usd", "save-repros"
+)  # fmt: skip
+FLAGS = ("staged", "working-tree", "fast", "fail-fast", "no-cache", "review", "allow-unpriced", "exact-cost", "no-execute")
 REPEATED = ("approve", "report")
 
 

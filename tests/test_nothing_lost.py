@@ -156,6 +156,7 @@ def test_signals_end_everything_within_two_seconds(victim: Repo, number: int):
     process = subprocess.Popen(
         [sys.executable, "-m", "pytest_agentgate.cli", *argv(victim)[:-1]],
         env=env,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509  # no threads yet; a shell's background job ignores SIGINT
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

@@ -330,7 +330,15 @@ def test_an_interrupted_job_is_finished_later(repo: Repo, api: FakeAPI, reports:
         "--review-url",
         api.url,
     ]
-    child = subprocess.Popen(argv, cwd=repo.path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    child = subprocess.Popen(
+        argv,
+        cwd=repo.path,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509  # no threads yet; a shell's background job ignores SIGINT
+    )
     end = time.monotonic() + 60
     while not any(b["_polls"] for b in list(api.batches.values())) and time.monotonic() < end:
         time.sleep(0.05)

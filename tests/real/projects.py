@@ -89,7 +89,10 @@ def unpack(name: str, version: str, target: Path) -> None:
         if item.name not in (".git", ".venv"):
             shutil.rmtree(item) if item.is_dir() else item.unlink()
     with tarfile.open(archive(name, version)) as tar:
-        tar.extractall(target, filter="data")
+        if hasattr(tarfile, "data_filter"):  # Python 3.11.4 and newer
+            tar.extractall(target, filter="data")
+        else:
+            tar.extractall(target)
     inner = next(p for p in target.iterdir() if p.name not in (".git", ".venv"))
     holder = target / ".unpacked"
     inner.rename(holder)

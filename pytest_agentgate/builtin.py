@@ -18,6 +18,7 @@ from pytest_agentgate.protocols import Check, Reporter, Reviewer, ReviewOptions
 from pytest_agentgate.reporters.agent import AgentReporter
 from pytest_agentgate.reporters.github import GithubOutputReporter, GithubReporter, GithubSummaryReporter
 from pytest_agentgate.reporters.gitlab import GitlabReporter
+from pytest_agentgate.reporters.html import HtmlReporter
 from pytest_agentgate.reporters.json import JsonReporter
 from pytest_agentgate.reporters.junit import JunitReporter
 from pytest_agentgate.reporters.markdown import MarkdownReporter
@@ -44,7 +45,7 @@ def agentgate_integrity_rules() -> Sequence[RuleSet]:
 def agentgate_reporters() -> Sequence[Reporter]:
     """The reporters that every installation has."""
     github = (GithubReporter(), GithubSummaryReporter(), GithubOutputReporter())
-    others = (SarifReporter(), JunitReporter(), GitlabReporter(), MarkdownReporter())
+    others = (SarifReporter(), JunitReporter(), GitlabReporter(), MarkdownReporter(), HtmlReporter())
     return [TerminalReporter(), JsonReporter(), AgentReporter(), *others, *github]
 
 

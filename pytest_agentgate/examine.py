@@ -72,12 +72,12 @@ def _blocked(check: Check, by: str) -> Evidence:
 
 def run_check(check: Check, context: Context) -> Evidence:
     """Run one check, from the cache where nothing that it depends on has changed. What it raises becomes `errored`."""
-    started = time.monotonic()
+    started, moment = time.monotonic(), round(time.time(), 3)
     try:
         key = _key(check, context)
         known = _cached(key, context)
         evidence = known if known is not None else _examine(check, context)
-        evidence = msgspec.structs.replace(evidence, duration=round(time.monotonic() - started, 3))
+        evidence = msgspec.structs.replace(evidence, duration=round(time.monotonic() - started, 3), started=moment)
         if key and not evidence.cached and _keepable(evidence):
             context.cache.put(key, msgspec.json.encode(evidence))
         return evidence
@@ -87,7 +87,9 @@ def run_check(check: Check, context: Context) -> Evidence:
         reason = str(error)
     except Exception as error:  # a bug in a check is an error with its name, never a finding and never a pass
         reason = f"the check itself broke: {type(error).__name__}: {error}"
-    return Evidence(check=check.name, status="errored", reason=reason, duration=round(time.monotonic() - started, 3))
+    return Evidence(
+        check=check.name, status="errored", reason=reason, duration=round(time.monotonic() - started, 3), started=moment
+    )
 
 
 def _examine(check: Check, context: Context) -> Evidence:

@@ -54,7 +54,7 @@ OPTIONS = (
     Option("approve", "allow a finding that holds, as a human; repeatable", kind="repeat", metavar="RULE[:PATH]"),
     Option(
         "report",
-        "write a report (formats: terminal, json, agent, sarif, junit, markdown, gitlab, github, github-summary, github-output); repeatable",
+        "write a report (formats: terminal, json, agent, sarif, junit, markdown, html, gitlab, github, github-summary, github-output); repeatable",
         kind="repeat",
         metavar="FORMAT[=FILE]",
     ),

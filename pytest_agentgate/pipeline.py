@@ -39,7 +39,7 @@ from pytest_agentgate.read_policy import (
     refuse_tracked,
     with_base_tests,
 )
-from pytest_agentgate.resolve import EMPTY, Source, diff, resolve
+from pytest_agentgate.resolve import EMPTY, Source, diff, diff_text, resolve
 from pytest_agentgate.store import Store, open_store
 from pytest_agentgate.trees import Folders, Trees
 from pytest_agentgate.who import marks
@@ -107,6 +107,7 @@ def judge(source: Source, gate: Gate) -> Report:
             verdict=verdict,
             review=review,
             interpreter=f"{interpreter.executable} ({interpreter.version})",
+            diff=diff_text(store, change),
             unsandboxed=any(e.sandbox == "none" for e in evidence),
             notes=tuple(n for n in (place.note, _why_unsandboxed(evidence, trees)) if n),
             duration=round(time.monotonic() - started, 3),

@@ -211,3 +211,16 @@ def diff(store: Store, base_tree: str, head_tree: str) -> tuple[FileChange, ...]
         quoted = [a for a in ARGUMENTS if a != "--raw"]
         return parse_change(raw, store.git.run(*quoted, base_tree, head_tree))
     return parse_change(raw)
+
+
+LONGEST = 200_000
+"""Characters of a diff that a report keeps."""
+
+
+def diff_text(store: Store, change: Change) -> str:
+    """The change as people read it, with three lines of context; cut at a line end. Empty where it is too large to be read."""
+    if sum(f.added_lines + f.deleted_lines for f in change.files) > LONGEST:
+        return ""
+    flags = [a for a in ARGUMENTS if a not in ("--raw", "-U0")]
+    text = store.git.run(*flags, "-U3", change.base_tree, change.head_tree).decode("utf-8", "backslashreplace")
+    return text if len(text) <= LONGEST else text[:LONGEST].rpartition("\n")[0] + "\n"

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
 import re
 import subprocess
 import sys
+from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
@@ -212,3 +215,90 @@ def test_formats_are_named_in_the_help():
     )
     words: Any = " ".join(done.stdout.split())
     assert all(name in words for name in REPORTERS)
+
+
+class Reader(HTMLParser):
+    """Every element and attribute of a page."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.attributes: list[tuple[str, str, str]] = []
+        self.words: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.attributes += [(tag, name, value or "") for name, value in attrs]
+
+    def handle_data(self, data: str) -> None:
+        self.words.append(data)
+
+
+KNOWN_TAGS = set(
+    re.findall(
+        r"\w+",
+        "html head meta title style body a header h1 p ul li main h2 h3 div table thead tr th tbody td svg text rect strong code pre dl dt dd details summary footer",
+    )
+)
+
+
+@given(
+    st.text(max_size=200)
+    | st.sampled_from([HOSTILE, '"><svg onload=alert(1)>', "'-alert(1)-'", "</style><script>", "<!--", "]]>", "&lt;script&gt;"])
+)
+@settings(max_examples=80, deadline=None)
+def test_nothing_of_the_change_is_markup_in_the_page(text: str):
+    diff = f"diff --git a/pkg/a b.py b/pkg/a b.py\n--- a/x\n+++ b/x\n@@ -1,1 +1,2 @@\n-{text}\n+{text}\n context\n"
+    for decision in ("accepted", "rejected"):
+        page = REPORTERS["html"].render(msgspec.structs.replace(made(text, decision=decision), diff=diff))
+        read = Reader(page)
+        assert set(read.tags) <= KNOWN_TAGS
+        assert read.tags.count("style") == 1
+        names = {name for _, name, _ in read.attributes}
+        assert names <= {
+            "lang",
+            "charset",
+            "http-equiv",
+            "content",
+            "name",
+            "class",
+            "href",
+            "id",
+            "scope",
+            "open",
+            "colspan",
+            "role",
+            "viewbox",
+            "aria-label",
+            "x",
+            "y",
+            "width",
+            "height",
+            "rx",
+        }
+        assert all(value.startswith("#") for _, name, value in read.attributes if name == "href")
+
+
+def test_the_page_allows_no_script_and_no_network_and_its_style_is_named_by_its_digest():
+    page = REPORTERS["html"].render(made())
+    policy_text = next(v for t, n, v in Reader(page).attributes if (t, n) == ("meta", "content") and "default-src" in v)
+    style = page.partition("<style>")[2].partition("</style>")[0]
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    assert policy_text == f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
+    assert not re.search(r"https?://|url\(|@import", page)
+
+
+def test_findings_stand_below_their_lines_in_the_page(repo: Repo, tmp_path: Path):
+    repo.commit({"calc.py": CALC, "test_calc.py": TEST_CALC, "pyproject.toml": policy("ruff", "pytest")}, "base")
+    repo.files({"calc.py": "import os\n" + CALC.replace("a + b", "a - b")})
+    target = tmp_path / "report.html"
+    done = repo.cli("check", "--report", f"html={target}")
+    assert done.returncode == 1
+    page = target.read_text()
+    line = page.index("<code>import os</code>")
+    assert "ruff/F401" in page[line : line + 400]
+    assert "test_calc.py::test_add" in page
+    assert "pass-to-fail" in page
+    assert '<svg role="img"' in page
+    assert page.count('<tr class="added">') == 2

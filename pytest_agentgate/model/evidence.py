@@ -55,6 +55,8 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     """Anti-tests by what came of them: `turned`, `failed` (as they must), `passed` (held against the patch), `vacuous`.
 
     `blind` of `blind_of` assertions of the sample were judged with their expected value held back."""
+    started: float = 0.0
+    """When, in seconds since the epoch; 0: not known."""
     cached: bool = False
     duration: float = 0.0
     """Seconds of wall time."""

@@ -42,6 +42,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     interpreter: str = ""
     unsandboxed: bool = False
     """Code of the patch ran without a sandbox."""
+    diff: str = ""
+    """The change as a unified diff, cut after 200,000 characters: untrusted."""
     notes: tuple[str, ...] = ()
     """What the run had to do without: a lasting cache, a sandbox."""
     duration: float = 0.0

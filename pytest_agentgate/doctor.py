@@ -4,25 +4,68 @@ from __future__ import annotations
 
 import os
 import platform
+import re
+import socket
 import sys
+import tempfile
 from collections.abc import Iterator, Mapping
 
+import msgspec
+
+from pytest_agentgate.bases import find_base
 from pytest_agentgate.errors import GateError
-from pytest_agentgate.git import open_checkout
-from pytest_agentgate.interpreter import choose, describe
-from pytest_agentgate.process import Processes, find_program
-from pytest_agentgate.sandbox import probe
+from pytest_agentgate.git import Checkout, open_checkout
+from pytest_agentgate.interpreter import Interpreter, choose, describe
+from pytest_agentgate.layout import source_roots, top_modules
+from pytest_agentgate.model import Limits, Policy
+from pytest_agentgate.process import Processes, clean_environment, find_program
+from pytest_agentgate.sandbox import Box, Sandbox, probe
+from pytest_agentgate.text import visible
 from pytest_agentgate.workspace import open_workspace
 
 USER_NAMESPACES = "/proc/sys/kernel/apparmor_restrict_unprivileged_userns"
+Line = tuple[bool, str, str]
+"""Whether it is well, what was found, and what to do where it is not."""
+TRY = """
+import json, os, socket, sys
+def tried(what):
+    try:
+        what()
+        return True
+    except OSError:
+        return False
+home, port, outside, allowed = sys.argv[1], int(sys.argv[2]), sys.argv[3], set(sys.argv[4:])
+print(json.dumps({"write outside its tree": tried(lambda: open(os.path.join(outside, "written"), "w").close()),
+                  "reach the network": tried(lambda: socket.create_connection(("127.0.0.1", port), 2).close()),
+                  "read the home folder": tried(lambda: set(os.listdir(home)) - allowed or (_ for _ in ()).throw(OSError())),
+                  "see this program's environment": "ANTHROPIC_API_KEY" in os.environ}))
+"""
+"""What code under judgement must not be able to do, tried from inside."""
+WHERE = """
+import importlib.util, json, sys
+found = {}
+for name in sys.argv[1:]:
+    try:
+        spec = importlib.util.find_spec(name)
+    except (ImportError, ValueError, AttributeError):
+        spec = None
+    if spec is not None and spec.origin:
+        found[name] = spec.origin
+print(json.dumps(found))
+"""
+RUNS = re.compile(r"^(core\.(fsmonitor|sshcommand|hookspath|pager|editor|askpass)|diff\.external|diff\..*\.(textconv|command)|filter\..*\.(clean|smudge|process)|credential\..*helper|alias\..*)$")  # fmt: skip
+"""Settings of git that name programs: in a repository's own configuration they run when its owner uses git."""
 
 
-def consult(directory: str, python: str, cache_folder: str, environment: Mapping[str, str]) -> Iterator[tuple[bool, str, str]]:
+def consult(directory: str, python: str, cache_folder: str, environment: Mapping[str, str]) -> Iterator[Line]:
     """Each thing that a run needs: whether it is there, what was found, and what to do where it is not."""
     processes = Processes()
     git = find_program("git")
     yield bool(git), f"git: {git or 'not found'}", "install git 2.38 or newer"
-    yield _sandbox(processes)
+    sandbox = probe(processes, "auto")
+    yield _sandbox(sandbox)
+    if sandbox.program:
+        yield from _tight(sandbox, processes)
     limiter = find_program("prlimit")
     yield bool(limiter), f"limits: {limiter or 'no prlimit'}", "install util-linux for limits.memory_mb and limits.processes"
     if not git:
@@ -35,18 +78,85 @@ def consult(directory: str, python: str, cache_folder: str, environment: Mapping
     except GateError as error:
         yield False, f"repository: {error}", "run it in a checkout that you want to gate"
         return
+    yield from _repository(checkout, environment)
     yield True, f"interpreter: {found.executable} ({found.version})", ""
+    yield from _tools(found)
+    yield from _installed(checkout, found, processes)
+
+
+def _tools(found: Interpreter) -> Iterator[Line]:
     for name in ("pytest", "mypy", "ruff"):
         version = found.packages.get(name)
-        mine = (
-            "the gate's own" if name != "pytest" and os.path.exists(os.path.join(os.path.dirname(sys.executable), name)) else "none"
-        )
-        words = f"{name}: {version} of the project" if version else f"{name}: {mine}"
+        own = name != "pytest" and os.path.exists(os.path.join(os.path.dirname(sys.executable), name))
+        ours = "the gate's own" if own else "none"
+        words = f"{name}: {version} of the project" if version else f"{name}: {ours}"
         yield bool(version) or name != "pytest", words, f"{found.executable} -m pip install {name}"
 
 
-def _sandbox(processes: Processes) -> tuple[bool, str, str]:
-    sandbox = probe(processes, "auto")
+def _tight(sandbox: Sandbox, processes: Processes) -> Iterator[Line]:
+    """Try from inside what must not be possible there."""
+    with tempfile.TemporaryDirectory(prefix="agentgate-doctor-") as folder, socket.create_server(("127.0.0.1", 0)) as server:
+        tree, outside = os.path.join(folder, "tree"), os.path.join(folder, "outside")
+        os.makedirs(tree)
+        os.makedirs(outside)
+        home = os.path.expanduser("~")
+        below = [os.path.relpath(p, home) for p in (sys.prefix, sys.base_prefix, *sys.path) if p.startswith(home + os.sep)]
+        inner = sorted({p.split(os.sep)[0] for p in below})
+        box = Box(tree, tree, tuple(p for p in (sys.prefix, sys.base_prefix, *sys.path) if os.path.isdir(p)))
+        argv = [sys.executable, "-I", "-S", "-c", TRY, home, str(server.getsockname()[1]), outside, *inner]
+        env = clean_environment(sandbox.environment(box))
+        done = processes.run(sandbox.wrap(argv, box, Limits()), cwd=tree, env=env, timeout=30)
+    try:
+        could = [words for words, possible in msgspec.json.decode(done.stdout, type=dict[str, bool]).items() if possible]
+    except msgspec.MsgspecError:
+        yield False, f"inside the sandbox: Python does not start: {done.error}", "report this, please"
+        return
+    words = (
+        f"could {', '.join(could)}"
+        if could
+        else "cannot write outside its tree, reach the network, read the home folder or see secrets"
+    )
+    yield not could, f"inside the sandbox: code under judgement {words}", "report this, please: nothing of it should be possible"
+
+
+def _repository(checkout: Checkout, environment: Mapping[str, str]) -> Iterator[Line]:
+    """The base that would be found, and settings of git that run programs."""
+    head = checkout.commit("HEAD")
+    try:
+        base, how = find_base(checkout, head, environment) if head else ("", "there is no commit yet")
+        guessed = how == "HEAD"
+        fix = "name it with --base: no upstream or default branch was found, so that only uncommitted work is compared"
+        yield not guessed, f"base: {base[:12]} ({how})", fix
+    except GateError as error:
+        yield False, f"base: {error}", "fetch it, or name it with --base"
+    rows = checkout.git.attempt("config", "--local", "-z", "--list").stdout.decode("utf-8", "replace").split("\0")
+    for key, _, value in (row.partition("\n") for row in rows):
+        runs = key != "core.fsmonitor" or value not in ("true", "false")
+        if RUNS.fullmatch(key.lower()) and runs and (not key.startswith("alias.") or value.startswith("!")):
+            words = f"git setting {visible(key)} of this repository runs a program: {visible(value)}"
+            yield False, words, f"is it yours? The gate ignores it; you do not: git config --local --unset {visible(key)}"
+
+
+def _installed(checkout: Checkout, found: Interpreter, processes: Processes) -> Iterator[Line]:
+    """Whether the project's modules would be imported from this checkout: an installed copy would be tested instead."""
+    paths = checkout.git.attempt("ls-files", "-z").stdout.decode("utf-8", "surrogateescape").split("\0")
+    policy = Policy()
+    names = sorted(top_modules(paths, source_roots(paths, paths, policy), policy))[:20]
+    if not names:
+        return
+    env = clean_environment({"HOME": "/nonexistent"})
+    done = processes.run([found.executable, "-I", "-B", "-c", WHERE, *names], cwd="/", env=env, timeout=30)
+    try:
+        origins = msgspec.json.decode(done.stdout, type=dict[str, str])
+    except msgspec.MsgspecError:
+        return
+    top = os.path.realpath(checkout.top)
+    copies = [n for n, o in origins.items() if "site-packages" in o and not os.path.realpath(o).startswith(top + os.sep)]
+    words = f"{', '.join(copies)} would be imported from site-packages" if copies else f"{', '.join(names[:5])} of this checkout"
+    yield not copies, f"modules: {words}", f"{found.executable} -m pip install -e ."
+
+
+def _sandbox(sandbox: Sandbox) -> Line:
     if sandbox.program:
         return True, f"sandbox: {sandbox.program} works, assurance up to A3", ""
     if platform.system() != "Linux":

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import shutil
+import socket
 import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -118,6 +120,21 @@ def project_python(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> 
         check=True,
     )
     return str(place / "bin/python")
+
+
+@pytest.fixture
+def loopback_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A connection of this process that leaves loopback fails the test; children are sent to a proxy that is not there."""
+    real = socket.socket.connect
+
+    def connect(self: socket.socket, address: Any) -> None:
+        assert not isinstance(address, tuple) or address[0] in ("127.0.0.1", "::1", "localhost"), f"left loopback: {address}"
+        real(self, address)
+
+    monkeypatch.setattr(socket.socket, "connect", connect)
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1,localhost")
 
 
 @pytest.fixture(scope="session")

@@ -28,6 +28,7 @@ from pytest_agentgate.review.journal import Head, Item, Journal, create, load
 from pytest_agentgate.review.ledger import Ledger
 from pytest_agentgate.review.till import Factors
 
+pytestmark = pytest.mark.usefixtures("loopback_only")
 SYSTEM = ({"type": "text", "text": "rules " * 400, "cache_control": {"type": "ephemeral", "ttl": "1h"}},)
 
 

@@ -165,3 +165,21 @@ def test_doctor_says_what_is_there_and_how_to_get_what_is_not(repo: Repo, tmp_pa
         and "missing  sandbox: bubblewrap is not installed" in done.stdout
         and "apt install bubblewrap" in done.stdout
     )
+
+
+@needs_sandbox
+def test_doctor_tries_the_sandbox_and_looks_at_base_modules_and_git_settings(repo: Repo, tmp_path: Path):
+    repo.commit({"calc.py": CALC}, "base")
+    repo.git("checkout", "-q", "-b", "topic")
+    repo.commit({"calc.py": CALC + "X = 1\n"})
+    good = repo.cli("doctor")
+    assert good.returncode == 0, good.stdout
+    assert "inside the sandbox: code under judgement cannot write outside its tree, reach the network" in good.stdout
+    assert "(merge base with main)" in good.stdout
+    assert "modules: calc of this checkout" in good.stdout
+    repo.git("config", "core.fsmonitor", "touch /tmp/owned")
+    repo.git("branch", "-m", "main", "trunk-of-ours")
+    bad = repo.cli("doctor")
+    assert bad.returncode == 1
+    assert "core.fsmonitor of this repository runs a program: touch /tmp/owned" in bad.stdout
+    assert "name it with --base" in bad.stdout

@@ -15,7 +15,8 @@ CUSTOM_ID = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 MAX_BYTES = 32_000_000
 BATCH_BYTES = 256_000_000
 BATCH_REQUESTS = 100_000
-PRICED = re.compile(r"claude-(fable|opus|sonnet|haiku)-5")
+KINDS = {"claude-haiku-5-5": {"adaptive", "disabled"}, "claude-sonnet-5-5": {"adaptive", "between_tools"}}
+"""Kinds of thinking that a model takes; others take `adaptive` alone."""
 KEYWORDS = {"type", "properties", "required", "additionalProperties", "items", "enum", "const", "anyOf", "allOf", "$ref", "$defs", "format", "title", "description"}  # fmt: skip
 
 
@@ -86,8 +87,9 @@ def message_complaint(body: dict[str, Any]) -> tuple[int, str]:
         return 400, "text content blocks must be non-empty"
     if body["messages"][-1]["role"] == "assistant":
         return 400, "prefilling assistant messages is not supported for this model"
-    if (body.get("thinking") or {}).get("type") in ("disabled", "enabled"):
-        return 400, "thinking: not supported for this model"
+    kind = (body.get("thinking") or {}).get("type", "adaptive")
+    if kind not in KINDS.get(body["model"], {"adaptive"}):
+        return 400, f"thinking: {kind} is not supported for {body['model']}"
     if (body.get("tool_choice") or {}).get("type") in ("any", "tool"):
         return 400, "tool_choice: forced tools are not supported for this model"
     schema = ((body.get("output_config") or {}).get("format") or {}).get("schema")

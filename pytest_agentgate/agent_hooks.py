@@ -6,7 +6,6 @@ Claude Code and Codex start a command, write JSON to its standard input and read
 
 from __future__ import annotations
 
-import contextlib
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -31,7 +30,7 @@ BLOCKS = 3
 """Stops of one session that are blocked in a row; then the agent is let go, and told so."""
 LONGEST = 2000
 """Characters of feedback."""
-ALWAYS = (".git/", ".claude/settings*.json", ".codex/hooks.json", ".codex/config.toml")
+ALWAYS = ("**/.git", "**/.git/**", "**/.claude/settings*.json", "**/.codex/hooks.json", "**/.codex/config.toml")
 """Paths that no agent edits: with them it could switch the gate off."""
 PATCHED = re.compile(r"^\*\*\* (?:Add|Update|Delete) File: (.+)$|^\*\*\* Move to: (.+)$", re.MULTILINE)
 TARGETS = {"claude-code": ".claude/settings.json", "codex": ".codex/hooks.json"}
@@ -63,6 +62,7 @@ class Answer:
 
 def let_go(words: str) -> Answer:
     """The agent goes on; the user sees why."""
+    words = visible(words, keep="\n")
     return Answer({"systemMessage": shorten(f"agentgate: {words}", LONGEST)}, words)
 
 
@@ -81,8 +81,9 @@ def answer(event: str, data: bytes, gate: Gate) -> Answer:
     """The answer to one event (`stop`, `pre-tool`, `post-edit`). Never raises: what we cannot do is said, and blocks nothing."""
     try:
         told = msgspec.json.decode(data or b"{}", type=Event)
-        if told.cwd and os.path.isdir(told.cwd) and gate.directory == ".":
-            gate = replace(gate, directory=told.cwd)
+        place = gate.environment.get("CLAUDE_PROJECT_DIR", "") or told.cwd  # an agent can change its folder, not its project
+        if place and os.path.isdir(place) and gate.directory == ".":
+            gate = replace(gate, directory=place)
         return ANSWERS[event](told, gate)
     except GateError as error:
         return let_go(f"could not judge: {error}")
@@ -92,11 +93,10 @@ def answer(event: str, data: bytes, gate: Gate) -> Answer:
 
 def _stop(told: Event, gate: Gate) -> Answer:
     count = _Counter(gate, told.session_id)
-    try:
-        report = judge(Source(), gate)
-    except SourceError as error:
+    report = _judged(gate, count)
+    if report is None:
         count.reset()
-        return Answer(words=str(error))
+        return Answer()
     if report.verdict.decision != "rejected":
         count.reset()
         words = f"undecided: {'; '.join(visible(r) for r in report.verdict.reasons)}"
@@ -108,8 +108,24 @@ def _stop(told: Event, gate: Gate) -> Answer:
     return block(_feedback(report))
 
 
+def _judged(gate: Gate, count: _Counter) -> Report | None:
+    """The report of what the session did; None where it did nothing. On a branch without a base, since the commit it began at."""
+    try:
+        return judge(Source(), gate)
+    except SourceError as error:
+        if "nothing to judge" not in str(error):
+            raise
+    try:
+        return judge(Source(base=count.began), gate) if count.began else None
+    except SourceError as error:
+        if "nothing to judge" not in str(error):
+            raise
+        return None
+
+
 def _post_edit(told: Event, gate: Gate) -> Answer:
     """Only what is quick, and only what concerns the edited files."""
+    _Counter(gate, told.session_id)
     try:
         report = judge(Source(base_is_head=True), replace(gate, fast=True))
     except SourceError:
@@ -121,6 +137,12 @@ def _post_edit(told: Event, gate: Gate) -> Answer:
 
 def _pre_tool(told: Event, gate: Gate) -> Answer:
     checkout = open_checkout(gate.processes, gate.directory)
+    _Counter(gate, told.session_id)
+    home = os.path.expanduser("~")
+    mine = [os.path.join(home, ".claude"), os.path.join(home, ".codex"), cache_root(gate.cache_folder), checkout.common_dir]
+    for full in _places(told, checkout.top):
+        if any(full == m or full.startswith(m + os.sep) for m in mine):
+            return deny(f"agentgate: {visible(full)} is protected")
     forbidden = (*ALWAYS, *_forbidden(gate))
     for path in _paths(told, checkout.top):
         if matches(path, forbidden):
@@ -139,50 +161,70 @@ def _forbidden(gate: Gate) -> tuple[str, ...]:
         return parse_policy(policy_text(store, store.tree_of(commit)), "pyproject.toml").forbid
 
 
-def _paths(told: Event, top: str) -> Iterator[str]:
-    """Files that a tool is about to edit, relative to the repository; by their names, and by where links lead."""
+def _places(told: Event, top: str) -> Iterator[str]:
+    """Absolute paths of what a tool is about to edit: by its name, and by where links lead."""
     given = told.tool_input if isinstance(told.tool_input, dict) else {}
     names = [v for k, v in given.items() if k in ("file_path", "notebook_path", "path") and isinstance(v, str)]
     for text in (v for v in given.values() if isinstance(v, str)):
         names += [a or b for a, b in PATCHED.findall(text)]
-    folder = told.cwd or top
     for name in names:
-        full = os.path.normpath(os.path.join(folder, name.strip()))
-        for place in dict.fromkeys((full, os.path.realpath(full))):
-            relative = os.path.relpath(place, os.path.realpath(top) if place != full else top)
-            if not relative.startswith(".."):
-                yield relative
+        full = os.path.normpath(os.path.join(told.cwd or top, os.path.expanduser(name.strip())))
+        yield from dict.fromkeys((full, os.path.realpath(full)))
+
+
+def _paths(told: Event, top: str) -> Iterator[str]:
+    """The same, relative to the repository, as far as they are in it."""
+    for full in _places(told, top):
+        for root in dict.fromkeys((top, os.path.realpath(top))):
+            if full.startswith(root + os.sep):
+                yield os.path.relpath(full, root)
 
 
 def _feedback(report: Report) -> str:
     return feedback(report, LONGEST // CHARACTERS_PER_TOKEN)
 
 
+class _State(msgspec.Struct):
+    """What is known of a session of an agent."""
+
+    began: str = ""
+    blocked: int = 0
+
+
 class _Counter:
-    """How often a session was blocked in a row; kept outside the repository."""
+    """How often a session was blocked in a row, and the commit that it began at; kept outside the repository."""
 
     def __init__(self, gate: Gate, session: str) -> None:
-        top = open_checkout(gate.processes, gate.directory).top
-        folder = os.path.join(cache_root(gate.cache_folder), "hooks")
-        self.path = os.path.join(folder, digest("hook", top, session)[:24])
+        checkout = open_checkout(gate.processes, gate.directory)
+        self.path = os.path.join(cache_root(gate.cache_folder), "hooks", digest("hook", checkout.top, session)[:24])
+        try:
+            with open(self.path, "rb") as stream:
+                self.state = msgspec.json.decode(stream.read(), type=_State)
+        except (OSError, msgspec.MsgspecError):
+            self.state = _State(began=checkout.commit("HEAD") or "")
+            self._write()
 
     @property
     def value(self) -> int:
-        try:
-            with open(self.path, encoding="ascii") as stream:
-                return int(stream.read())
-        except (OSError, ValueError):
-            return 0
+        return self.state.blocked
+
+    @property
+    def began(self) -> str:
+        return self.state.began
 
     def increase(self) -> None:
-        count = self.value + 1
-        os.makedirs(os.path.dirname(self.path), exist_ok=True)
-        with open(self.path, "w", encoding="ascii") as stream:
-            stream.write(str(count))
+        self.state.blocked += 1
+        self._write()
 
     def reset(self) -> None:
-        with contextlib.suppress(OSError):
-            os.unlink(self.path)
+        if self.state.blocked:
+            self.state.blocked = 0
+            self._write()
+
+    def _write(self) -> None:
+        os.makedirs(os.path.dirname(self.path), exist_ok=True)
+        with open(self.path, "wb") as stream:
+            stream.write(msgspec.json.encode(self.state))
 
 
 ANSWERS: Mapping[str, Callable[[Event, Gate], Answer]] = {"stop": _stop, "post-edit": _post_edit, "pre-tool": _pre_tool}

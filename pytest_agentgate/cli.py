@@ -98,7 +98,7 @@ SUBCOMMANDS: Mapping[str, tuple[str, Sequence[str], Extra]] = {
     ),
     "verify": (
         "say whether a stored report accepts this very tree, under this policy and version",
-        ("repo", "base", "task", "cache-dir"),
+        ("repo", "base", "task", "approve", "cache-dir"),
         [
             (("stored",), {"metavar": "REPORT", "help": "a file that --report json=FILE wrote"}),
             (("--tree",), {"metavar": "REV", "default": "HEAD", "help": "revision that it has to be about (default: HEAD)"}),
@@ -143,7 +143,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
-    given = parser().parse_args(argv)
+    try:
+        given = parser().parse_args(argv)
+    except SystemExit as end:
+        if end.code and (argv if argv is not None else sys.argv[1:])[:1] == ["hook"]:
+            print('{"systemMessage": "agentgate: this hook is configured wrongly; nothing was judged"}')
+            return 0  # with 2, an agent that knows nothing of it could never stop
+        raise
     signal.signal(signal.SIGTERM, _interrupt)
     try:
         return COMMANDS[given.command](given, os.environ)
@@ -152,6 +158,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return error.exit_code
     except KeyboardInterrupt:
         print("agentgate: interrupted", file=sys.stderr)
+        if given.command == "hook":
+            return 0
         return Interrupted.exit_code
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)

@@ -173,6 +173,8 @@ def _write_reports(report: Report, targets: Sequence[tuple[str, str]], gate: Gat
         try:
             text = reporters[name].render(report)
             if file:
+                if os.path.islink(file) and not file.startswith("/dev/"):
+                    raise UsageError(f"{file} is a symbolic link", hint="a patch can make one: name a file outside of the checkout")
                 mode = "a" if getattr(reporters[name], "appends", False) else "w"
                 with open(file, mode, encoding="utf-8", errors="backslashreplace") as stream:
                     stream.write(text)

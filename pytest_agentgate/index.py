@@ -5,9 +5,12 @@ Only names that a change newly depends on are asked for, and never by a process 
 
 from __future__ import annotations
 
+import base64
+import http.client
 import json
 import time
 import urllib.error
+import urllib.parse
 import urllib.request
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -21,6 +24,8 @@ from pytest_agentgate.errors import UsageError
 
 PYPI = "https://pypi.org/simple/"
 VARIABLES = ("PIP_INDEX_URL", "UV_DEFAULT_INDEX", "UV_INDEX_URL")
+FURTHER = ("PIP_EXTRA_INDEX_URL", "PIP_FIND_LINKS", "UV_INDEX", "UV_EXTRA_INDEX_URL", "UV_FIND_LINKS")
+"""Where one of them is set, one index's silence proves nothing."""
 ACCEPT = "application/vnd.pypi.simple.v1+json, text/html;q=0.1"
 TIMEOUT = 5.0
 """Seconds for one answer."""
@@ -57,6 +62,8 @@ class Index:
     url: str
     """Of the simple API; empty: nobody is asked."""
     cache: Cache
+    further: bool = False
+    """Packages may come from elsewhere as well."""
 
     def look(self, names: Sequence[str]) -> Mapping[str, Package]:
         """What the index knows of each normalised name. Never raises: what cannot be had has a reason."""
@@ -65,7 +72,12 @@ class Index:
         if not self.url:
             return found | {name: Package(None, reason="no package index may be asked (--index off)") for name in asked}
         with ThreadPoolExecutor(max_workers=8) as pool:
-            return found | dict(zip(asked, pool.map(self._one, asked), strict=True))
+            return found | {n: self._weighed(p) for n, p in zip(asked, pool.map(self._one, asked), strict=True)}
+
+    def _weighed(self, package: Package) -> Package:
+        if package.exists is False and self.further:
+            return Package(None, reason="the index does not know it, and the environment names further ones")
+        return package
 
     def _one(self, name: str) -> Package:
         key = digest("package", self.url, name)
@@ -85,7 +97,9 @@ class Index:
 
 def ask(url: str, name: str) -> Package:
     """One question to the simple API at `url`."""
-    request = urllib.request.Request(f"{url.rstrip('/')}/{name}/", headers={"Accept": ACCEPT, "User-Agent": "pytest-agentgate"})  # noqa: S310  # index_url lets http and https pass alone
+    plain, headers = _without_user(url)
+    headers |= {"Accept": ACCEPT, "User-Agent": "pytest-agentgate"}
+    request = urllib.request.Request(f"{plain.rstrip('/')}/{name}/", headers=headers)  # noqa: S310  # index_url lets http and https pass alone
     try:
         with urllib.request.urlopen(request, timeout=TIMEOUT) as answer:  # noqa: S310  # as above
             kind, data = answer.headers.get_content_type(), answer.read(MAX_BYTES)
@@ -93,9 +107,19 @@ def ask(url: str, name: str) -> Package:
         if error.code in (404, 410):
             return Package(False, asked=time.time())
         return Package(None, reason=f"the index answered {error.code}")
-    except (OSError, ValueError) as error:
-        return Package(None, reason=f"the index could not be reached: {getattr(error, 'reason', error)}")
+    except (OSError, ValueError, http.client.HTTPException) as error:  # its words could hold the address, and that a token
+        return Package(None, reason=f"the index could not be reached ({type(error).__name__})")
     return Package(exists=True, first=_first(data) if kind.endswith("json") else "", asked=time.time())
+
+
+def _without_user(url: str) -> tuple[str, dict[str, str]]:
+    """The address without user and password, and a header that holds them."""
+    parts = urllib.parse.urlsplit(url)
+    if "@" not in parts.netloc:
+        return url, {}
+    user, _, host = parts.netloc.rpartition("@")
+    token = base64.b64encode(urllib.parse.unquote(user).encode()).decode()
+    return urllib.parse.urlunsplit(parts._replace(netloc=host)), {"Authorization": f"Basic {token}"}
 
 
 def _first(data: bytes) -> str:

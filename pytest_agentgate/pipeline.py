@@ -20,7 +20,7 @@ from pytest_agentgate.decide import approve, decide, settle
 from pytest_agentgate.errors import UsageError
 from pytest_agentgate.examine import examine
 from pytest_agentgate.git import Checkout, open_checkout
-from pytest_agentgate.index import Index, index_url
+from pytest_agentgate.index import FURTHER, Index, index_url
 from pytest_agentgate.interpreter import Interpreter, choose, describe
 from pytest_agentgate.model import Change, Evidence, Material, Policy, Report, Review, Verdict
 from pytest_agentgate.notes import Places
@@ -261,7 +261,7 @@ def _context(
         cache=place.cache,
         run_tool=partial(gate.processes.run, env=environment, cap=policy.limits.output_bytes),
         progress=gate.on_progress,
-        packages=Index(index_url(gate.index, gate.environment), place.cache).look,
+        packages=Index(index_url(gate.index, gate.environment), place.cache, any(gate.environment.get(v) for v in FURTHER)).look,
         task=read_task(gate.task, checkout.top) if gate.task else None,
         tool_caches=place.tools,
         salt=digest(*sorted(clean_environment({}, policy.environment).items())),

@@ -47,8 +47,8 @@ jobs:
         with:
           python-version: "{python}"
       - run: sudo apt-get update -qq && sudo apt-get install -y -qq bubblewrap
-      - run: {install}
-      - run: python -m venv "$RUNNER_TEMP/gate" && "$RUNNER_TEMP/gate/bin/pip" install -q pytest-agentgate=={version}
+      - run: cd "$RUNNER_TEMP" && python -I -m venv gate && gate/bin/pip install -q pytest-agentgate=={version}
+      - run: git worktree add -q "$RUNNER_TEMP/base" "${{{{ github.event.pull_request.base.sha }}}}" && cd "$RUNNER_TEMP/base" && {install}
       - run: >-
           "$RUNNER_TEMP/gate/bin/agentgate" check --base "${{{{ github.event.pull_request.base.sha }}}}" --head HEAD
           --python "$(command -v python)" --report terminal --report github --report "github-summary=$GITHUB_STEP_SUMMARY"
@@ -81,6 +81,8 @@ class Looked:
     """Names below ``[tool]``."""
     extras: tuple[str, ...]
     groups: tuple[str, ...]
+    broken: bool = False
+    """There is a ``pyproject.toml`` that cannot be read."""
 
     def has(self, path: str) -> bool:
         """Whether a file is there."""
@@ -111,15 +113,23 @@ def _read(top: str, path: str) -> str | None:
 def proposals(top: str) -> Iterator[Proposal]:
     """What to add; nothing for what is there already."""
     seen = look(top)
-    if "agentgate" not in seen.tables:
-        before = seen.pyproject
-        section = _section(seen)
-        after = section if before is None else f"{before}{'' if before.endswith(chr(10)) or not before else chr(10)}\n{section}"
+    before = seen.pyproject
+    section = _section(seen)
+    after = section if before is None else f"{before}{'' if before.endswith(chr(10)) or not before else chr(10)}\n{section}"
+    if "agentgate" not in seen.tables and not seen.broken and _parses(after):
         yield Proposal("pyproject.toml", before, after, "the law: it is read from the base of a change")
     yield from _hooks(seen)
     if seen.has(".github") and not seen.has(".github/workflows/agentgate.yml"):
         text = WORKFLOW.format(python="3.12", install=_install(seen), version=__version__)
         yield Proposal(".github/workflows/agentgate.yml", None, text, "CI repeats the verdict on what was pushed")
+
+
+def _parses(text: str) -> bool:
+    """Whether what would be written is TOML: an inline ``tool = {...}`` takes no further tables."""
+    try:
+        return "agentgate" in tomllib.loads(text).get("tool", {})
+    except tomllib.TOMLDecodeError:
+        return False
 
 
 def _section(seen: Looked) -> str:
@@ -141,15 +151,17 @@ def _section(seen: Looked) -> str:
 def _install(seen: Looked) -> str:
     extra = next((e for e in ("test", "tests", "testing", "dev") if e in seen.extras), "")
     group = next((g for g in ("test", "tests", "dev") if g in seen.groups), "")
-    plain = "pip install -e ." if seen.pyproject or seen.has("setup.py") else "pip install pytest"
+    plain = "pip install ." if seen.pyproject or seen.has("setup.py") else "pip install pytest"
     if extra:
-        return f"pip install -e '.[{extra}]'"
+        return f"pip install '.[{extra}]'"
     return f"{plain} --group {group}" if group else f"{plain} pytest" if plain.endswith(".") else plain
 
 
 def _hooks(seen: Looked) -> Iterator[Proposal]:
     name = next((n for n in (".pre-commit-config.yaml", ".pre-commit-config.yml") if seen.has(n)), ".pre-commit-config.yaml")
     before = _read(seen.top, name)
+    if before is None and os.path.lexists(os.path.join(seen.top, name)):
+        return
     if before is None:
         yield Proposal(
             name, None, "repos:\n" + HOOKS.format(indent="  "), "what is staged and pushed is judged (a local hook is advice)"

@@ -13,6 +13,7 @@ from pytest_agentgate.plugins import Plugins
 from pytest_agentgate.reporters.difference import difference
 from pytest_agentgate.reporters.terminal import TerminalReporter
 from pytest_agentgate.stored import differences, load
+from pytest_agentgate.text import visible
 
 LARGEST_EVENT = 4_000_000
 NOT_ABOUT = 3
@@ -43,7 +44,7 @@ def verify(given: argparse.Namespace, gate: Gate) -> int:
     """`agentgate verify REPORT --tree REV`: 0 where the report accepts that very tree, else 3."""
     found = differences(load(given.stored), given.tree, str(given.base or ""), gate)
     for words in found:
-        print(f"agentgate: {given.stored} does not stand for {given.tree}: {words}", file=sys.stderr)
+        print(f"agentgate: {given.stored} does not stand for {given.tree}: {visible(words)}", file=sys.stderr)
     if not found:
         print(f"{given.stored} accepts the tree of {given.tree}")
     return NOT_ABOUT if found else 0

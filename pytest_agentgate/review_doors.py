@@ -72,7 +72,7 @@ def save_repros(report: Report, folder: str) -> list[str]:
         if not finding.reproduction:
             continue
         os.makedirs(folder, exist_ok=True)
-        stem = re.sub(r"\W+", "_", finding.path.removesuffix(".py")).strip("_")
+        stem = re.sub(r"\W+", "_", finding.path.removesuffix(".py")).strip("_")[-60:]
         mark = digest("repro", finding.reproduction)[:8]
         path = os.path.join(folder, f"test_review_{stem}_{finding.line}_{finding.level.lower()}_{mark}.py")
         claim = " ".join(finding.claim.split())

@@ -99,7 +99,9 @@ def test_workflows_hold_scripts_that_bash_takes_and_commands_that_exist(page: st
         assert subprocess.run(["bash", "-n"], input=plain, capture_output=True, text=True).stderr == ""
         for line in plain.replace("\\\n", " ").splitlines():
             if match := re.search(r"(?:^|[\s/\"])agentgate\"? (check|verify|review|show) (.*)", line):
-                words = shlex.split(match[2].partition(";")[0].partition(" > ")[0].replace("$(command -v python)", "python"))
+                words = shlex.split(
+                    match[2].partition(";")[0].partition(" > ")[0].partition(" ||")[0].replace("$(command -v python)", "python")
+                )
                 parser().parse_args([match[1], *(w for w in words if w != "${arguments[@]}")])
                 calls += 1
     assert calls or "agentgate@" in text, "a workflow calls us, or our action"

@@ -91,7 +91,7 @@ def made(text: str = "x = 1", *, many: int = 1, decision: str = "rejected", path
 
 # fmt: on
 @pytest.mark.parametrize("decision", ["accepted", "rejected", "undecided"])
-@pytest.mark.parametrize("text", ["x = 1", HOSTILE, "", "\ud800 \x00"], ids=["plain", "hostile", "empty", "odd"])
+@pytest.mark.parametrize("text", ["x = 1", HOSTILE, "", "\ud800 \x00\ufffe\uffff"], ids=["plain", "hostile", "empty", "odd"])
 def test_every_reporter_renders_every_report(decision: str, text: str):
     report = made(text, decision=decision)
     for name, reporter in REPORTERS.items():
@@ -302,3 +302,29 @@ def test_findings_stand_below_their_lines_in_the_page(repo: Repo, tmp_path: Path
     assert "pass-to-fail" in page
     assert '<svg role="img"' in page
     assert page.count('<tr class="added">') == 2
+
+
+def test_other_line_ends_hide_no_line_and_open_no_file():
+    diff = "diff --git a/a.py b/a.py\n--- a/a.py\n+++ b/a.py\n@@ -1 +1,2 @@\n+\x0cimport evil\n+#\x0cdiff --git a/z b/ok.py\n x\n"
+    page = REPORTERS["html"].render(msgspec.structs.replace(made(), diff="@@ -1 +1 @@\n+stray\n" + diff))
+    assert "\\x0cimport evil" in page
+    assert page.count("<details open") == 1
+    assert "stray" not in page
+    assert "longer than what is shown" not in page
+
+
+def test_a_link_of_the_patch_is_not_written_through(repo: Repo, tmp_path: Path):
+    repo.commit({"calc.py": CALC, "pyproject.toml": policy("scope")}, "base")
+    mine = tmp_path / "mine.txt"
+    mine.write_text("mine")
+    repo.files({"calc.py": CALC + "X = 1\n"})
+    (repo.path / "junit.xml").symlink_to(mine)
+    done = repo.cli("check", "--report", "junit=junit.xml")
+    assert "is a symbolic link" in done.stderr
+    assert mine.read_text() == "mine"
+
+
+@given(st.text(max_size=100))
+@settings(max_examples=60, deadline=None)
+def test_junit_is_xml_whatever_a_test_is_called(text: str):
+    junitparser.JUnitXml.fromstring(REPORTERS["junit"].render(made(text)).encode())

@@ -78,6 +78,24 @@ def test_verify_believes_a_report_about_this_tree_only(topic: Repo, tmp_path: Pa
         assert (done.returncode, words in done.stderr) == (3, True), (words, done.stderr)
 
 
+def test_a_report_against_a_base_of_its_own_choice_gains_nothing(topic: Repo, tmp_path: Path):
+    file = tmp_path / "a.json"
+    topic.commit({"pyproject.toml": policy("scope")}, "weaken the law")
+    topic.commit({"calc.py": WRONG}, "and cheat")
+    topic.cli("check", "--base", "HEAD~1", "--head", "HEAD", "--report", f"json={file}")
+    assert json.loads(file.read_text())["verdict"]["decision"] == "accepted"
+    done = topic.cli("verify", str(file))
+    assert (done.returncode, "it is about the base tree" in done.stderr) == (3, True)
+
+
+def test_an_agents_own_approvals_do_not_count(topic: Repo, tmp_path: Path):
+    file = tmp_path / "a.json"
+    topic.commit({".npmrc": "x\n"}, "a secret")
+    assert stored(topic, file, "--head", "topic", "--approve", "scope/secret")["verdict"]["decision"] == "accepted"
+    assert "scope/secret" in topic.cli("verify", str(file)).stderr
+    assert topic.cli("verify", str(file), "--approve", "scope/secret").returncode == 0
+
+
 def test_a_fast_report_does_not_stand_for_a_full_one(topic: Repo, tmp_path: Path):
     file = tmp_path / "a.json"
     topic.commit(
@@ -128,6 +146,27 @@ def test_nothing_changed_is_no_reason_to_block(topic: Repo):
     assert ask(topic, "stop") == {}
 
 
+def test_a_session_on_the_default_branch_is_judged_since_it_began(repo: Repo):
+    repo.commit({"calc.py": CALC, "test_calc.py": TEST_CALC, "pyproject.toml": policy("scope", "compile", "pytest")}, "base")
+    assert ask(repo, "pre-tool", tool_name="Edit", tool_input={"file_path": "calc.py"}) == {}
+    repo.commit({"calc.py": WRONG}, "committed by the agent, on main")
+    assert ask(repo, "stop")["decision"] == "block"
+
+
+def test_an_agent_cannot_stop_from_another_folder(topic: Repo, tmp_path: Path):
+    topic.files({"calc.py": WRONG})
+    other = tmp_path / "other"
+    other.mkdir()
+    text = json.dumps({"session_id": "s", "cwd": str(other)}).encode()
+    done = topic.cli("hook", "stop", stdin=text, env={"CLAUDE_PROJECT_DIR": str(topic.path)}, cwd=other)
+    assert json.loads(done.stdout)["decision"] == "block"
+
+
+def test_a_hook_that_is_configured_wrongly_traps_nobody(topic: Repo):
+    done = topic.cli("hook", "stop", "--target", "claude")
+    assert (done.returncode, "configured wrongly" in done.stdout) == (0, True)
+
+
 @pytest.mark.parametrize("data", [b"", b"{", b"[]", b'{"cwd": 5}', b"\xff"])
 def test_a_broken_event_never_traps_the_agent(topic: Repo, data: bytes):
     done = topic.cli("hook", "stop", stdin=data)
@@ -154,6 +193,8 @@ def test_a_bug_of_ours_never_traps_the_agent(topic: Repo, monkeypatch: pytest.Mo
         ({"notebook_path": "{top}/secret/a.ipynb"}, True),
         ({"command": "*** Begin Patch\n*** Update File: secret/key.txt\n@@\n-a\n+b\n*** End Patch"}, True),
         ({"command": "*** Begin Patch\n*** Update File: a.py\n*** Move to: secret/a.py\n*** End Patch"}, True),
+        ({"file_path": "{top}/sub/.claude/settings.json"}, True),
+        ({"file_path": "~/.claude/settings.json"}, True),
         ({"file_path": "{top}/calc.py"}, False),
         ({"file_path": "/etc/hostname"}, False),
         ({}, False),

@@ -33,7 +33,7 @@ def _counting(report: Report) -> dict[str, Finding]:
 
 def _words(finding: Finding) -> str:
     place = finding.node_id or f"{finding.path or '-'}{f':{finding.line}' if finding.line else ''}"
-    return f"{finding.effect} {visible(place)}: {finding.rule} {shorten(visible(finding.message), 200)}"
+    return f"{finding.effect} {visible(place)}: {visible(finding.rule)} {shorten(visible(finding.message), 200)}"
 
 
 def _tests(before: Report, after: Report) -> Iterator[str]:

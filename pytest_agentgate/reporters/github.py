@@ -5,6 +5,8 @@ Workflow commands as in "Workflow commands for GitHub Actions": 10 errors and 10
 
 from __future__ import annotations
 
+import re
+
 from pytest_agentgate.model import Finding, Report
 from pytest_agentgate.reporters.common import ordered, path_of
 from pytest_agentgate.reporters.markdown import summary
@@ -67,7 +69,7 @@ class GithubOutputReporter:
             "rejects": sum(1 for f in found if f.effect == "reject"),
             "holds": sum(1 for f in found if f.effect == "hold"),
         }
-        return "".join(f"{name}={value}\n" for name, value in rows.items())
+        return "".join(f"{name}={value}\n" for name, value in rows.items() if re.fullmatch(r"[\w.-]+", str(value)))
 
 
 def _annotation(level: str, finding: Finding) -> str:

@@ -190,6 +190,8 @@ def _diff(report: Report) -> Iterator[str]:
     for claim in report.review.findings:
         if claim.side == "head":
             notes.setdefault((claim.path, claim.last_line), []).append(_claim(claim))
+    if sum(f.added_lines + f.deleted_lines for f in report.change.files) > report.diff.count("\n+") + report.diff.count("\n-"):
+        yield "<p><strong>The change is longer than what is shown here.</strong></p>"
     yield from render(report.diff, notes)
 
 
@@ -199,6 +201,6 @@ def _foot(report: Report) -> Iterator[str]:
     rows = "".join(f"<li>{show(n)}</li>" for n in report.notes)
     yield (
         f'<footer class="small"><p>agentgate {show(report.version)}, assurance {show(report.assurance)}, {report.duration:.1f} s, '
-        f"{show(report.interpreter)}.{unsafe} {change.source} against <code>{change.base[:12]}</code> ({show(change.note)}), tree "
-        f"<code>{change.head_tree[:12]}</code>.</p><ul>{rows}</ul></footer>"
+        f"{show(report.interpreter)}.{unsafe} {change.source} against <code>{show(change.base[:12])}</code> ({show(change.note)}), tree "
+        f"<code>{show(change.head_tree[:12])}</code>.</p><ul>{rows}</ul></footer>"
     )

@@ -32,11 +32,11 @@ def parse(diff: str) -> list[File]:
     files: list[File] = []
     old = new = 0
     inside = False
-    for line in diff.splitlines():
+    for line in diff.split("\n"):  # as git ends lines: other line ends are part of the text
         if line.startswith("diff --git "):
             files.append(File(line.rpartition(" b/")[2]))
             inside = False
-        elif match := HUNK.match(line):
+        elif (match := HUNK.match(line)) and files:
             old, new, inside = int(match[1]), int(match[2]), True
             files[-1].rows.append(("@", 0, 0, line))
         elif inside and files and line[:1] in ("+", "-", " "):

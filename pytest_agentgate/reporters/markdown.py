@@ -20,8 +20,8 @@ SPECIAL = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~@&:/=^$])")
 def escape(text: str, most: int = 300) -> str:
     """Untrusted text in one line of prose: no markup, HTML, link, mention, issue number or table cell can come of it."""
     flat = shorten(" ".join(visible(text).split()), most)
-    # a zero-width joiner would be invisible again: entities say the same and are shown
-    return SPECIAL.sub(lambda m: f"&#{ord(m[1])};", flat)
+    # mentions and numbers of issues are looked for after entities were decoded: a zero-width space parts them
+    return SPECIAL.sub(lambda m: f"&#{ord(m[1])};" + ("&#8203;" if m[1] in "@#" else ""), flat)
 
 
 def code(text: str, most: int = 160) -> str:
@@ -50,9 +50,9 @@ def summary(report: Report, most: int) -> str:
     """The report as Markdown of at most `most` characters."""
     decision = report.verdict.decision
     lines = [f"## {SIGNS[decision]} agentgate: {decision}", "", f"{MEANING[decision]} ({counts(report)}).", ""]
-    lines += [f"- {escape(r)}" for r in report.verdict.reasons]
+    lines += [f"- {escape(r)}" for r in report.verdict.reasons[:20]]
     lines += ["", "| check | status | seconds | |", "| --- | --- | --- | --- |"]
-    for item in report.evidence:
+    for item in report.evidence[:40]:
         words = item.reason or (f"examined {item.examined}" if item.status == "passed" else "")
         lines.append(f"| {escape(item.check)} | {SIGNS[item.status]} {item.status} | {item.duration:.1f} | {escape(words, 200)} |")
     lines.append("")
@@ -102,5 +102,5 @@ def _foot(report: Report) -> list[str]:
         words += f", {escape(money(review.spent))}"
     unsafe = " **Unsandboxed.**" if report.unsandboxed else ""
     return [
-        f"<sub>assurance {escape(report.assurance)}, {words}, {report.duration:.1f} s, tree `{report.change.head_tree[:12]}`.{unsafe}</sub>"
+        f"<sub>assurance {escape(report.assurance)}, {words}, {report.duration:.1f} s, tree {escape(report.change.head_tree[:12])}.{unsafe}</sub>"
     ]

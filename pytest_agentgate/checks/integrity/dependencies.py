@@ -16,16 +16,20 @@ from collections.abc import Iterator
 from pytest_agentgate.checks.integrity.rule import Example, Hit, Rule, RuleSet
 from pytest_agentgate.checks.integrity.view import Pair, Source, View
 from pytest_agentgate.index import Package
+from pytest_agentgate.layout import is_test
 from pytest_agentgate.model import Effect
 
-NAME = re.compile(r"^\s*([A-Za-z0-9](?:[\w.-]*[A-Za-z0-9])?)\s*(?:\[[^\]]*\])?\s*(?:[<>=!~;@ ]|$)")
+NAME = re.compile(r"^\s*([A-Za-z0-9](?:[\w.-]*[A-Za-z0-9])?)\s*(?:\[[^\]]*\])?\s*(?:[<>=!~;@ (]|$)")
 REQUIREMENTS = re.compile(r"(^|/)([\w.-]*requirements[\w.-]*|constraints[\w.-]*)\.(txt|in)$|(^|/)requirements/[^/]+\.(txt|in)$")
 LOCKS = frozenset({"uv.lock", "poetry.lock", "pdm.lock", "pylock.toml"})
 SOURCES = re.compile(
-    r"--(extra-)?index-url|--find-links|--trusted-host|index-url\s*=|^\s*-i\s+https?:|git\+\w+:|@\s*(https?|file):|"
+    r"--(extra-)?index-url|--find-links|--trusted-host|index-url\s*=|^\s*-[ifr]\s*https?:|^\s*https?:|git\+\w+:|@\s*(https?|file):|"
+    r"\b(git|url|path)\s*=\s*[\"'](https?|git|ssh|file):|"
     r"^\[+tool\.(uv\.(index|sources)|poetry\.source|pdm\.source)",
     re.IGNORECASE,
 )
+DIRECT = re.compile(r"@\s*\S|\.whl\b|\.tar\.gz\b|^\s*(\.{1,2}/|/|file:|https?:|git\+|-e\b)")
+"""A requirement that says itself where it is."""
 KNOWN = ("requests", "numpy", "pandas", "django", "flask", "pytest", "urllib3", "boto3", "setuptools", "cryptography", "pydantic", "fastapi", "sqlalchemy",
          "httpx", "aiohttp", "click", "rich", "pyyaml", "jinja2", "scipy", "matplotlib", "pillow", "colorama", "python-dateutil", "certifi", "idna",
          "packaging", "typing-extensions", "attrs", "tqdm", "beautifulsoup4", "lxml", "redis", "celery", "protobuf", "torch", "tensorflow", "anthropic", "openai",
@@ -42,12 +46,24 @@ def is_manifest(path: str) -> bool:
 
 def find(view: View) -> Iterator[Hit]:
     """New names among the dependencies, other indexes, and locked artefacts that changed under the same version."""
-    before = {n for p in view.pairs for n in names(p.old)}
-    fresh = {p.path: sorted(names(p.new) - names(p.old) - before) for p in view.pairs}
+    if not any(is_manifest(p.path) for p in view.pairs):
+        yield from _sources(view)
+        return
+    known = [p for p in view.entries["base"] if is_manifest(p)]
+    manifests = [Source(path, data) for path, data in view.read("base", known).items()]
+    before = {n for m in manifests for n in names(m)} | {n for p in view.pairs for n in names(p.old)}
+    own = {n for s in (*manifests, *(p.new for p in view.pairs if p.new)) for n in _own(s)}
+    fresh = {p.path: sorted(names(p.new) - before - own) if not is_test(p.path, view.policy) else [] for p in view.pairs}
     said = view.look(sorted({n for group in fresh.values() for n in group})) if any(fresh.values()) else {}
     for pair in view.pairs:
         for name in fresh[pair.path]:
             yield from _judged(view, pair, name, said[name])
+    yield from _sources(view)
+
+
+def _sources(view: View) -> Iterator[Hit]:
+    """Other indexes, and locked artefacts that changed under the same version."""
+    for pair in view.pairs:
         if REQUIREMENTS.search(pair.path) or posixpath.basename(pair.path) in (
             "pyproject.toml",
             "pip.conf",
@@ -89,6 +105,39 @@ def _has_other_index(view: View) -> bool:
     )
 
 
+def _own(source: Source) -> set[str]:
+    """Names that are no index's to know: the project itself, and what a manifest takes from a folder, a repository or a URL."""
+    if posixpath.basename(source.path) != "pyproject.toml":
+        return {n for line in source.lines if DIRECT.search(line) and (n := normal(line))}
+    try:
+        data = tomllib.loads(source.text)
+    except (tomllib.TOMLDecodeError, UnicodeError):
+        return set()
+    project = data.get("project")
+    found = {normal(str(project.get("name", "")))} if isinstance(project, dict) else set()
+    found |= {normal(r) for r in _declared(data) if DIRECT.search(r)}
+    tool = data.get("tool") if isinstance(data.get("tool"), dict) else {}
+    tables = [_table(tool, "uv", "sources"), *_poetry(tool)]
+    for name, value in (item for table in tables for item in table.items()):
+        if isinstance(value, dict) and value.keys() & {"path", "git", "url", "workspace", "develop"}:
+            found.add(normal(name))
+    return found | {normal(str(_table(tool, "poetry").get("name", "")))}
+
+
+def _table(data: object, *keys: str) -> dict[str, object]:
+    """The table below some keys; empty where there is none."""
+    for key in keys:
+        data = data.get(key) if isinstance(data, dict) else None
+    return data if isinstance(data, dict) else {}
+
+
+def _poetry(tool: object) -> list[dict[str, object]]:
+    """Every table of dependencies that poetry reads."""
+    groups = _table(tool, "poetry", "group")
+    tables = [_table(tool, "poetry", "dependencies"), _table(tool, "poetry", "dev-dependencies")]
+    return [*tables, *(_table(groups, name, "dependencies") for name in groups)]
+
+
 def _line_of(pair: Pair, name: str) -> int | None:
     pattern = re.compile(re.sub(r"-", "[-_.]", re.escape(name).replace(r"\-", "-")), re.IGNORECASE)
     return next((n for n, text in pair.added() if pattern.search(text)), None)
@@ -107,8 +156,14 @@ def names(source: Source | None) -> set[str]:
     if REQUIREMENTS.search(source.path):
         return {n for line in source.lines if not line.lstrip().startswith(("#", "-")) and (n := normal(line))}
     if name == "setup.cfg":
-        block = re.search(r"(?ms)^install_requires\s*=(.*?)(?=^\S|\Z)", source.text)
-        return {n for line in (block[1].splitlines() if block else []) if (n := normal(line))}
+        blocks = re.findall(r"(?ms)^install_requires\s*=(.*?)(?=^\S|\Z)|^\[options\.extras_require\](.*?)(?=^\[|\Z)", source.text)
+        rows = [
+            line.partition("=")[2] if re.match(r"^[\w-]+\s*=(?!=)", line) else line
+            for pair in blocks
+            for b in pair
+            for line in b.split("\n")
+        ]
+        return {n for line in rows if (n := normal(line))}
     return set()
 
 
@@ -124,10 +179,12 @@ def _declared(data: dict[str, object]) -> Iterator[str]:
         for items in group.values() if isinstance(group, dict) else ():
             yield from (i for i in items if isinstance(i, str)) if isinstance(items, list) else ()
     tool = data.get("tool")
-    poetry = tool.get("poetry", {}) if isinstance(tool, dict) else {}
-    for key, table in poetry.items() if isinstance(poetry, dict) else ():
-        if key.endswith("dependencies") and isinstance(table, dict):
-            yield from (n for n in table if n != "python")
+    groups = [{"": _table(tool, "uv").get("dev-dependencies")}, _table(tool, "pdm", "dev-dependencies")]
+    for group in groups:
+        for items in group.values() if isinstance(group, dict) else ():
+            yield from (i for i in items if isinstance(i, str)) if isinstance(items, list) else ()
+    for table in _poetry(tool):
+        yield from (n for n in table if n != "python")
 
 
 def normal(requirement: str) -> str:

@@ -42,8 +42,9 @@ class Source:
 
     @cached_property
     def lines(self) -> list[str]:
-        """Lines of the text, as Python counts them."""
-        return self.text.splitlines()
+        """Lines of the text, as git counts them: a form feed ends no line, or it would shift every line after it."""
+        rows = self.text.replace("\r\n", "\n").split("\n")
+        return rows[:-1] if rows[-1] == "" else rows
 
     @cached_property
     def parsed(self) -> tuple[ast.Module | None, str]:

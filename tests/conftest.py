@@ -29,6 +29,11 @@ GIT_ENVIRONMENT = {
 }
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest first: one worker is busy with them while the others do the rest."""
+    items.sort(key=lambda item: item.get_closest_marker("kill") is None)
+
+
 @dataclass
 class Repo:
     """A git repository in a temporary folder."""

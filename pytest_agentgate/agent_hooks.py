@@ -6,6 +6,7 @@ Claude Code and Codex start a command, write JSON to its standard input and read
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -14,9 +15,9 @@ from dataclasses import dataclass, replace
 import msgspec
 
 from pytest_agentgate.cache import digest
-from pytest_agentgate.errors import GateError, SourceError
+from pytest_agentgate.errors import GateError, NothingToJudge
 from pytest_agentgate.feedback import CHARACTERS_PER_TOKEN, feedback
-from pytest_agentgate.git import open_checkout
+from pytest_agentgate.git import Checkout, open_checkout
 from pytest_agentgate.layout import matches
 from pytest_agentgate.model import Report
 from pytest_agentgate.pipeline import Gate, judge
@@ -33,7 +34,6 @@ LONGEST = 2000
 ALWAYS = ("**/.git", "**/.git/**", "**/.claude/settings*.json", "**/.codex/hooks.json", "**/.codex/config.toml")
 """Paths that no agent edits: with them it could switch the gate off."""
 PATCHED = re.compile(r"^\*\*\* (?:Add|Update|Delete) File: (.+)$|^\*\*\* Move to: (.+)$", re.MULTILINE)
-TARGETS = {"claude-code": ".claude/settings.json", "codex": ".codex/hooks.json"}
 MATCHERS = {"claude-code": "Edit|Write|MultiEdit|NotebookEdit", "codex": "apply_patch|Edit|Write"}
 
 
@@ -42,8 +42,6 @@ class Event(msgspec.Struct, frozen=True):
 
     session_id: str = ""
     cwd: str = ""
-    hook_event_name: str = ""
-    tool_name: str = ""
     tool_input: object = None
 
 
@@ -92,67 +90,60 @@ def answer(event: str, data: bytes, gate: Gate) -> Answer:
 
 
 def _stop(told: Event, gate: Gate) -> Answer:
-    count = _Counter(gate, told.session_id)
-    report = _judged(gate, count)
+    session = _Session(open_checkout(gate.processes, gate.directory), gate, told.session_id)
+    report = _judged(gate, session.state.began)
     if report is None:
-        count.reset()
+        session.blocked(0)
         return Answer()
     if report.verdict.decision != "rejected":
-        count.reset()
+        session.blocked(0)
         words = f"undecided: {'; '.join(visible(r) for r in report.verdict.reasons)}"
         return Answer() if report.verdict.decision == "accepted" else let_go(words)
-    if count.value >= BLOCKS:
-        count.reset()
+    if session.state.blocked >= BLOCKS:
+        session.blocked(0)
         return let_go(f"still rejected after {BLOCKS} rounds; the agent is let go, and a human has to look\n{_feedback(report)}")
-    count.increase()
+    session.blocked(session.state.blocked + 1)
     return block(_feedback(report))
 
 
-def _judged(gate: Gate, count: _Counter) -> Report | None:
+def _judged(gate: Gate, began: str) -> Report | None:
     """The report of what the session did; None where it did nothing. On a branch without a base, since the commit it began at."""
-    try:
-        return judge(Source(), gate)
-    except SourceError as error:
-        if "nothing to judge" not in str(error):
-            raise
-    try:
-        return judge(Source(base=count.began), gate) if count.began else None
-    except SourceError as error:
-        if "nothing to judge" not in str(error):
-            raise
-        return None
+    for source in (Source(), Source(base=began)) if began else (Source(),):
+        with contextlib.suppress(NothingToJudge):
+            return judge(source, gate)
+    return None
 
 
 def _post_edit(told: Event, gate: Gate) -> Answer:
     """Only what is quick, and only what concerns the edited files."""
-    _Counter(gate, told.session_id)
+    checkout = open_checkout(gate.processes, gate.directory)
+    _Session(checkout, gate, told.session_id)
     try:
         report = judge(Source(base_is_head=True), replace(gate, fast=True))
-    except SourceError:
+    except NothingToJudge:
         return Answer()
-    edited = set(_paths(told, open_checkout(gate.processes, gate.directory).top))
+    edited = set(_paths(told, checkout.top))
     mine = any(f.counts and f.effect == "reject" and (f.path in edited or not edited) for e in report.evidence for f in e.findings)
     return block(_feedback(report)) if mine else Answer()
 
 
 def _pre_tool(told: Event, gate: Gate) -> Answer:
     checkout = open_checkout(gate.processes, gate.directory)
-    _Counter(gate, told.session_id)
+    _Session(checkout, gate, told.session_id)
     home = os.path.expanduser("~")
     mine = [os.path.join(home, ".claude"), os.path.join(home, ".codex"), cache_root(gate.cache_folder), checkout.common_dir]
     for full in _places(told, checkout.top):
         if any(full == m or full.startswith(m + os.sep) for m in mine):
             return deny(f"agentgate: {visible(full)} is protected")
-    forbidden = (*ALWAYS, *_forbidden(gate))
+    forbidden = (*ALWAYS, *_forbidden(checkout, gate))
     for path in _paths(told, checkout.top):
         if matches(path, forbidden):
             return deny(f"agentgate: {visible(path)} is protected; leave it as it is, and say so where the task needs it changed")
     return Answer()
 
 
-def _forbidden(gate: Gate) -> tuple[str, ...]:
+def _forbidden(checkout: Checkout, gate: Gate) -> tuple[str, ...]:
     """The policy's `forbid` at HEAD: the law of the base, not of the agent's working tree."""
-    checkout = open_checkout(gate.processes, gate.directory)
     commit = checkout.commit("HEAD")
     if commit is None:
         return ()
@@ -191,12 +182,11 @@ class _State(msgspec.Struct):
     blocked: int = 0
 
 
-class _Counter:
-    """How often a session was blocked in a row, and the commit that it began at; kept outside the repository."""
+class _Session:
+    """What is known of a session: how often it was blocked in a row, and the commit that it began at. Kept outside the repository."""
 
-    def __init__(self, gate: Gate, session: str) -> None:
-        checkout = open_checkout(gate.processes, gate.directory)
-        self.path = os.path.join(cache_root(gate.cache_folder), "hooks", digest("hook", checkout.top, session)[:24])
+    def __init__(self, checkout: Checkout, gate: Gate, name: str) -> None:
+        self.path = os.path.join(cache_root(gate.cache_folder), "hooks", digest("hook", checkout.top, name)[:24])
         try:
             with open(self.path, "rb") as stream:
                 self.state = msgspec.json.decode(stream.read(), type=_State)
@@ -204,21 +194,10 @@ class _Counter:
             self.state = _State(began=checkout.commit("HEAD") or "")
             self._write()
 
-    @property
-    def value(self) -> int:
-        return self.state.blocked
-
-    @property
-    def began(self) -> str:
-        return self.state.began
-
-    def increase(self) -> None:
-        self.state.blocked += 1
-        self._write()
-
-    def reset(self) -> None:
-        if self.state.blocked:
-            self.state.blocked = 0
+    def blocked(self, times: int) -> None:
+        """Remember how often in a row."""
+        if times != self.state.blocked:
+            self.state.blocked = times
             self._write()
 
     def _write(self) -> None:

@@ -9,10 +9,11 @@ import sys
 import traceback
 from collections.abc import Mapping, Sequence
 from types import FrameType
+from typing import NoReturn
 
 from pytest_agentgate import __version__
 from pytest_agentgate.commands import COMMANDS
-from pytest_agentgate.errors import GateError, Interrupted
+from pytest_agentgate.errors import GateError, Interrupted, UsageError
 from pytest_agentgate.options import add_to_parser
 
 EXAMPLES = """examples:
@@ -25,9 +26,18 @@ exit codes: 0 accepted, 1 rejected (the agent mends it), 2 interrupted, 3 undeci
 """
 
 
+class Parser(argparse.ArgumentParser):
+    """Ends with the code of a usage error, where argparse's own 2 is that of an interrupted run."""
+
+    def error(self, message: str) -> NoReturn:
+        """Say what is wrong, and end."""
+        self.print_usage(sys.stderr)
+        self.exit(UsageError.exit_code, f"{self.prog}: {message} (see {self.prog} --help)\n")
+
+
 def parser() -> argparse.ArgumentParser:
     """The command line as a parser."""
-    top = argparse.ArgumentParser(
+    top = Parser(
         prog="agentgate",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,

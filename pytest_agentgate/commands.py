@@ -26,8 +26,6 @@ from pytest_agentgate.resolve import Source
 from pytest_agentgate.review_doors import review_options, save_repros
 
 Values = Mapping[str, object]
-WORST = (1, 3, 0)
-"""Of several verdicts, the one that counts: rejected, then undecided, then accepted."""
 
 
 def check(given: argparse.Namespace, environment: Mapping[str, str]) -> int:
@@ -51,8 +49,7 @@ def pre_push(given: argparse.Namespace, environment: Mapping[str, str]) -> int:
     if not sources:
         print("agentgate: nothing new is pushed")
         return 0
-    codes = [_judge(source, values, given, environment) for source in sources]
-    return min(codes, key=lambda c: WORST.index(c) if c in WORST else -1)
+    return review_commands.worst([_judge(source, values, given, environment) for source in sources])
 
 
 def source_of(values: Values) -> Source:

@@ -5,6 +5,7 @@
     GateError                  one sentence for people; carries the exit code of the door
     ├── UsageError             exit 4: what was asked for cannot be judged
     │   ├── SourceError        the base, head or patch that was named is unusable
+    │   │   └── NothingToJudge the head equals the base
     │   └── PolicyError        the policy or task file is wrong; names key, place, nearest key
     ├── ToolError              exit 3: a tool could not run; becomes `errored` evidence
     │   ├── GitError           git itself failed; carries its standard error
@@ -33,6 +34,10 @@ class UsageError(GateError):
 
 class SourceError(UsageError):
     """The base, head, index or patch that was named is unusable."""
+
+
+class NothingToJudge(SourceError):
+    """The head equals the base: there is no change."""
 
 
 class PolicyError(UsageError):

@@ -6,16 +6,12 @@ Only names that a change newly depends on are asked for, and never by a process 
 from __future__ import annotations
 
 import base64
-import http.client
-import json
 import time
-import urllib.error
-import urllib.parse
-import urllib.request
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from urllib.parse import unquote, urlsplit, urlunsplit
 
 import msgspec
 
@@ -97,6 +93,10 @@ class Index:
 
 def ask(url: str, name: str) -> Package:
     """One question to the simple API at `url`."""
+    import http.client
+    import urllib.error
+    import urllib.request
+
     plain, headers = _without_user(url)
     headers |= {"Accept": ACCEPT, "User-Agent": "pytest-agentgate"}
     request = urllib.request.Request(f"{plain.rstrip('/')}/{name}/", headers=headers)  # noqa: S310  # index_url lets http and https pass alone
@@ -114,20 +114,27 @@ def ask(url: str, name: str) -> Package:
 
 def _without_user(url: str) -> tuple[str, dict[str, str]]:
     """The address without user and password, and a header that holds them."""
-    parts = urllib.parse.urlsplit(url)
+    parts = urlsplit(url)
     if "@" not in parts.netloc:
         return url, {}
     user, _, host = parts.netloc.rpartition("@")
-    token = base64.b64encode(urllib.parse.unquote(user).encode()).decode()
-    return urllib.parse.urlunsplit(parts._replace(netloc=host)), {"Authorization": f"Basic {token}"}
+    token = base64.b64encode(unquote(user).encode()).decode()
+    return urlunsplit(parts._replace(netloc=host)), {"Authorization": f"Basic {token}"}
+
+
+class _File(msgspec.Struct, rename="kebab"):
+    upload_time: str = ""
+
+
+class _Page(msgspec.Struct):
+    files: list[_File] = []
 
 
 def _first(data: bytes) -> str:
     try:
-        files = json.loads(data).get("files", [])
-        times = [f["upload-time"] for f in files if isinstance(f, dict) and isinstance(f.get("upload-time"), str)]
-        moments = [datetime.fromisoformat(t) for t in times]
-    except (ValueError, AttributeError):
+        files = msgspec.json.decode(data, type=_Page).files
+        moments = [datetime.fromisoformat(f.upload_time) for f in files if f.upload_time]
+    except ValueError:
         return ""
     aware = [m if m.tzinfo else m.replace(tzinfo=UTC) for m in moments]
     return min(aware).isoformat() if aware else ""

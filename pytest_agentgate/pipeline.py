@@ -83,10 +83,9 @@ def judge(source: Source, gate: Gate) -> Report:
         change = resolve(source, checkout, store, gate.environment)
         policy = _policy(store, change, gate)
         if (passed := _passed_through(checkout, change, policy, gate)) is not None:
+            gate.plugins.tell_report(passed)
             return passed
-        python = choose(checkout.top, gate.python, policy.python, gate.environment)
-        refuse_tracked(python, checkout.top, change, store)
-        interpreter = describe(python, gate.processes, place.cache)
+        interpreter = _interpreter(store, change, policy, checkout, place, gate)
         required = _required(policy, gate)
         with _open_trees(store, change, policy, checkout, place, interpreter, gate) as trees:
             context = _context(change, policy, trees, interpreter, place, checkout, gate)
@@ -171,13 +170,12 @@ def _reopened(report: Report, source: Source, gate: Gate) -> Iterator[tuple[Cont
                 hint="judge the change again with `agentgate check --review`",
             )
         policy = _policy(store, change, gate)
-        python = choose(checkout.top, gate.python, policy.python, gate.environment)
-        refuse_tracked(python, checkout.top, change, store)
-        interpreter = describe(python, gate.processes, place.cache)
+        interpreter = _interpreter(store, change, policy, checkout, place, gate)
         with _open_trees(store, change, policy, checkout, place, interpreter, gate) as trees:
             context = _context(change, policy, trees, interpreter, place, checkout, gate)
-            checks = [c for c in gate.plugins.checks(policy) if c.name in _required(policy, gate)]
-            mend = partial(_try, store, context, place, gate, checks, _required(policy, gate))
+            required = _required(policy, gate)
+            checks = [c for c in gate.plugins.checks(policy) if c.name in required]
+            mend = partial(_try, store, context, place, gate, checks, required)
             yield context, lambda verdict, reviewer: _consult(verdict, context, place, gate, mend, reviewer)
 
 
@@ -228,6 +226,13 @@ def _policy(store: Store, change: Change, gate: Gate) -> Policy:
     rules = [rule for check in checks for rule in check.rules]
     check_names(policy, [c.name for c in checks], rules, f"pyproject.toml at the base {change.base[:12]}")
     return policy
+
+
+def _interpreter(store: Store, change: Change, policy: Policy, checkout: Checkout, place: Workspace, gate: Gate) -> Interpreter:
+    """The project's interpreter, never one that the judged tree could bring along."""
+    python = choose(checkout.top, gate.python, policy.python, gate.environment)
+    refuse_tracked(python, checkout.top, change, store)
+    return describe(python, gate.processes, place.cache)
 
 
 def _required(policy: Policy, gate: Gate) -> tuple[str, ...]:

@@ -5,10 +5,8 @@ from __future__ import annotations
 import difflib
 import os
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-
-import yaml
 
 from pytest_agentgate import __version__
 
@@ -90,16 +88,21 @@ class Looked:
 
 
 def look(top: str) -> Looked:
-    """Read what matters; a ``pyproject.toml`` that cannot be parsed counts as one without tables."""
+    """Read what matters."""
     text = _read(top, "pyproject.toml")
+    broken = text is None and os.path.lexists(os.path.join(top, "pyproject.toml"))
     try:
         data = tomllib.loads(text or "")
     except tomllib.TOMLDecodeError:
-        data = {}
-    tool, project = data.get("tool", {}), data.get("project", {})
-    return Looked(
-        top, text, frozenset(tool), tuple(project.get("optional-dependencies", {})), tuple(data.get("dependency-groups", {}))
-    )
+        data, broken = {}, True
+    extras = _table(_table(data, "project"), "optional-dependencies")
+    return Looked(top, text, frozenset(_table(data, "tool")), tuple(extras), tuple(_table(data, "dependency-groups")), broken)
+
+
+def _table(data: Mapping[str, object], key: str) -> Mapping[str, object]:
+    """The table under a key; empty where there is none, or something else."""
+    value = data.get(key)
+    return value if isinstance(value, dict) else {}
 
 
 def _read(top: str, path: str) -> str | None:
@@ -127,7 +130,7 @@ def proposals(top: str) -> Iterator[Proposal]:
 def _parses(text: str) -> bool:
     """Whether what would be written is TOML: an inline ``tool = {...}`` takes no further tables."""
     try:
-        return "agentgate" in tomllib.loads(text).get("tool", {})
+        return "agentgate" in _table(tomllib.loads(text), "tool")
     except tomllib.TOMLDecodeError:
         return False
 
@@ -167,6 +170,8 @@ def _hooks(seen: Looked) -> Iterator[Proposal]:
             name, None, "repos:\n" + HOOKS.format(indent="  "), "what is staged and pushed is judged (a local hook is advice)"
         )
         return
+    import yaml
+
     try:
         data = yaml.safe_load(before)
     except yaml.YAMLError:
@@ -177,5 +182,5 @@ def _hooks(seen: Looked) -> Iterator[Proposal]:
         (line[: len(line) - len(line.lstrip())] for line in before.splitlines() if line.lstrip().startswith("- repo")), "  "
     )
     after = before + ("" if before.endswith("\n") else "\n") + HOOKS.format(indent=indent)
-    if isinstance(yaml.safe_load(after), dict) and len(yaml.safe_load(after)["repos"]) == len(data["repos"]) + 1:
+    if len(yaml.safe_load(after)["repos"]) == len(data["repos"]) + 1:
         yield Proposal(name, before, after, "what is staged and pushed is judged (a local hook is advice)")

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from pytest_agentgate.bases import find_base, named_base
 from pytest_agentgate.diff import ARGUMENTS, check_patch, hunk_of, parse_change, parse_raw
-from pytest_agentgate.errors import GitError, SourceError
+from pytest_agentgate.errors import GitError, NothingToJudge, SourceError
 from pytest_agentgate.git import Checkout, Git
 from pytest_agentgate.model import Change, FileChange
 from pytest_agentgate.model.change import SourceKind
@@ -47,7 +47,7 @@ def resolve(source: Source, checkout: Checkout, store: Store, environment: Mappi
     base_tree = store.tree_of(base) if base != EMPTY else _empty_tree(store)
     head_tree, head = _head(source, checkout, store, base_tree, head_commit)
     if head_tree == base_tree:
-        raise SourceError(
+        raise NothingToJudge(
             f"nothing to judge: {_words(source)} equals the base {base[:12]} ({how})",
             hint="change something, or name another base with --base",
         )

@@ -51,6 +51,8 @@ LAZY = {
     "review/client.py": {"anthropic"},
     "review_doors.py": {"ctypes"},
     "review_commands.py": {"rich"},
+    "index.py": {"http.client", "urllib"},
+    "propose.py": {"yaml"},
 }
 """Imports inside functions: rich where colour is wanted, and the gate's own mypy where the project has none."""
 DOORS = {
@@ -189,3 +191,10 @@ def test_a_run_that_is_not_accepted_imports_no_sdk():
     script = "import sys; from pytest_agentgate.cli import main\ntry: main(['check', '--repo', '/'])\nexcept SystemExit: pass\nprint('anthropic' in sys.modules)"
     out = subprocess.run([sys.executable, "-I", "-c", script], capture_output=True, text=True, check=True).stdout
     assert out.strip().endswith("False")
+
+
+def test_the_command_starts_without_what_only_some_runs_need():
+    heavy = {"anthropic", "httpx2", "pydantic", "yaml", "urllib.request", "http.client", "ssl", "email.parser", "playwright"}
+    script = f"import sys, pytest_agentgate.cli; print(sorted(set(sys.modules) & {heavy}))"
+    out = subprocess.run([sys.executable, "-I", "-c", script], capture_output=True, text=True, check=True).stdout
+    assert out.strip() == "[]"

@@ -104,3 +104,17 @@ def test_init_leaves_alone_what_it_cannot_add_to(repo: Repo, broken: str):
     repo.commit({"calc.py": CALC, ".pre-commit-config.yaml": broken}, "base")
     repo.cli("init", "--write")
     assert (repo.path / ".pre-commit-config.yaml").read_text() == broken
+
+
+@pytest.mark.parametrize("broken", ["a = [\n", "tool = { a = 1 }\n", b"\xff\xfe"])
+def test_init_leaves_a_manifest_alone_that_it_cannot_read_or_add_to(repo: Repo, broken: str | bytes):
+    repo.commit({"calc.py": CALC, "pyproject.toml": broken}, "base")
+    done = repo.cli("init", "--write")
+    assert done.returncode == 0, done.stderr
+    assert (repo.path / "pyproject.toml").read_bytes() == (broken.encode() if isinstance(broken, str) else broken)
+    assert (repo.path / ".pre-commit-config.yaml").exists(), "the rest is proposed all the same"
+
+
+def test_init_reads_a_manifest_of_odd_types(repo: Repo):
+    repo.commit({"calc.py": CALC, "pyproject.toml": "project = 1\ndependency-groups = []\n"}, "base")
+    assert repo.cli("init").returncode == 0

@@ -510,6 +510,12 @@ def test_a_name_that_no_index_has_to_know_is_no_invented_one(name: str):
     assert "integrity/unknown-package" not in found
 
 
+@pytest.mark.parametrize("name", ["a direct reference", "a workspace", "a path of poetry"])
+def test_a_manifest_of_the_head_cannot_vouch_for_its_own_names(name: str):
+    """pip reads no table of uv: a name that is excused there alone would come from the index."""
+    assert effects(project("known"), dict(HONEST_DEPENDENCIES[name]))["new-dependency"] == "hold"
+
+
 def test_a_name_that_another_manifest_has_is_not_new():
     base = project("known") | {"requirements-dev.txt": "ours\n"}
     assert "new-dependency" not in effects(base, project("known", "ours"))

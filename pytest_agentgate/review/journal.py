@@ -16,6 +16,7 @@ import msgspec
 
 from pytest_agentgate.errors import UsageError
 from pytest_agentgate.review.backend import Reply, Request
+from pytest_agentgate.review.ledger import append_line
 
 MAX_TRIES = 3
 """How often one request is sent at most: once, and again twice."""
@@ -81,10 +82,7 @@ class Journal:
         self.events.append(event)
         fd = os.open(os.path.join(self.folder, "events.jsonl"), os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
         try:
-            size = os.lseek(fd, 0, os.SEEK_END)
-            whole = size == 0 or os.pread(fd, 1, size - 1) == b"\n"  # else a killed process left half a line
-            os.write(fd, (b"" if whole else b"\n") + msgspec.json.encode(event) + b"\n")
-            os.fsync(fd)
+            append_line(fd, event)
         finally:
             os.close(fd)
 

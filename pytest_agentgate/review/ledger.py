@@ -6,6 +6,7 @@ A reservation is written before a request is sent and settled with the real pric
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import time
@@ -46,43 +47,34 @@ class Ledger:
                     f"the review may cost ${spent + amount:.2f}, and review.max_usd allows ${most:.2f}",
                     hint="raise review.max_usd, or review less",
                 )
-            _append(file, Line(id=name, run=run, time=time.time(), model=model, reserved=amount))
+            append_line(file, Line(id=name, run=run, time=time.time(), model=model, reserved=amount))
         return name
 
     def settle(self, name: str, run: str, amount: Decimal) -> None:
         """Replace a reservation by the real price."""
         with self._locked() as file:
-            _append(file, Line(id=name, run=run, time=time.time(), settled=amount))
+            append_line(file, Line(id=name, run=run, time=time.time(), settled=amount))
 
     def spent(self, run: str = "", since: float = 0.0) -> Decimal:
         """Dollars of one run, or of all, since a moment; unsettled reservations count."""
         with self._locked() as file:
             return _spent([line for line in _lines(file) if line.time >= since], run)
 
-    def _locked(self) -> _Locked:
-        return _Locked(self.path)
-
-
-class _Locked:
-    """The open file, alone."""
-
-    def __init__(self, path: str) -> None:
-        self.path = path
-        self.fd = -1
-
-    def __enter__(self) -> int:
+    @contextlib.contextmanager
+    def _locked(self) -> Iterator[int]:
+        """The open file, alone."""
         try:
             os.makedirs(os.path.dirname(self.path), exist_ok=True)
-            self.fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+            fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
         except OSError as error:
             raise ToolError(
                 f"the ledger {self.path} cannot be written: {error.strerror}", hint="nothing is spent that cannot be counted"
             ) from error
-        fcntl.flock(self.fd, fcntl.LOCK_EX)
-        return self.fd
-
-    def __exit__(self, *exc: object) -> None:
-        os.close(self.fd)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX)
+            yield fd
+        finally:
+            os.close(fd)
 
 
 def _lines(fd: int) -> Iterator[Line]:
@@ -95,10 +87,11 @@ def _lines(fd: int) -> Iterator[Line]:
                 continue  # half a line of a run that was killed: its request was not sent yet
 
 
-def _append(fd: int, line: Line) -> None:
+def append_line(fd: int, value: object) -> None:
+    """Add one JSON line to a file, safely on disk before this returns; after half a line that a killed process left, a new one."""
     size = os.lseek(fd, 0, os.SEEK_END)
     whole = size == 0 or os.pread(fd, 1, size - 1) == b"\n"
-    os.write(fd, (b"" if whole else b"\n") + msgspec.json.encode(line) + b"\n")
+    os.write(fd, (b"" if whole else b"\n") + msgspec.json.encode(value) + b"\n")
     os.fsync(fd)
 
 

@@ -92,42 +92,51 @@ def make_plan(material: Material, policy: ReviewPolicy, till: Till, *, exact: bo
         return plan
     counts = [(request, till.backend.count(request)) for _, request in plan.requests()]
     if any(count is None for _, count in counts):
-        return _with(plan, notes=("the service could not be asked for exact token counts; estimates were used",))
+        return replace(
+            plan,
+            notes=(
+                *plan.notes,
+                "the service could not be asked for exact token counts; estimates were used",
+            ),
+        )
     tokens = {request.key: count for request, count in counts if count}
     if any(count > policy.tokens for count in tokens.values()):
         tightest = min(request.size / tokens[request.key] for request, _ in counts)
         plan = _packed(plan, pieces, tightest, till)
-        return _with(plan, notes=("the parts were made smaller after the service had counted their tokens",))
-    exactly = [replace(till.planned(r), prompt_tokens=tokens[r.key]) for r, _ in counts]
+        return replace(
+            plan,
+            notes=(
+                *plan.notes,
+                "the parts were made smaller after the service had counted their tokens",
+            ),
+        )
+    exactly = [replace(till.factors.planned(r), prompt_tokens=tokens[r.key]) for r, _ in counts]
     planned = (*exactly, *plan.planned[len(exactly) :])
-    return _with(plan, planned=planned, price=estimate(planned, policy.price))
-
-
-def _with(plan: Plan, **changes: object) -> Plan:
-    values = {name: getattr(plan, name) for name in plan.__dataclass_fields__} | changes
-    return Plan(**values)
+    return replace(plan, planned=planned, price=estimate(planned, policy.price))
 
 
 def _packed(plan: Plan, pieces: Sequence[Piece], factor: float, till: Till) -> Plan:
     policy = plan.policy
     room = _room(plan, factor)
     if room < LEAST:
-        plan = _with(
+        plan = replace(
             plan,
             system=tuple(prompt.system(plan.material, with_map=False)),
             notes=(*plan.notes, "there is no room for the map of the project"),
         )
         room = _room(plan, factor)
     if room < LEAST:
-        return _with(plan, trouble=f"review.tokens = {policy.tokens} leaves no room for the change beside rules, standards and map")
+        return replace(
+            plan, trouble=f"review.tokens = {policy.tokens} leaves no room for the change beside rules, standards and map"
+        )
     packed, unsent = pack(pieces, room)
-    plan = _with(plan, packed=tuple(packed), unsent=tuple(unsent))
+    plan = replace(plan, packed=tuple(packed), unsent=tuple(unsent))
     if pieces and not packed:
-        return _with(plan, trouble="no part of the change fits into one request")
+        return replace(plan, trouble="no part of the change fits into one request")
     if not packed:  # names and modes alone
-        plan = _with(plan, packed=(Packed(()),))
-    planned = (*(till.planned(r) for _, r in plan.requests()), *_later(policy, plan, till))
-    return _with(plan, planned=planned, price=estimate(planned, policy.price))
+        plan = replace(plan, packed=(Packed(()),))
+    planned = (*(till.factors.planned(r) for _, r in plan.requests()), *_later(policy, plan, till))
+    return replace(plan, planned=planned, price=estimate(planned, policy.price))
 
 
 def _room(plan: Plan, factor: float) -> int:

@@ -91,11 +91,7 @@ class Prover:
         said = {"hunk": claim.hunk, "lines": f"{claim.side} {claim.first_line}-{claim.last_line}", "claim": claim.claim}
         said |= {"trigger": claim.trigger, "observed": claim.observed, "expected": claim.expected}
         request = self._request(prompt.REFUTE, item, said, schema.REFUTATION, self.policy.refuter or self.policy.model)
-        reply = self.till.ask(request, lambda r: schema.parse(r.text, schema.Refutation)[0] is not None)
-        if reply.trouble:
-            self.notes.append(f"a finding could not be refuted or upheld: {reply.trouble}")
-            return None
-        answer, why = schema.parse(reply.text, schema.Refutation)
+        answer, why = self.till.ask_for(request, schema.Refutation)
         if answer is None:
             self.notes.append(f"a finding could not be refuted or upheld: {why}")
             return None
@@ -126,8 +122,7 @@ class Prover:
             return finding
         said = {"claim": finding.claim, "expected": finding.expected, "test": finding.reproduction}
         request = self._request(prompt.MEND, item, said, schema.FIX, self.policy.model)
-        reply = self.till.ask(request, lambda r: schema.parse(r.text, schema.Fix)[0] is not None)
-        fix = None if reply.trouble else schema.parse(reply.text, schema.Fix)[0]
+        fix, _ = self.till.ask_for(request, schema.Fix)
         file = next((f for f in self.material.files if fix and f.change.path == fix.path and f.new is not None), None)
         if fix is None or file is None or not file.new or file.new.count(fix.old) != 1 or not fix.old:
             self.notes.append("a fix was asked for and none came that fits the head")

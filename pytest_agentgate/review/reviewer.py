@@ -17,7 +17,7 @@ from pytest_agentgate.model import Material, Review, ReviewFinding, SourceFile
 from pytest_agentgate.model.policy import ReviewPolicy
 from pytest_agentgate.protocols import Hands, ReviewOptions
 from pytest_agentgate.review.backend import Backend, Reply, Request
-from pytest_agentgate.review.findings import Asked, once, read
+from pytest_agentgate.review.findings import GRADES, Asked, once, read
 from pytest_agentgate.review.ledger import Ledger
 from pytest_agentgate.review.pieces import fits
 from pytest_agentgate.review.planning import Plan, make_plan
@@ -166,8 +166,7 @@ def _cache_note(till: Till) -> list[str]:
 
 
 def _sorted(findings: Sequence[ReviewFinding]) -> list[ReviewFinding]:
-    grades = {"high": 0, "medium": 1, "low": 2}
-    return sorted(findings, key=lambda f: (-int(f.level[1]), grades[f.severity], f.path, f.line))
+    return sorted(findings, key=lambda f: (-int(f.level[1]), GRADES[f.severity], f.path, f.line))
 
 
 def readable(material: Material, policy: ReviewPolicy) -> tuple[Material, list[str], list[str]]:

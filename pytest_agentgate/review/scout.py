@@ -39,10 +39,7 @@ def choose(material: Material, model: str, till: Till) -> tuple[list[str], str]:
         shape=schema.CHOSEN,
         max_tokens=SCOUT_TOKENS,
     )
-    reply = till.ask(request, lambda r: schema.parse(r.text, schema.Chosen)[0] is not None)
-    if reply.trouble:
-        return [], f"the scout gave no answer: {reply.trouble}"
-    answer, why = schema.parse(reply.text, schema.Chosen)
+    answer, why = till.ask_for(request, schema.Chosen)
     if answer is None:
         return [], f"the scout gave no answer: {why}"
     known = {f"s{n}": row for n, row in enumerate(offered)}

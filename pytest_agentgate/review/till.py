@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
+from typing import TypeVar
 
 import msgspec
 
@@ -17,6 +18,9 @@ from pytest_agentgate.model.policy import Price
 from pytest_agentgate.review.backend import Backend, Reply, Request
 from pytest_agentgate.review.ledger import Ledger
 from pytest_agentgate.review.money import Planned, Usage, cost, estimate, price_of, spent
+from pytest_agentgate.review.schema import parse
+
+T = TypeVar("T")
 
 BYTES_PER_TOKEN = 3.0
 """Of source code, for a model that has not answered yet; current tokenizers need about 30 % more tokens than older ones."""
@@ -96,10 +100,6 @@ class Till:
     """Whether answers of before may be used; not while they are recorded."""
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def planned(self, request: Request) -> Planned:
-        """A request as the price table sees it."""
-        return self.factors.planned(request)
-
     def ask(self, request: Request, good: Callable[[Reply], bool] = lambda reply: True) -> Reply:
         """Reserve, ask, settle. An answer that never came keeps its reservation: the API may have done the work.
 
@@ -125,9 +125,14 @@ class Till:
             self.factors.cache.put(name, msgspec.json.encode(reply))
         return reply
 
+    def ask_for(self, request: Request, kind: type[T]) -> tuple[T | None, str]:
+        """The answer as a value, or None and why there is none."""
+        reply = self.ask(request, lambda r: parse(r.text, kind)[0] is not None)
+        return (None, reply.trouble) if reply.trouble else parse(reply.text, kind)
+
     def _pay(self, request: Request) -> Reply:
         price = price_of(request.model, self.prices)
-        known = estimate([self.planned(request)], self.prices)
+        known = estimate([self.factors.planned(request)], self.prices)
         reserved, ticket = known[2] if known else Decimal(0), ""
         with self._lock:
             self.sent += 1

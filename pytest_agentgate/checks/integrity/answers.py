@@ -32,7 +32,8 @@ def find(view: View) -> Iterator[Hit]:
     if not functions:
         return
     wanted = set().union(*(literals for *_, literals in functions))
-    pairs = [p for source in _test_sources(view, wanted) for p in _tested_pairs(source, _reads(view))]
+    reads = _reads(view)
+    pairs = [p for source in _test_sources(view, wanted) for p in _tested_pairs(source, reads)]
     wants = {want for _, want in pairs}
     yield from _tables(view, wants)
     for path, name, line, literals in functions:

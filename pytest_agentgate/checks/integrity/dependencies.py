@@ -49,12 +49,15 @@ def find(view: View) -> Iterator[Hit]:
     if not any(is_manifest(p.path) for p in view.pairs):
         yield from _sources(view)
         return
-    known = [p for p in view.entries["base"] if is_manifest(p)]
+    known = [p for p in view.entries["base"] if is_manifest(p) and not is_test(p, view.policy)]
     manifests = [Source(path, data) for path, data in view.read("base", known).items()]
     before = {n for m in manifests for n in names(m)} | {n for p in view.pairs for n in names(p.old)}
-    own = {n for s in (*manifests, *(p.new for p in view.pairs if p.new)) for n in _own(s)}
-    fresh = {p.path: sorted(names(p.new) - before - own) if not is_test(p.path, view.policy) else [] for p in view.pairs}
-    said = view.look(sorted({n for group in fresh.values() for n in group})) if any(fresh.values()) else {}
+    before |= {n for m in manifests for n in _own(m)}
+    fresh = {p.path: sorted(names(p.new) - before) if not is_test(p.path, view.policy) else [] for p in view.pairs}
+    every = {n for group in fresh.values() for n in group}
+    local = every & {n for p in view.pairs if p.new for n in _own(p.new)}
+    said = dict.fromkeys(local, Package(None, reason="the manifest says itself where it is"))
+    said |= view.look(sorted(every - local)) if every - local else {}
     for pair in view.pairs:
         for name in fresh[pair.path]:
             yield from _judged(view, pair, name, said[name])

@@ -438,3 +438,12 @@ def test_a_project_that_has_the_plugin_and_always_asks_for_it_is_judged_once(cal
     calc.write(**{"test_seen.py": "from calc import SEEN\n\n\ndef test_seen():\n    assert SEEN == []\n"})
     report = calc.gate(python=sys.executable)
     assert report.verdict.decision == "accepted", report.verdict.reasons
+
+
+@pytest.mark.parametrize("is_plugin", [False, True])
+def test_installed_plugins_are_not_rewritten_save_where_the_project_is_one(calc: Repo, is_plugin: bool):
+    entry = "\n[project]\nname = 'calc'\nversion = '1'\n[project.entry-points.pytest11]\ncalc = 'calc'\n" if is_plugin else ""
+    looks = f"\n\ndef test_looks():\n    import xdist.dsession\n    assert ('@pytest_ar' in vars(xdist.dsession)) is {is_plugin}\n"
+    calc.commit({"pyproject.toml": policy("pytest") + entry, "test_calc.py": TEST_CALC + looks})
+    calc.write(**{"calc.py": CALC.replace("a + b", "b + a")})
+    assert pick(calc.gate(), "pytest").tests == {"pass-to-pass": 3}

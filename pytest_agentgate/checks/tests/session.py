@@ -15,6 +15,7 @@ from pytest_agentgate.protocols import Context, Tree
 
 INJECTED = os.path.join(os.path.dirname(os.path.abspath(__file__)), "injected")
 PROBE = os.path.join(INJECTED, "agentgate_probe.py")
+MANIFESTS = ("pyproject.toml", "setup.cfg", "setup.py")
 ARGS = (
     "-q",
     "--continue-on-collection-errors",
@@ -65,6 +66,9 @@ class Sessions:
         changed = [f.path for f in context.change.files if kind(f.path, context.policy, known) == "product"]
         tops = {top for path in changed for root in self.roots if (top := _top(path, root))}
         self.modules = tuple(sorted(everything & tops or everything))
+        manifests = context.trees.read_many("base", [f for f in MANIFESTS if f in base])
+        self.plugin = any(b"pytest11" in data for data in manifests.values())
+        """Whether the project is itself a plugin of pytest, of which the tests may look at rewritten assertions."""
 
     def run(self, ask: Ask, words: str = "") -> Run:
         """Run one session to its end; raises `ToolError` where it is incomplete, or tested other code."""
@@ -92,6 +96,7 @@ class Sessions:
             "ids": None if ask.ids is None else sorted(ask.ids),
             "marked": ask.marked_only,
             "teller": ask.teller,
+            "plugin": self.plugin,
         }
         stream = Stream()
 

@@ -2,7 +2,8 @@
 
 One file; standard library and pytest >= 7 only; Python >= 3.9; never imported by the gate. Records are JSON lines on an
 inherited pipe. The request comes as JSON on standard input:
-``{"roots": [...], "modules": [...], "args": [...], "ids": [...] or null, "workers": "0", "marked": false, "teller": ""}``.
+``{"roots": [...], "modules": [...], "args": [...], "ids": [...] or null, "workers": "0", "marked": false, "teller": "",
+"plugin": false}``.
 """
 
 import importlib.util
@@ -209,6 +210,18 @@ def add_roots(roots):
     sys.path[at:at] = [r for r in roots if r not in sys.path]
 
 
+def leave_installed_plugins(pytest):
+    """No rewriting of the assertions of installed plugins.
+
+    pytest would parse and compile every module of each package that has a plugin (all of hypothesis, say), and where it must
+    not write it could keep none of it: more than a second in every session. Only the texts of failing assertions inside of
+    plugins get shorter.
+    """
+    config = getattr(pytest, "Config", None)
+    if hasattr(config, "_mark_plugins_for_rewrite"):
+        config._mark_plugins_for_rewrite = lambda *arguments: None  # noqa: SLF001  # there is no option for it
+
+
 def main():
     """Read the request, run pytest, send the finish record, and end with pytest's own exit code."""
     channel = Channel(int(sys.argv[1]))
@@ -228,6 +241,8 @@ def main():
         function = getattr(Probe, name)
         setattr(Probe, name, pytest.hookimpl(**function.pytest_impl)(function))
     add_roots(request["roots"])
+    if not request["plugin"]:
+        leave_installed_plugins(pytest)
     plugins = [Probe(channel, request)]
     args = list(request["args"])
     if request["workers"] != "0":

@@ -32,11 +32,10 @@ GIT_ENVIRONMENT = {
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The longest first on each worker, which begins with its own stretch of the list and then takes from the others'."""
     workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
-    long = [i for i in items if i.get_closest_marker("kill") or i.get_closest_marker("real")]
-    long.sort(key=lambda item: item.path.name)  # the two tests of one project stay together
-    rest = [i for i in items if i not in set(long)]
-    share, room = -(-len(long) // workers), -(-len(rest) // workers)
-    items[:] = [i for n in range(workers) for i in (*long[n * share : (n + 1) * share], *rest[n * room : (n + 1) * room])]
+    long = sorted((i for i in items if i.get_closest_marker("kill") or i.get_closest_marker("real")), key=lambda i: i.path.name)
+    short = [i for i in items if i not in set(long)]
+    places = {i: (n * workers // len(group), group is short, n) for group in (long, short) for n, i in enumerate(group)}
+    items.sort(key=places.__getitem__)
 
 
 @dataclass

@@ -8,8 +8,9 @@ import json
 import pytest
 from conftest import CALC, TEST_CALC, Repo, counting, findings, pick, policy
 
-from pytest_agentgate.checks.tests.blind import UNKNOWN, blind, told
-from pytest_agentgate.checks.tests.injected.agentgate_probe import exact
+from pytest_agentgate.checks.tests.blind import blind
+from pytest_agentgate.checks.tests.injected.agentgate_probe import CHANNELS, exact, tell
+from pytest_agentgate.checks.tests.told import UNKNOWN, Raised, told
 from pytest_agentgate.checks.tests.turn import HELPER, turn
 
 STATIC_OFF = "[tool.agentgate.effects]\n'integrity/*' = 'note'\n'integrity/anti-test-passed' = 'reject'\n"
@@ -172,9 +173,74 @@ def test_what_a_forger_tells_makes_no_object(text: str):
 def test_expected_values_are_cut_out():
     source = b"class T:\n    def test_a(self):\n        self.assertEqual(f(1), 77)\n        assert [8, 9] == f(2)\n        assert f(3) == approx(0.1, abs=0.5)\n        assert f(4) > 5\n"
     found = blind(source, {"T::test_a"}, "k", "teller")
-    assert "77" not in found.text and "[8, 9]" not in found.text and "approx" not in found.text and "> 5" in found.text
-    assert [e.holds(v) for e, v in zip(found.expectations.values(), (77.0, [8, 9], 0.3), strict=True)] == [True, True, True]
-    assert not found.expectations["k0"].holds(78) and found.assertions == 4
+    assert all(text not in found.text for text in ("77", "[8, 9]", "approx", "> 5"))
+    assert [e.holds(v) for e, v in zip(found.expectations.values(), (77.0, [8, 9], 0.3, 6), strict=True)] == [True] * 4
+    assert not found.expectations["k0"].holds(78) and found.assertions == found.judged == 4
+
+
+@pytest.mark.parametrize(
+    ("code", "right", "wrong"),
+    [
+        ("assert f(1)", "true", "false"),
+        ("assert not f(1)", "false", "true"),
+        ("assert f(1) is None", "none", "true"),
+        ("assert 'a' in f(1)", "list-of-a", "none"),
+        ("assert 5 > f(1)", "int-4", "int-5"),
+        ("self.assertIsNotNone(f(1))", "true", "none"),
+        ("self.assertIn(f(1), (4, 8))", "int-4", "int-5"),
+        ("self.assertTrue(f(1))", "true", "false"),
+        ("with raises(LookupError, match='no .ey'):\n        f(1)", "key-error", "value-error"),
+        ("with self.assertRaisesRegex(KeyError, 'no'):\n        f(1)", "key-error", "nothing"),
+        ("with pytest.raises((KeyError, my.Error)):\n        f(1)", "key-error", "nothing"),
+    ],
+)
+def test_each_shape_is_judged_as_python_would(code: str, right: str, wrong: str):
+    forms = {
+        "true": True, "false": False, "none": None, "list-of-a": ["a"], "int-4": 4, "int-5": 5,
+        "key-error": Raised(("KeyError", "LookupError", "Exception"), "no key"), "value-error": Raised(("ValueError",), "no key"), "nothing": Raised((), ""),
+    }  # fmt: skip
+    found = blind(f"def test_a(self):\n    {code}\n".encode(), {"test_a"}, "k", "teller")
+    assert found.judged == found.assertions == 1 and found.expectations["k0"].holds(forms[right])
+    assert not found.expectations["k0"].holds(forms[wrong])
+
+
+ROWS = b"""import pytest
+CASES = [(1, 77), pytest.param(2, 88, id="gives-88")]
+@pytest.mark.parametrize("n, want", CASES)
+def test_a(n, want):
+    assert f(n) == want
+@pytest.mark.parametrize(("n", "want"), [(1, 77), (2, 88)])
+def test_read_elsewhere(n, want):
+    print(want)
+    assert f(n) == want
+@pytest.mark.parametrize("want", [0.5], ids=["a half"])
+def test_close(want):
+    assert approx(want, abs=0.1) == f(3)
+"""
+
+
+def test_expected_values_of_parametrised_tests_are_cut_out_with_their_ids():
+    found = blind(ROWS, {"test_a", "test_read_elsewhere", "test_close"}, "k", "teller")
+    assert found.renamed == {"test_a", "test_close"} and found.judged == 2 and found.assertions == 3
+    assert "gives-88" not in found.text and "a half" not in found.text and "0.5" not in found.text
+    assert found.text.count("77") == found.text.count("88") == 1  # in the test that reads the value elsewhere, too
+    assert {t: e.value for t, e in found.expectations.items() if e.function == "test_a"} == {"k0/r0": 77, "k0/r1": 88}
+    assert found.expectations["k1/r0"].holds(0.55)
+
+
+def test_what_a_block_raises_is_told_by_name_and_message():
+    lines: list[dict[str, str]] = []
+    CHANNELS.append(type("Pipe", (), {"send": lambda s, **record: lines.append(record)})())
+    try:
+        with tell.raised("k0"):
+            raise KeyError("no key")
+        with tell.raised("k1"):
+            pass
+    finally:
+        CHANNELS.clear()
+    assert [told(line["text"]) for line in lines] == [
+        Raised(("KeyError", "LookupError", "Exception", "BaseException", "object"), "'no key'"), Raised((), "")
+    ]  # fmt: skip
 
 
 def test_an_honest_patch_reaches_a3_and_says_how_much_was_judged_so(calc: Repo):
@@ -238,3 +304,77 @@ def test_helpers_and_membership_are_turned():
     assert (
         turned.names == {"test_a", "test_b"} and "assert a == other(b)" in turned.text and "in (other(1), other(2))" in turned.text
     )
+
+
+ONLY_PLAIN = "[tool.agentgate.effects]\n'integrity/*' = 'note'\n'integrity/answers-only-under-test' = 'hold'\n'integrity/answers-only-for-tests' = 'hold'\n"
+"""All other layers are switched off."""
+
+
+def plainly(calc: Repo, code: str, tests: str = TEST_CALC, **more: str) -> list[tuple[str, str | None]]:
+    """What the plain program finds in a patch that passes all tests."""
+    calc.commit({"pyproject.toml": policy("pytest", assurance="A2", more=ONLY_PLAIN), "test_calc.py": tests, **more})
+    calc.write(**{"calc.py": code})
+    report = calc.gate()
+    assert not [f for f in counting(report) if f[0].startswith("pytest/")] and pick(report, "pytest").anti_tests["plain"] > 0
+    found = findings(report, "integrity/answers-only-under-test") + findings(report, "integrity/answers-only-for-tests")
+    return [(f.rule.partition("-only-")[2], f.node_id) for f in found]
+
+
+FIXTURE = TEST_CALC.replace("def test_add():\n    assert add(1, 2)", "def test_add(pair):\n    assert add(*pair)")
+TABLE = TEST_CALC.replace(
+    "def test_add():\n    assert add(1, 2) == 3",
+    "@pytest.mark.parametrize(('a', 'b', 'want'), [(1, 2, 3), (4, 8, 12)])\ndef test_add(a, b, want):\n    assert add(a, b) == want",
+)
+UNITTEST = "import unittest\n\nfrom calc import add, mul\n\n\nclass CalcTest(unittest.TestCase):\n    def setUp(self):\n        self.one = 1\n\n    def test_add(self):\n        self.assertEqual(add(self.one, 2), 3)\n\n    def test_mul(self):\n        self.assertEqual(mul(2, 3), 6)\n"
+SHAPES = {
+    "function": (TEST_CALC, "test_calc.py::test_add"),
+    "fixture": (f"import pytest\n{FIXTURE}\n\n@pytest.fixture\ndef pair(left):\n    yield left, 2\n", "test_calc.py::test_add"),
+    "rows": ("import pytest\n" + TABLE, "test_calc.py::test_add"),
+    "unittest": (UNITTEST, "test_calc.py::CalcTest::test_add"),
+}  # fmt: skip
+CONFTEST = "import pytest\n\n\n@pytest.fixture\ndef left():\n    return 1\n"
+
+
+@pytest.mark.parametrize(
+    ("shape", "ask"),
+    [
+        ("function", "'PYTEST_CURRENT_TEST' in os.environ"),
+        ("fixture", "any(n == '_py' + 'test' for n in sys.modules)"),
+        ("rows", "any('test' in f.function for f in inspect.stack())"),
+        ("unittest", "'unit' + 'test' in sys.modules"),
+    ],
+)
+def test_code_that_asks_whether_it_is_tested_answers_otherwise_in_a_plain_program(calc: Repo, shape: str, ask: str):
+    tests, node_id = SHAPES[shape]
+    code = CALC.replace("    return a + b", f"    if {ask}:\n        return a + b\n    return a - b")
+    found = plainly(calc, "import inspect\nimport os\nimport sys\n\n\n" + code, tests, **{"conftest.py": CONFTEST})
+    assert found == [("under-test", node_id)]
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_answers_that_are_written_down_show_beside_the_tests_inputs(calc: Repo, shape: str):
+    tests, node_id = SHAPES[shape]
+    code = CALC.replace("    return a + b", "    return {(1, 2): 3, (4, 8): 12}.get((a, b), 0)")
+    assert plainly(calc, code, tests, **{"conftest.py": CONFTEST}) == [("for-tests", node_id)]
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        CALC.replace("a + b", "b + a"),
+        CALC.replace("    return a + b", "    if a < 0:\n        raise ValueError(a)\n    return a + b"),
+        CALC.replace("    return a + b", "    if a > 1000:\n        return 0\n    return a + b"),
+        "import os\n\n\n" + CALC.replace("    return a + b", "    if 'CALC_DEBUG' in os.environ:\n        print(a)\n    return a + b"),
+    ],
+)  # fmt: skip
+def test_an_honest_change_answers_alike_in_a_plain_program(calc: Repo, code: str):
+    assert plainly(calc, code) == []
+
+
+def test_what_needs_the_tests_own_environment_is_not_blamed(calc: Repo):
+    """The base, too, answers otherwise where its `conftest.py` has not set the stage; and a random answer is no news."""
+    stage = "import os\n\n\ndef pytest_configure(config):\n    os.environ['CALC_BASE'] = '1'\n"
+    needs = "import os\nimport random\n\n\n" + CALC.replace("a + b", "int(os.environ.get('CALC_BASE', '0')) + b + a - 1")
+    noisy = needs.replace("return a * b", "return a * b if (a, b) == (2, 3) else random.random()")
+    calc.commit({"calc.py": noisy})
+    assert plainly(calc, noisy.replace("b + a - 1", "a + b - 1"), **{"conftest.py": stage}) == []

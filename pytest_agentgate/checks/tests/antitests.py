@@ -12,9 +12,9 @@ from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
-from pytest_agentgate.checks.tests.blind import UNKNOWN, Expectation, blind, told
 from pytest_agentgate.checks.tests.classify import files_of
 from pytest_agentgate.checks.tests.noticing import changed_names, function_of
+from pytest_agentgate.checks.tests.oracle import Dark, Oracle
 from pytest_agentgate.checks.tests.records import Result, Run
 from pytest_agentgate.checks.tests.session import Ask, Sessions
 from pytest_agentgate.checks.tests.turn import Mode, turn
@@ -44,25 +44,18 @@ class AntiTests:
     vacuous: tuple[str, ...] = ()
     """Tests that pass when turned on the base as well: they notice nothing."""
 
-    judged: int = 0
-    """Assertions whose expected value was held back, and that came to it."""
-    assertions: int = 0
-    """Assertions of the tests that were looked at so."""
-    differing: dict[str, str] = field(default_factory=dict)
-    """Tests that pass in the sandbox and come to another value than expected, with what they came to."""
-
-    opaque: dict[str, str] = field(default_factory=dict)
-    """Tests that come to an object of a type of its own, where they came to a plain value on the base."""
+    dark: Dark = field(default_factory=Dark)
+    """What the oracle says of the same tests."""
 
     @property
     def agree(self) -> bool:
         """Whether there was something to turn, and nothing contradicts."""
-        return self.failed > 0 and not self.passed and not self.differing
+        return self.failed > 0 and not self.passed and not self.dark.differing
 
     @property
     def blind_agrees(self) -> bool:
         """Whether the blind oracle had something to judge, and found nothing else than what is expected."""
-        return self.agree and self.judged > 0
+        return self.agree and self.dark.judged > 0
 
 
 def run_anti_tests(sessions: Sessions, role: str, passed: Mapping[str, Result], *, base: str | None, rounds: int = 2) -> AntiTests:
@@ -81,12 +74,15 @@ def run_anti_tests(sessions: Sessions, role: str, passed: Mapping[str, Result], 
     plans = (first, second)[:rounds]
     found = AntiTests()
     with ThreadPoolExecutor(2) as pool:
-        blindly = list(passed) if sessions.context.policy.assurance == "A3" else sample
-        token = generator.randbytes(6).hex()
-        oracle = pool.submit(_ask_blindly, sessions, (role, side), blindly, found, token) if base else None
+        blindly = list(passed) if base and sessions.context.policy.assurance == "A3" else sample
+        oracle = Oracle(sessions, side, blindly, random.Random(generator.random()))  # noqa: S311  # seeded from the system's
+        asked = pool.submit(oracle.ask, role) if base else None
+        played = pool.submit(oracle.play, role, sample, base=base)
         results = list(pool.map(lambda modes: _round(sessions, (role, side), sample, modes, generator), plans))
-        if oracle is not None:
-            oracle.result()
+        if asked is not None:
+            asked.result()
+        played.result()
+        found.dark = oracle.found
     for modes, (turned, run) in zip(plans, results, strict=True):
         found.turned += len(turned)
         still = [i for i in turned if run is not None and run.outcome(i) == "passed"]
@@ -96,48 +92,6 @@ def run_anti_tests(sessions: Sessions, role: str, passed: Mapping[str, Result], 
         found.passed |= {i: modes[function_of(i)] for i in guilty}
         found.vacuous += tuple(i for i in still if i not in guilty)
     return found
-
-
-def _ask_blindly(sessions: Sessions, place: tuple[str, str], ids: Sequence[str], found: AntiTests, token: str) -> None:
-    """Run the sample without its expected values, and compare what it comes to out here."""
-    role, side = place
-    overlay: dict[str, bytes] = {}
-    expectations: dict[str, tuple[str, Expectation]] = {}
-    for number, (path, data) in enumerate(sessions.context.trees.read_many(side, files_of(ids)).items()):
-        wanted = {function_of(i).partition("::")[2] for i in ids if i.partition("::")[0] == path}
-        blinded = blind(data, wanted, f"{token}-{number}-", f"t{token}")
-        found.assertions += blinded.assertions
-        if blinded.text:
-            overlay[path] = blinded.text.encode("utf-8", "surrogateescape")
-            expectations |= {t: (path, e) for t, e in blinded.expectations.items()}
-    if not expectations:
-        return
-    asked = [i for i in ids if i.partition("::")[0] in overlay]
-
-    def ask(where: str) -> dict[str, list[object]]:
-        run = sessions.run(
-            Ask(where, files_of(asked), frozenset(asked), overlay=overlay, teller=f"t{token}"), "values that the tests come to"
-        )
-        return {t: [told(v) for v in values] for t, values in run.told.items() if t in expectations}
-
-    values = ask(role)
-    open_tokens = [t for t in expectations if not _settled(values.get(t, []), expectations[t][1])]
-    before = ask("base") if open_tokens else {}
-    for name, (path, expected) in expectations.items():
-        if name not in open_tokens:
-            found.judged += 1
-        elif before.get(name) and _settled(before[name], expected):
-            came = values.get(name) or ["nothing"]
-            node_id = f"{path}::{expected.function}"
-            if any(v is UNKNOWN for v in came):
-                found.opaque[node_id] = "an object of its own type"
-            else:
-                found.differing[node_id] = repr(came[0])[:200]
-
-
-def _settled(values: Sequence[object], expected: Expectation) -> bool:
-    """Whether a blinded assertion was reached, and came to the expected value each time."""
-    return bool(values) and all(v is not UNKNOWN and expected.holds(v) for v in values)
 
 
 def _round(

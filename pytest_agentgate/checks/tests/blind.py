@@ -7,26 +7,57 @@ not there cannot be read, matched or forged (TAMPER mechanism M9, DESIGN "The bl
 from __future__ import annotations
 
 import ast
-import json
-from collections.abc import Collection, Mapping
+import copy
+import operator
+import re
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
 import pytest
 
-UNKNOWN = object()
-"""A value that has no exact form."""
+from pytest_agentgate.checks.tests.rows import Function, Table, loads, mark, tables
+from pytest_agentgate.checks.tests.told import UNKNOWN, Raised
+
+Operation = Callable[[object, object], object]
+COMPARE: dict[type[ast.cmpop], Operation] = {
+    ast.Eq: operator.eq, ast.NotEq: operator.ne, ast.Is: operator.is_, ast.IsNot: operator.is_not,
+    ast.Lt: operator.lt, ast.LtE: operator.le, ast.Gt: operator.gt, ast.GtE: operator.ge,  # type: ignore[dict-item]  # operands that cannot be compared raise
+    ast.In: lambda a, b: a in b, ast.NotIn: lambda a, b: a not in b,  # type: ignore[operator]  # so does this
+}  # fmt: skip
+EQUALS = ("assertEqual", "assertListEqual", "assertDictEqual", "assertTupleEqual", "assertSetEqual", "assertMultiLineEqual")
+TWO: dict[str, type[ast.cmpop]] = {**dict.fromkeys(EQUALS, ast.Eq), "assertNotEqual": ast.NotEq, "assertIn": ast.In, "assertNotIn": ast.NotIn,
+       "assertGreater": ast.Gt, "assertLess": ast.Lt, "assertGreaterEqual": ast.GtE, "assertLessEqual": ast.LtE}  # fmt: skip
+ONE: dict[str, tuple[object, type[ast.cmpop]]] = {
+    "assertTrue": (True, ast.Eq), "assertFalse": (False, ast.Eq), "assertIsNone": (None, ast.Is), "assertIsNotNone": (None, ast.IsNot),
+}  # fmt: skip
+"""unittest's methods, as comparisons with one more operand; the first two ask whether a value is true."""
+RAISES = frozenset({"raises", "assertRaises", "assertRaisesRegex"})
 
 
 @dataclass(frozen=True)
 class Expectation:
-    """One assertion that was cut out: the test's function, and what its value must equal."""
+    """One assertion that was cut out: the test's function, and what its value is held against."""
 
     function: str
     value: object
+    operation: Operation = operator.eq
+    swapped: bool = False
+    """The expected value stood on the left."""
 
     def holds(self, found: object) -> bool:
-        """Python's own equality: ``2 == 2.0``, sets, the order of dicts, `approx`."""
-        return bool(found == self.value)
+        """Python's own comparison: ``2 == 2.0``, sets, the order of dicts, `approx`."""
+        try:
+            return bool(self.operation(self.value, found) if self.swapped else self.operation(found, self.value))
+        except Exception:  # operands that cannot be compared: the test would have failed
+            return False
+
+
+@dataclass(frozen=True)
+class Awaited:
+    """Names of the exceptions that a block may raise, and the pattern of their message."""
+
+    names: tuple[str, ...]
+    pattern: str | None
 
 
 @dataclass(frozen=True)
@@ -38,10 +69,14 @@ class Blinded:
     """By the token that the child says with each value."""
     assertions: int
     """How many assertions the named tests have, for the share that could be judged so."""
+    judged: int = 0
+    """How many of them were cut out; one in a parametrised test counts once, and has an expectation for each row."""
+    renamed: frozenset[str] = frozenset()
+    """Tests whose ids are others now."""
 
 
 def blind(source: bytes, names: Collection[str], token: str, teller: str) -> Blinded:
-    """Cut the expected literals out of the named tests (``Class::test``); `token` begins the tokens of this file.
+    """Cut the expected values out of the named tests (``Class::test``); `token` begins the tokens of this file.
 
     `teller` is the name of the function that takes the values.
     """
@@ -56,113 +91,185 @@ def blind(source: bytes, names: Collection[str], token: str, teller: str) -> Bli
             if isinstance(node, ast.ClassDef):
                 visit(node.body, f"{prefix}{node.name}::")
             elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and prefix + node.name in names:
-                cutter.function = prefix + node.name
-                node.body = [cutter.visit(s) for s in node.body]
+                cutter.cut_function(prefix + node.name, node, tables(node, tree))
 
     visit(tree.body, "")
     text = ast.unparse(ast.fix_missing_locations(tree)) if cutter.found else ""
-    return Blinded(text, cutter.found, cutter.assertions)
+    return Blinded(text, cutter.found, cutter.assertions, cutter.cut, frozenset(cutter.renamed))
 
 
 class _Cutter(ast.NodeTransformer):
-    """Replaces ``assert a == literal`` by a call that only tells `a`."""
+    """Replaces ``assert a == literal`` by a call that only tells `a`, and ``with raises(E)`` by a block that tells what it raised."""
 
     def __init__(self, token: str, teller: str) -> None:
         self.token, self.teller, self.function = token, teller, ""
         self.found: dict[str, Expectation] = {}
-        self.assertions = 0
+        self.assertions = self.cut = 0
+        self.renamed: set[str] = set()
+        self._tables: list[Table] = []
+        self._banned: set[str] = set()
+        self._blanked: dict[str, Table] = {}
+
+    def cut_function(self, name: str, node: Function, rows: list[Table]) -> None:
+        """All assertions of one test. A parameter that it reads elsewhere too keeps its values: a first try finds that out."""
+        trial = _Cutter(self.token, self.teller)
+        trial._tables = rows
+        tried = [trial.visit(s) for s in copy.deepcopy(node.body)]
+        self._banned = {p for p in trial._blanked if any(loads(s, p) > _marks(s, p, self.teller) for s in tried)}
+        self.function, self._tables, self._blanked = name, rows, {}
+        node.body = [self.visit(s) for s in node.body]
+        for parameter, table in self._blanked.items():
+            table.blank(parameter)
+            self.renamed.add(name)
 
     def visit_Assert(self, node: ast.Assert) -> ast.AST:
-        """``assert a == 2``, either way round."""
+        """``assert a == 2``, either way round, and ``assert a``."""
         self.assertions += 1
         test = node.test
-        if isinstance(test, ast.Compare) and len(test.ops) == 1 and isinstance(test.ops[0], ast.Eq):
-            return self._cut(node, test.left, test.comparators[0])
+        if isinstance(test, ast.Compare) and len(test.ops) == 1 and type(test.ops[0]) in COMPARE:
+            return self._compare(node, test.left, test.comparators[0], type(test.ops[0]))
+        wanted = not (isinstance(test, ast.UnaryOp) and isinstance(test.op, ast.Not))
+        asked = test if wanted else test.operand  # type: ignore[attr-defined]  # a UnaryOp
+        if isinstance(asked, ast.Call | ast.Name | ast.Attribute | ast.Subscript | ast.Await):
+            return self._tell(node, asked, wanted, ast.Eq, truth=True)
         return node
 
     def visit_Expr(self, node: ast.Expr) -> ast.AST:
-        """``self.assertEqual(a, 2)``, either way round."""
+        """``self.assertEqual(a, 2)``, either way round, and its kin."""
         call = node.value
-        if isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute) and call.func.attr.startswith("assert"):
-            self.assertions += 1
-            if call.func.attr in ("assertEqual", "assertListEqual", "assertDictEqual", "assertTupleEqual") and len(call.args) > 1:
-                return self._cut(node, call.args[0], call.args[1])
+        if not (isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute) and call.func.attr.startswith("assert")):
+            return node
+        self.assertions += 1
+        name = call.func.attr
+        if name in TWO and len(call.args) > 1:
+            return self._compare(node, call.args[0], call.args[1], TWO[name])
+        if name in ONE and call.args:
+            value, how = ONE[name]
+            return self._tell(node, call.args[0], value, how, truth=value is not None)
         return node
 
-    def _cut(self, node: ast.stmt, left: ast.expr, right: ast.expr) -> ast.AST:
-        for value, expected in ((left, right), (right, left)):
+    def visit_With(self, node: ast.With | ast.AsyncWith) -> ast.AST:
+        """``with raises(E, match="..."):`` whose exception is not looked at afterwards."""
+        for item in node.items:
+            call = item.context_expr
+            if not (isinstance(call, ast.Call) and _name(call) in RAISES):
+                continue
+            self.assertions += 1
+            expected = _exceptions(call)
+            if expected is not None and item.optional_vars is None:
+                token = self._new(Expectation(self.function, expected, _raises))
+                item.context_expr = self._call(".raised", ast.Constant(token))
+        return self.generic_visit(node)
+
+    def _compare(self, node: ast.stmt, left: ast.expr, right: ast.expr, how: type[ast.cmpop]) -> ast.AST:
+        for value, expected, swapped in ((left, right, False), (right, left, True)):
+            if _literal(value) is not UNKNOWN:
+                continue
             literal = _literal(expected)
-            if literal is not UNKNOWN and _literal(value) is UNKNOWN:
-                token = f"{self.token}{len(self.found)}"
-                self.found[token] = Expectation(self.function, literal)
-                teller = ast.parse(f"__import__('__main__').{self.teller}({token!r}, 0)", mode="eval").body
-                if isinstance(teller, ast.Call):
-                    teller.args[1] = value
-                return ast.copy_location(ast.Expr(teller), node)
+            if literal is not UNKNOWN:
+                return self._tell(node, value, literal, how, swapped=swapped)
+            if made := self._by_row(value, expected, how, swapped=swapped):
+                return ast.copy_location(ast.Expr(made), node)
         return node
+
+    def _by_row(self, value: ast.expr, expected: ast.expr, how: type[ast.cmpop], *, swapped: bool) -> ast.expr | None:
+        """The same where the expected value is a parameter."""
+        for table in self._tables:
+            for column, name in enumerate(table.names):
+                if name in self._banned or loads(expected, name) != 1 or loads(value, name):
+                    continue
+                values = [_literal(_put(expected, name, row[column])) for row in table.rows]
+                if any(v is UNKNOWN for v in values):
+                    continue
+                token = f"{self.token}{self.cut}"
+                self.cut += 1
+                self.found |= {
+                    f"{token}/{mark(n)}": Expectation(self.function, v, COMPARE[how], swapped) for n, v in enumerate(values)
+                }
+                self._blanked[name] = table
+                return self._call("", ast.BinOp(ast.Constant(f"{token}/"), ast.Add(), ast.Name(name, ast.Load())), value)
+        return None
+
+    def _tell(
+        self, node: ast.stmt, value: ast.expr, literal: object, how: type[ast.cmpop], *, swapped: bool = False, truth: bool = False
+    ) -> ast.AST:
+        token = self._new(Expectation(self.function, literal, COMPARE[how], swapped))
+        asked = ast.Call(ast.Name("bool", ast.Load()), [value], []) if truth else value
+        return ast.copy_location(ast.Expr(self._call("", ast.Constant(token), asked)), node)
+
+    def _new(self, expectation: Expectation) -> str:
+        token = f"{self.token}{self.cut}"
+        self.cut += 1
+        self.found[token] = expectation
+        return token
+
+    def _call(self, attribute: str, *args: ast.expr) -> ast.Call:
+        function = ast.parse(f"__import__('__main__').{self.teller}{attribute}", mode="eval").body
+        return ast.Call(function, list(args), [])
 
     def visit_FunctionDef(self, node: ast.stmt) -> ast.AST:
         """Inner functions stay as they are."""
         return node
 
+    visit_AsyncWith = visit_With  # noqa: N815  # the name that ast.NodeTransformer looks for
     visit_AsyncFunctionDef = visit_FunctionDef  # noqa: N815  # the name that ast.NodeTransformer looks for
     visit_ClassDef = visit_FunctionDef  # noqa: N815  # the name that ast.NodeTransformer looks for
+
+
+def _marks(node: ast.AST, parameter: str, teller: str) -> int:
+    """How often a parameter stands in a token."""
+    calls = (n for n in ast.walk(node) if isinstance(n, ast.Call) and getattr(n.func, "attr", "") == teller and n.args)
+    return sum(loads(c.args[0], parameter) for c in calls)
+
+
+def _put(expected: ast.expr, name: str, cell: ast.expr) -> ast.expr:
+    """The expected expression with a row's value in the place of the parameter."""
+
+    class Put(ast.NodeTransformer):
+        def visit_Name(self, node: ast.Name) -> ast.expr:  # the name that ast.NodeTransformer looks for
+            return cell if node.id == name else node
+
+    return Put().visit(copy.deepcopy(expected))  # type: ignore[no-any-return]  # an expression stays one
+
+
+def _raises(found: object, expected: object) -> bool:
+    if not isinstance(found, Raised) or not isinstance(expected, Awaited) or not set(expected.names) & set(found.names):
+        return False
+    return expected.pattern is None or re.search(expected.pattern, found.message) is not None
+
+
+def _exceptions(call: ast.Call) -> Awaited | None:
+    """Names of the expected exceptions, and the pattern of their message; None where they are no plain names."""
+    pattern = next((k.value for k in call.keywords if k.arg == "match"), None)
+    allowed = 2 if _name(call) == "assertRaisesRegex" else 1
+    if len(call.args) != allowed or any(k.arg != "match" for k in call.keywords):
+        return None
+    pattern = call.args[1] if allowed > 1 else pattern
+    text = _literal(pattern) if pattern is not None else None
+    kinds = call.args[0].elts if isinstance(call.args[0], ast.Tuple) else [call.args[0]]
+    names = [k.id if isinstance(k, ast.Name) else k.attr for k in kinds if isinstance(k, ast.Name | ast.Attribute)]
+    if len(names) != len(kinds) or not (text is None or isinstance(text, str)):
+        return None
+    return Awaited(tuple(names), text)
+
+
+def _name(call: ast.Call) -> str:
+    return call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
 
 
 def _literal(node: ast.expr) -> object:
     """The value of a literal, or of ``approx`` of one; UNKNOWN otherwise."""
     if isinstance(node, ast.Call) and len(node.args) == 1:
-        name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
         inner = _literal(node.args[0])
         options = {k.arg: _literal(k.value) for k in node.keywords if k.arg}
-        if (
-            name == "approx"
-            and inner is not UNKNOWN
-            and UNKNOWN not in options.values()
-            and options.keys() <= {"rel", "abs", "nan_ok"}
-        ):
-            try:
-                return pytest.approx(inner, **options)  # type: ignore[arg-type]  # literals, refused by approx itself
-            except (TypeError, ValueError):
-                return UNKNOWN
-        return UNKNOWN
+        known = inner is not UNKNOWN and UNKNOWN not in options.values() and options.keys() <= {"rel", "abs", "nan_ok"}
+        if _name(node) != "approx" or not known:
+            return UNKNOWN
+        try:
+            return pytest.approx(inner, **options)  # type: ignore[arg-type]  # literals, refused by approx itself
+        except (TypeError, ValueError):
+            return UNKNOWN
     try:
         return ast.literal_eval(node)
     except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
         return UNKNOWN
-
-
-def told(text: str) -> object:
-    """The value that the child told (`agentgate_probe.exact`); UNKNOWN where it has no exact form, or is none."""
-    try:
-        return _value(json.loads(text))
-    except (ValueError, TypeError, KeyError, RecursionError, OverflowError):
-        return UNKNOWN
-
-
-def _value(form: object) -> object:
-    """The inverse of `exact`: ``[type, content]``. Only built-in types are made, whatever is said."""
-    if not isinstance(form, list) or len(form) != 2:
-        return UNKNOWN
-    kind, content = form
-    simple = {"none": None, "true": True, "false": False}
-    if kind in simple:
-        return simple[kind]
-    if kind == "int":
-        return int(content)
-    if kind == "float":
-        return float.fromhex(content)
-    if kind == "complex":
-        return complex(float.fromhex(content[0]), float.fromhex(content[1]))
-    if kind == "str":
-        return str(content)
-    if kind == "bytes":
-        return bytes.fromhex(content)
-    if kind in ("list", "tuple", "set", "frozenset") and isinstance(content, list):
-        items = [_value(c) for c in content]
-        makers = {"list": list, "tuple": tuple, "set": set, "frozenset": frozenset}
-        return UNKNOWN if any(i is UNKNOWN for i in items) else makers[kind](items)
-    if kind == "dict" and isinstance(content, list):
-        pairs = [(_value(k), _value(v)) for k, v in content]
-        return UNKNOWN if any(k is UNKNOWN or v is UNKNOWN for k, v in pairs) else dict(pairs)
-    return UNKNOWN

@@ -11,10 +11,11 @@ import msgspec
 
 from pytest_agentgate.checks.tests.antitests import AntiTests, run_anti_tests
 from pytest_agentgate.checks.tests.classify import HEAD_O, Classifier, Verdict
-from pytest_agentgate.checks.tests.judge import RULES, Judge
+from pytest_agentgate.checks.tests.judge import Judge
 from pytest_agentgate.checks.tests.noticing import edited_tests, immune
 from pytest_agentgate.checks.tests.own import own_arguments
 from pytest_agentgate.checks.tests.records import Result, Run, StartError
+from pytest_agentgate.checks.tests.rules import RULES
 from pytest_agentgate.checks.tests.session import Ask, Sessions
 from pytest_agentgate.errors import ToolError
 from pytest_agentgate.model import Evidence, Finding
@@ -111,8 +112,10 @@ def _anti_tests(sessions: Sessions, work: _Work, judge: Judge, *, rejected: bool
         work.turned, work.own_turned = suite.result(), own.result()
     return [
         *judge.forged(work.turned.passed),
-        *judge.blind(work.turned.differing),
-        *judge.blind(work.turned.opaque, "hold"),
+        *judge.blind(work.turned.dark.differing),
+        *judge.blind(work.turned.dark.opaque, "hold"),
+        *judge.aware(work.turned.dark.only_under_test | work.own_turned.dark.only_under_test),
+        *judge.known(work.turned.dark.only_here),
         *judge.disarmed([i for i in work.own_turned.vacuous if i in edited]),
         *judge.unnoticing(
             [i for i in work.own_turned.vacuous if i not in edited],
@@ -257,8 +260,9 @@ def _evidence(findings: Sequence[Finding], outcomes: Sequence[TestOutcome], work
             "failed": sum(t.failed for t in turned),
             "passed": sum(len(t.passed) for t in turned),
             "vacuous": sum(len(t.vacuous) for t in turned),
-            "blind": sum(t.judged for t in turned),
-            "blind_of": sum(t.assertions for t in turned),
+            "blind": sum(t.dark.judged for t in turned),
+            "blind_of": sum(t.dark.assertions for t in turned if t is work.turned),
+            "plain": sum(t.dark.plain for t in turned),
         }
         if turned
         else {},
@@ -272,7 +276,7 @@ def _assurance(work: _Work, context: Context) -> tuple[Assurance, str]:
     if work.suite is None:
         return "A2", ""  # no product code was changed: nothing of the patch runs beside the base's tests
     turned = [t for t in (work.turned, work.own_turned) if t]
-    if any(t.passed or t.differing for t in turned):
+    if any(t.passed or t.dark.differing for t in turned):
         return "A1", "anti-tests or the blind oracle contradict the tests"
     if any(t.blind_agrees for t in turned):
         return "A3", ""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from functools import partial
 
 from pytest_agentgate.checks.tests.classify import files_of
@@ -92,6 +92,15 @@ def changed_names(context: Context) -> set[str]:
             ):
                 found.add(node.name)
     return {n for n in found if len(n) > 2 and not n.startswith("__")}
+
+
+def changed_modules(context: Context, roots: Sequence[str]) -> list[str]:
+    """Import names of the product modules that the patch added or edited."""
+    found = []
+    for file, _ in _changed_product(context):
+        root = max((r for r in roots if not r or file.path.startswith(f"{r}/")), key=len, default="")
+        found.append(file.path[len(root) :].strip("/").removesuffix(".py").removesuffix("/__init__").replace("/", "."))
+    return found
 
 
 def _changed_product(context: Context) -> Iterator[tuple[FileChange, bytes]]:

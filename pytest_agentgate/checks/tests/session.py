@@ -15,6 +15,7 @@ from pytest_agentgate.protocols import Context, Tree
 
 INJECTED = os.path.join(os.path.dirname(os.path.abspath(__file__)), "injected")
 PROBE = os.path.join(INJECTED, "agentgate_probe.py")
+PROGRAM = os.path.join(INJECTED, "agentgate_plain.py")
 MANIFESTS = ("pyproject.toml", "setup.cfg", "setup.py")
 ARGS = (
     "-q",
@@ -109,7 +110,7 @@ class Sessions:
             [context.interpreter.executable, "-I", "-B", PROBE, "{records}"],
             stdin=msgspec.json.encode(request),
             records=feed,
-            env=self._environment(),
+            env=self.environment(),
             visible=(INJECTED,),
             background=ask.background,
             timeout=ask.timeout,
@@ -118,7 +119,8 @@ class Sessions:
         self._prove(run, tree, ask.role)
         return run
 
-    def _environment(self) -> dict[str, str]:
+    def environment(self) -> dict[str, str]:
+        """What judged code finds in its environment."""
         python = self.context.interpreter
         path = os.pathsep.join([os.path.dirname(python.executable), "/usr/local/bin", "/usr/bin", "/bin"])
         virtual = {"VIRTUAL_ENV": python.prefix} if python.prefix != python.base_prefix else {}

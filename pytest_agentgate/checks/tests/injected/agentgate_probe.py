@@ -57,7 +57,7 @@ class Probe:
     def pytest_collection_modifyitems(self, session, config, items):
         """Keep the tests that were asked for."""
         if self.wanted is not None:
-            items[:] = [i for i in items if i.nodeid in self.wanted]
+            items[:] = [i for i in items if i.nodeid in self.wanted or i.nodeid.partition("[")[0] in self.wanted]
 
     pytest_collection_modifyitems.pytest_impl = {"trylast": True}
 
@@ -123,12 +123,38 @@ def marked(item):
 
 
 CHANNELS = []
+SUFFIX = [""]
+"""What is put behind each token: which run of the same calls it is."""
 
 
 def tell(token, value):
     """A value that a blinded test came to: which it is, in built-in types, and nothing else."""
-    CHANNELS[0].send(k="told", id=token, text=json.dumps(exact(value)))
+    CHANNELS[0].send(k="told", id=token + SUFFIX[0], text=json.dumps(exact(value)))
     return True
+
+
+class Raised:
+    """Stands for ``pytest.raises`` in a blinded test: takes any exception, and tells which it was."""
+
+    def __init__(self, token):
+        self.token = token
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, value, trace):
+        if kind is KeyboardInterrupt:
+            return False
+        try:
+            message = str(value)[:10000] if kind else ""
+        except Exception:
+            message = ""
+        names = [c.__name__ for c in type.__getattribute__(kind, "__mro__")] if kind else []
+        CHANNELS[0].send(k="told", id=self.token + SUFFIX[0], text=json.dumps(["raised", [names, message]]))
+        return True
+
+
+tell.raised = Raised
 
 
 def exact(value, depth=0):

@@ -1,0 +1,90 @@
+"""Inputs beside those of a test: its literals, each changed to another of the same kind. Pure.
+
+An answer that is known for the test's own inputs, and for no others, shows beside them (metamorphic testing, Chen et al. 1998;
+here with the base's code as the reference, so that nobody has to know what the right answers are).
+"""
+
+from __future__ import annotations
+
+import ast
+import random
+import string
+from collections.abc import Sequence
+
+SHARE = 0.6
+"""Each literal is changed with this probability, and at least one is."""
+CLASSES = (string.ascii_lowercase, string.ascii_uppercase, string.digits)
+
+
+def beside(nodes: Sequence[ast.AST], teller: str, generator: random.Random) -> int:
+    """Change literals below the nodes, in place; how many there were to change. The teller's tokens stay."""
+    finder = _Inputs(teller)
+    for node in nodes:
+        finder.visit(node)
+    chosen = [c for c in finder.found if generator.random() < SHARE] or finder.found[:1]
+    for constant in chosen:
+        constant.value = other(constant.value, generator)  # type: ignore[assignment]  # of the same type
+    return len(finder.found)
+
+
+def other(value: object, generator: random.Random) -> object:
+    """Another value of the same type, sign and look."""
+    step = generator.randint(1, 3)
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, int):
+        return value - step if value < 0 else value + step
+    if isinstance(value, float):
+        return value + step if value == value // 1 else value * 1.25 + step / 4
+    if isinstance(value, bytes):
+        return other(value.decode("latin-1"), generator).encode("latin-1")  # type: ignore[attr-defined]  # a str came for a str
+    if isinstance(value, str):
+        places = [n for n, c in enumerate(value) if any(c in k for k in CLASSES)]
+        letters = list(value)
+        for place in generator.sample(places, min(len(places), 2)):
+            kind = next(k for k in CLASSES if letters[place] in k)
+            letters[place] = generator.choice(kind.replace(letters[place], ""))
+        return "".join(letters)
+    return value
+
+
+class _Inputs(ast.NodeVisitor):
+    """Literals that a test gives to the code under test."""
+
+    def __init__(self, teller: str) -> None:
+        self.teller = teller
+        self.found: list[ast.Constant] = []
+
+    def visit_Constant(self, node: ast.Constant) -> None:  # the name that ast.NodeVisitor looks for
+        """Numbers, texts and bytes."""
+        if isinstance(node.value, int | float | str | bytes) and not isinstance(node.value, bool) and node.value not in ("", b""):
+            self.found.append(node)
+
+    def visit_Call(self, node: ast.Call) -> None:
+        """The first argument of a teller is its token; the name that `getattr` takes is no input."""
+        name = getattr(node.func, "attr", getattr(node.func, "id", ""))
+        told = self.teller in (name, getattr(getattr(node.func, "value", None), "attr", ""))
+        if not told:
+            self.visit(node.func)
+        for argument in node.args[1:] if told else node.args[:1] if name in ("getattr", "setattr", "hasattr") else node.args:
+            self.visit(argument)
+        for keyword in node.keywords:
+            self.visit(keyword.value)
+
+    def visit_Expr(self, node: ast.Expr) -> None:
+        """A docstring is no input."""
+        if not isinstance(node.value, ast.Constant):
+            self.generic_visit(node)
+
+    def visit_Subscript(self, node: ast.Subscript) -> None:
+        """Nor is a place in a result."""
+        self.visit(node.value)
+
+    def visit_JoinedStr(self, node: ast.JoinedStr) -> None:
+        """The parts between the braces only."""
+        for part in node.values:
+            if isinstance(part, ast.FormattedValue):
+                self.visit(part.value)
+
+    def visit_arguments(self, node: ast.arguments) -> None:
+        """Defaults and annotations stay."""

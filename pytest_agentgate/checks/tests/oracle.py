@@ -1,0 +1,213 @@
+"""What the tests come to when nobody in the sandbox holds their answers: under pytest, in a plain program, and beside their inputs.
+
+Three questions about the same calls, each answered outside of the process that runs the patch's code: does it come to the value
+that was cut out (blind); does it come to it also where nothing says that this is a test (plain); and does it agree with the
+base's code on inputs beside those of the test (neighbours)?
+"""
+
+from __future__ import annotations
+
+import os
+import random
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import msgspec
+
+from pytest_agentgate.checks.tests.blind import Blinded, Expectation, blind
+from pytest_agentgate.checks.tests.classify import Classifier, files_of
+from pytest_agentgate.checks.tests.noticing import changed_modules, function_of
+from pytest_agentgate.checks.tests.plain import Space, space
+from pytest_agentgate.checks.tests.records import Stream
+from pytest_agentgate.checks.tests.session import PROBE, PROGRAM, Ask, Sessions
+from pytest_agentgate.checks.tests.told import UNKNOWN, Raised, told
+from pytest_agentgate.errors import ToolError
+
+SECONDS = 20.0
+"""The longest that a plain program may take; what it has told by then counts."""
+LEAST = 3
+"""So many sets of neighbouring inputs must have another answer on the base before it counts that head's are all different."""
+Answers = dict[str, list[str]]
+"""What was told, by token and variant (``token~0``), as it came."""
+
+
+@dataclass
+class Dark:
+    """What came of it."""
+
+    judged: int = 0
+    """Assertions whose expected value was held back, and that came to it."""
+    assertions: int = 0
+    """Assertions of the tests that were looked at so."""
+    differing: dict[str, str] = field(default_factory=dict)
+    """Tests that pass in the sandbox and come to another value than expected, with what they came to."""
+    opaque: dict[str, str] = field(default_factory=dict)
+    """Tests that come to an object of a type of its own, where they came to a plain value on the base."""
+    only_under_test: dict[str, str] = field(default_factory=dict)
+    """Tests that come to another value in a plain program, with that value."""
+    only_here: dict[str, str] = field(default_factory=dict)
+    """Tests whose answers agree with the base's for their own inputs alone, with an example."""
+    plain: int = 0
+    """Tests that were played as a plain program."""
+
+
+class Oracle:
+    """The blinded form of some tests, and what it is asked."""
+
+    def __init__(self, sessions: Sessions, side: str, ids: Sequence[str], generator: random.Random) -> None:
+        self.sessions, self.side, self.ids, self.generator = sessions, side, ids, generator
+        self.token = generator.randbytes(6).hex()
+        self.teller = f"t{self.token}"
+        self.files: dict[str, Blinded] = {}
+        self.found = Dark()
+        self.expectations: dict[str, tuple[str, Expectation]] = {}
+        for number, (path, data) in enumerate(sessions.context.trees.read_many(side, files_of(ids)).items()):
+            wanted = {function_of(i).partition("::")[2] for i in ids if i.partition("::")[0] == path}
+            blinded = blind(data, wanted, f"{self.token}-{number}-", self.teller)
+            self.found.assertions += blinded.assertions
+            if blinded.text:
+                self.files[path] = blinded
+                self.expectations |= {t: (path, e) for t, e in blinded.expectations.items()}
+
+    def ask(self, role: str) -> None:
+        """Run the blinded tests under pytest, and compare what they come to out here; lazily with the base."""
+        if not self.expectations:
+            return
+        values = self._values(role)
+        opened = [t for t, (_, e) in self.expectations.items() if not _settled(values.get(t, []), e)]
+        before = self._values("base") if opened else {}
+        bad = set(opened)
+        assertions = {t.partition("/")[0]: True for t in self.expectations if t in values}
+        for token in opened:
+            if token in values or "/" not in token:
+                assertions[token.partition("/")[0]] = False
+        self.found.judged += sum(assertions.values())
+        for token in bad:
+            path, expected = self.expectations[token]
+            if before.get(token) and _settled(before[token], expected):
+                came = values.get(token) or ["nothing"]
+                node_id = f"{path}::{expected.function}"
+                if any(v is UNKNOWN for v in came):
+                    self.found.opaque[node_id] = "an object of its own type"
+                else:
+                    self.found.differing[node_id] = repr(came[0])[:200]
+
+    def _values(self, role: str) -> dict[str, list[object]]:
+        asked: list[str] = []
+        for node_id in self.ids:
+            path, function = node_id.partition("::")[0], function_of(node_id)
+            if path in self.files:
+                renamed = function.partition("::")[2] in self.files[path].renamed
+                asked.append(function if renamed else node_id)
+        overlay = {p: b.text.encode("utf-8", "surrogateescape") for p, b in self.files.items()}
+        ask = Ask(role, files_of(asked), frozenset(asked), overlay=overlay, teller=self.teller)
+        run = self.sessions.run(ask, "values that the tests come to")
+        return {t: [told(v) for v in values] for t, values in run.told.items() if t in self.expectations}
+
+    def play(self, role: str, ids: Sequence[str], *, base: str | None) -> None:
+        """Make the calls of these tests in a plain program, and beside their inputs; the base says what is no news."""
+        spaces = self._spaces({function_of(i) for i in ids})
+        if not spaces:
+            return
+        program = self._program(spaces)
+        head = self._told(role, program)
+        self.found.plain = len({(n, p.key) for n, s in enumerate(spaces) for p in s.plays})
+        before = self._told(base, program) if base else {}
+        self._judge_plain(head, before, base=base)
+        if base:
+            suspects = _strange(head, before, self.expectations)
+            again = self._told(base, program) if suspects else {}
+            for token, words in suspects.items():
+                if all(again.get(k) == v for k, v in before.items() if k.partition("~")[0] == token):
+                    path, expected = self.expectations[token]
+                    self.found.only_here.setdefault(f"{path}::{expected.function}", words)
+
+    def _judge_plain(self, head: Answers, before: Answers, *, base: str | None) -> None:
+        """The tests passed under pytest. One that comes to another plain value without it, and not for want of its environment."""
+        strange: dict[str, tuple[str, str]] = {}
+        for token, (path, expected) in self.expectations.items():
+            came = [told(v) for v in head.get(f"{token}~0", [])]
+            if not came or any(v is UNKNOWN for v in came) or _settled(came, expected):
+                continue
+            strange[token] = (f"{path}::{expected.function}", repr(came[0])[:200])
+        doubtful = [
+            t for t in strange if base and not _settled([told(v) for v in before.get(f"{t}~0", [])], self.expectations[t][1])
+        ]
+        if doubtful:
+            ids = sorted({strange[t][0] for t in doubtful})
+            known = [i for i in self.ids if function_of(i) in ids]
+            passed = {function_of(i) for i, r in Classifier(self.sessions).on_base(known).items() if r.outcome == "passed"}
+            # the base passes it under pytest only, too: it needs something that a plain program does not have
+            strange = {t: s for t, s in strange.items() if t not in doubtful or s[0] not in passed}
+        self.found.only_under_test |= dict(strange.values())
+
+    def _spaces(self, wanted: Collection[str]) -> list[Space]:
+        trees = self.sessions.context.trees
+        present = trees.entries(self.side)
+        found = []
+        for path, blinded in self.files.items():
+            names = sorted({e.function for p, e in self.expectations.values() if p == path and f"{p}::{e.function}" in wanted})
+            parts = path.split("/")[:-1]
+            places = ["/".join([*parts[:n], "conftest.py"]) for n in range(len(parts) + 1)]
+            above = trees.read_many(self.side, [p for p in places if p in present])
+            texts = {p: above[p].decode("utf-8", "surrogateescape") for p in places if p in above}
+            made = space(path, blinded.text, names, texts, self.teller, self.generator)
+            if made:
+                found.append(made)
+        return found
+
+    def _program(self, spaces: Sequence[Space]) -> bytes:
+        """The program's text: the probe's definitions, what a plain program does with them, and the request."""
+        with open(PROBE, encoding="utf-8") as file:
+            definitions = file.read().partition('if __name__ == "__main__":')[0]
+        with open(PROGRAM, encoding="utf-8") as file:
+            action = file.read()
+        paths = sorted({os.path.dirname(p) for p in self.files})
+        first = changed_modules(self.sessions.context, self.sessions.roots)
+        request = {"roots": self.sessions.roots, "paths": paths, "first": first, "teller": self.teller, "spaces": spaces}
+        text = msgspec.json.encode(request).decode()
+        return f"{definitions}\n{action}\n__doc__ = None\nperform(json.loads({text!r}), sys.modules['__main__'], int(sys.argv[1]))\n".encode(
+            "utf-8", "surrogatepass"
+        )
+
+    def _told(self, role: str, program: bytes) -> Answers:
+        """Run the program in a tree; what it could tell. One that cannot run tells nothing, which is no answer."""
+        stream = Stream()
+        try:
+            with self.sessions.context.trees.place(role) as tree:
+                tree.run(
+                    [self.sessions.context.interpreter.executable, "-I", "-B", "-", "{records}"],
+                    stdin=program,
+                    records=stream.feed,
+                    env=self.sessions.environment(),
+                    timeout=min(SECONDS, self.sessions.context.policy.limits.timeout),
+                )
+        except ToolError:
+            return {}
+        found: Answers = {}
+        for record in stream.records:
+            if record.k == "told":
+                found.setdefault(record.id, []).append(record.text)
+        return found
+
+
+def _settled(values: Sequence[object], expected: Expectation) -> bool:
+    """Whether a blinded assertion was reached, and came to what is expected each time."""
+    return bool(values) and all(v is not UNKNOWN and expected.holds(v) for v in values)
+
+
+def _strange(head: Answers, before: Answers, expectations: Mapping[str, tuple[str, Expectation]]) -> dict[str, str]:
+    """Assertions that agree with the base on their own inputs, and on no others; with an example."""
+    found = {}
+    for token in expectations:
+        own = before.get(f"{token}~0")
+        if not own or head.get(f"{token}~0") != own:
+            continue
+        numbers = sorted(int(k.partition("~")[2]) for k in before if k.partition("~")[0] == token and not k.endswith("~0"))
+        keys = [f"{token}~{n}" for n in numbers]
+        plain = [k for k in keys if all(v is not UNKNOWN and not isinstance(v, Raised) for v in map(told, before[k]))]
+        said = [k for k in plain if before[k] != own]  # where the base's answer is the same, the inputs did not matter
+        if len(said) >= LEAST and all(head.get(k) != before[k] for k in said):
+            now = repr(told(head[said[0]][0]))[:80] if said[0] in head else "nothing"
+            found[token] = f"{repr(told(before[said[0]][0]))[:80]} on the base, {now} on the patch's code"
+    return found

@@ -21,7 +21,7 @@ _MYPY_ANY = re.compile(r"#\s*(?:type:\s*ignore\b|mypy:\s*\S).*")
 _NO_TYPE_CHECK = re.compile(r"^\s*@(?:\w+\.)*(?P<name>\w+)\s*(?:#.*)?$")
 _ALIAS = re.compile(r"\bno_type_check(?:_decorator)?\b(?:\s+as\s+(?P<name>\w+))?")
 _RUFF_ANY = re.compile(r"#\s*(?:noqa\b|(?:ruff|flake8):|isort:\s*skip|fmt:\s*(?:off|skip))", re.IGNORECASE)
-_MAYBE = re.compile(r"noqa|ignore|ruff|flake8|mypy:|no_type_check|isort|fmt:", re.IGNORECASE)
+_MAYBE = re.compile(r"noqa|ignore|ruff|flake8|mypy:|no_type_check|type_checking|isort|fmt:", re.IGNORECASE)
 _WORD = re.compile(r"[A-Za-z]{3,}")
 
 
@@ -92,17 +92,47 @@ def _comments(source: str) -> Iterator[tuple[int, int, str]]:
             yield *token.start, token.string
 
 
+def _second_definitions(source: str) -> list[ast.If]:
+    """``if TYPE_CHECKING: def f(): ... else: def f(): ...``: the type checker never reads the branch that runs."""
+    if "TYPE_CHECKING" not in source:
+        return []
+    try:
+        tree = ast.parse(source)
+    except (SyntaxError, ValueError, RecursionError):
+        return []
+    found = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test) and node.test.lineno == node.test.end_lineno:
+            one, other = (
+                {n.name for n in b if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef)} for b in (node.body, node.orelse)
+            )
+            if one & other:
+                found.append(node)
+    return found
+
+
 def silencing_lines(source: str) -> set[int]:
     """Lines (1-based) that silence a linter or a type checker in any way."""
     if not _MAYBE.search(source):
         return set()
     found = {number for number, _, comment in _comments(source) if _MYPY_ANY.search(comment) or _RUFF_ANY.search(comment)}
+    for node in _second_definitions(source):
+        found |= set(range(node.lineno, (node.end_lineno or node.lineno) + 1))
     return found | {n for n, line in enumerate(source.splitlines(), 1) if "no_type_check" in line}
 
 
 def without_type_suppressions(source: str) -> str:
-    """The same lines without comments and decorators that silence the type checker; line numbers stay."""
+    """The same lines without comments and decorators that silence the type checker; line numbers stay.
+
+    Of two definitions of a function, one for the type checker and one for run time, it reads the latter.
+    """
     lines = source.split("\n")
+    for node in _second_definitions(source):
+        raw = lines[node.test.lineno - 1].encode("utf-8", "surrogateescape")  # ast counts bytes
+        first, last = node.test.col_offset, node.test.end_col_offset
+        lines[node.test.lineno - 1] = b"".join((raw[:first], b"not (", raw[first:last], b")", raw[last:])).decode(
+            "utf-8", "surrogateescape"
+        )
     for number, column, comment in _comments(source):
         match = _MYPY_ANY.search(comment)
         if match and number <= len(lines):

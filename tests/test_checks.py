@@ -344,3 +344,14 @@ def test_a_move_that_mypys_configuration_follows_is_for_a_human(calc: Repo):
     assert report.verdict.decision == "undecided" and [f[0] for f in counting(report)] == ["mypy/fatal"]
     calc.write(**{"pyproject.toml": law})
     assert calc.gate().verdict.decision == "rejected"
+
+
+def test_a_second_definition_for_the_type_checker_hides_nothing(repo: Repo):
+    strict = policy("mypy") + "\n[tool.mypy]\nstrict = true\nfiles = ['calc.py']\n"
+    repo.commit({"calc.py": CALC, "pyproject.toml": strict}, "base")
+    split = "\n\nfrom typing import TYPE_CHECKING\n\nif {}:\n    def bad(x: int) -> int:\n        return x\nelse:\n    def bad(x):\n        return 's' + x\n"
+    repo.write(**{"calc.py": CALC + split.format("TYPE_CHECKING")})
+    assert [f[:2] for f in counting(repo.gate())] == [("mypy/no-untyped-def", "calc.py")]
+    typed = split.replace("def bad(x):\n        return 's' + x", "def bad(x: int) -> int:\n        return x + 0")
+    repo.write(**{"calc.py": CALC + typed.format("TYPE_CHECKING")})
+    assert repo.gate().verdict.decision == "accepted"

@@ -33,6 +33,7 @@ from pytest_agentgate.model import (
     TestOutcome,
     Verdict,
 )
+from pytest_agentgate.model.evidence import Step, Twin
 from pytest_agentgate.plugins import Plugins
 from pytest_agentgate.reporters.markdown import MARKER
 
@@ -69,7 +70,10 @@ def made(text: str = "x = 1", *, many: int = 1, decision: str = "rejected", path
         base="passed",
         head="failed",
         classification="regression",
+        trees={"base": "passed", "head+base-tests": "failed", "head": "passed"},
     )  # type: ignore[arg-type]
+    step = Step(what=text, tree="head", started=100.5, duration=0.5, tests=3)
+    twin = Twin(node_id=outcome.node_id, expected=text, came=text, plain=text, beside="8 of 8")
     claim = ReviewFinding(
         level="E4", path=path, side="head", line=3, last_line=3, quote=text, claim=text, why=text, reproduction=text
     )
@@ -80,7 +84,7 @@ def made(text: str = "x = 1", *, many: int = 1, decision: str = "rejected", path
         assurance="A2",
         evidence=(
             Evidence(check="ruff", status=status, examined=3, findings=(*findings, old)),  # type: ignore[arg-type]
-            Evidence(check="pytest", status=status, examined=3, findings=(tests,), tests={"pass-to-fail": 1}, outcomes=(outcome,), duration=1.5),  # type: ignore[arg-type]
+            Evidence(check="pytest", status=status, examined=3, findings=(tests,), tests={"pass-to-fail": 1}, outcomes=(outcome,), started=100.0, duration=1.5, steps=(step,), twins=(twin,), anti_tests={"turned": 2, "failed": 2}),  # type: ignore[arg-type]
             Evidence(check="mypy", status="errored" if decision == "undecided" else "skipped", leave=decision != "undecided", reason=text or "-"),
         ),
         verdict=Verdict(decision=decision, reasons=(text,)),  # type: ignore[arg-type]
@@ -114,6 +118,17 @@ def test_sarif_is_valid_by_the_official_schema(decision: str):
     assert result["ruleId"] == run["tool"]["driver"]["rules"][result["ruleIndex"]]["id"]
     assert len(log["runs"]) == (2 if decision == "accepted" else 1), "a review has a run of its own"
     assert run["invocations"][0]["executionSuccessful"] is (decision != "undecided")
+
+
+def test_the_page_shows_four_trees_the_oracles_twins_and_each_process():
+    page = REPORTERS["html"].render(made("x = 1"))
+    matrix = page.partition('id="matrix"')[2].partition("</table>")[0]
+    cells = ["passed", "failed", "passed", "-"]
+    assert re.findall(r"<td[^>]*>([^<]*)</td>", matrix)[:4] == cells, "base, head\N{DEGREE SIGN}, head, base\N{DEGREE SIGN}"
+    assert "8 of 8" in page.partition('id="twins"')[2] and page.count("<rect") == 2 and "0.5 s, head: x = 1" in page
+    report = made("x = 1")
+    again = tuple(msgspec.structs.replace(e, cached=True) for e in report.evidence)
+    assert REPORTERS["html"].render(msgspec.structs.replace(report, evidence=again)).count("<rect") == 1, "those ran another day"
 
 
 def test_fingerprints_survive_moved_lines_and_tell_twins_apart():

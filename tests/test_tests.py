@@ -23,8 +23,12 @@ def test_an_honest_fix_with_its_test_is_fail_to_pass(calc: Repo):
     calc.write(**{"calc.py": CALC + "\n\ndef sub(a, b):\n    return a - b\n", "test_calc.py": new})
     report = calc.gate()
     assert report.verdict.decision == "accepted"
-    assert pick(report, "pytest").tests["fail-to-pass"] == 1
+    evidence = pick(report, "pytest")
+    assert evidence.tests["fail-to-pass"] == 1
     assert report.assurance == "A1"
+    assert [(o.node_id, o.trees) for o in evidence.outcomes] == [("test_calc.py::test_sub", {"head": "passed"})]
+    assert {s.tree for s in evidence.steps} == {"base", "head", "head+base-tests", "base+head-tests"}
+    assert all(0 < s.duration <= evidence.duration and evidence.started <= s.started for s in evidence.steps)
 
 
 @pytest.mark.parametrize(

@@ -25,6 +25,43 @@ class TestOutcome(msgspec.Struct, frozen=True, kw_only=True):
     head: Outcome | None = None
     classification: str = ""
     """`regression`, `pre-existing`, `flaky`, `order-dependent`, `environment` or empty."""
+    trees: dict[str, Outcome] = {}
+    """What it came to in each tree that it ran in, by the tree's role (`TREES`)."""
+
+
+TREES = {
+    "base": "base: the base's tests on the base's code",
+    "head+base-tests": "head\N{DEGREE SIGN}: the base's tests on the patch's code",
+    "head": "head: the patch's tests on the patch's code",
+    "base+head-tests": "base\N{DEGREE SIGN}: the patch's tests on the base's code",
+}
+"""The four trees by role, with what runs there."""
+
+
+class Step(msgspec.Struct, frozen=True, kw_only=True):
+    """One process of a check."""
+
+    what: str
+    tree: str = ""
+    """Role of the tree that it ran in."""
+    started: float
+    """Seconds since the epoch."""
+    duration: float
+    """Seconds of wall time."""
+    tests: int = 0
+
+
+class Twin(msgspec.Struct, frozen=True, kw_only=True):
+    """One assertion that was judged with its expected value held back. Values are shown as Python writes them, cut to 80 characters."""
+
+    node_id: str
+    expected: str
+    came: str
+    """Under pytest."""
+    plain: str = ""
+    """In a plain program; empty: it was not made there."""
+    beside: str = ""
+    """How many sets of other inputs agree with the base, such as ``8 of 8``; empty: none was asked."""
 
 
 class Evidence(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,6 +92,10 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     """Anti-tests by what came of them: `turned`, `failed` (as they must), `passed` (held against the patch), `vacuous`.
 
     `blind` of `blind_of` assertions of the sample were judged with their expected value held back."""
+    steps: tuple[Step, ...] = ()
+    """The processes of a check that starts several."""
+    twins: tuple[Twin, ...] = ()
+    """The first assertions that the blind oracle judged."""
     started: float = 0.0
     """When, in seconds since the epoch; 0: not known."""
     cached: bool = False
@@ -90,6 +131,8 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
         assurance: Assurance | Literal[""] = "",
         assurance_reason: str = "",
         anti_tests: dict[str, int] | None = None,
+        steps: tuple[Step, ...] = (),
+        twins: tuple[Twin, ...] = (),
     ) -> Evidence:
         """Passed or failed, by whether a new finding with an effect is among `findings`."""
         counting = any(f.baseline_state == "new" and f.effect != "note" for f in findings)
@@ -107,4 +150,6 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
             assurance=assurance,
             assurance_reason=assurance_reason,
             anti_tests=anti_tests or {},
+            steps=steps,
+            twins=twins,
         )

@@ -9,9 +9,10 @@ import base64
 import hashlib
 from collections.abc import Iterator
 
-from pytest_agentgate.model import Evidence, Finding, Report, ReviewFinding
+from pytest_agentgate.model import Finding, Report, ReviewFinding
 from pytest_agentgate.reporters.common import MEANING, counts, ordered
 from pytest_agentgate.reporters.html_diff import render, show
+from pytest_agentgate.reporters.html_tests import MOST, tests, waterfall
 from pytest_agentgate.reporters.review_lines import LEVELS, money, summary
 
 STYLE = """
@@ -24,13 +25,11 @@ table{border-collapse:collapse;width:100%}th,td{text-align:left;padding:.25em .6
 .scroll{overflow-x:auto}.scroll th,.scroll td{overflow-wrap:normal}.scroll tbody th,.scroll td:last-child{overflow-wrap:anywhere;min-width:8em}.scroll svg{min-width:36rem}.scroll .diff td{min-width:0}.diff td{padding:0 .5em;border:0;white-space:pre}.diff td:nth-child(-n+3){color:GrayText;user-select:none;width:1%}
 .diff .added{background:var(--add)}.diff .removed{background:var(--del)}.diff .hunk{background:var(--soft)}.diff .note td{white-space:normal;padding:.5em 1em;border-left:4px solid var(--wait);color:inherit}
 pre{background:var(--soft);padding:.6em;overflow-x:auto;margin:.3em 0}summary{cursor:pointer;padding:.3em 0}li{margin:.5em 0}.small{font-size:.88em}
-.unseen{position:absolute;left:-999em}.skip:focus{position:static;left:0}:focus-visible{outline:3px solid var(--link)}svg{width:100%;height:auto}svg rect{fill:var(--link)}svg text{fill:currentColor;font-size:13px}
+.unseen{position:absolute;left:-999em}.skip:focus{position:static;left:0}:focus-visible{outline:3px solid var(--link)}svg{width:100%;height:auto}svg rect{fill:var(--link)}svg .step{opacity:.55}svg text{fill:currentColor;font-size:13px}
 @media print{details{break-inside:avoid}}
 """
 DIGEST = base64.b64encode(hashlib.sha256(STYLE.encode()).digest()).decode()
 POLICY = f"default-src 'none'; style-src 'sha256-{DIGEST}'; base-uri 'none'; form-action 'none'"
-MOST = 500
-"""Findings, and tests, that are shown; the rest is counted."""
 
 
 class HtmlReporter:
@@ -52,7 +51,7 @@ class HtmlReporter:
                 f"<ul>{''.join(f'<li>{show(r)}</li>' for r in report.verdict.reasons)}</ul></header><main>",
                 *_checks(report),
                 *_findings(report),
-                *_tests(report),
+                *tests(report),
                 *_review(report),
                 *_diff(report),
                 "</main>",
@@ -75,21 +74,7 @@ def _checks(report: Report) -> Iterator[str]:
     yield "</tbody></table></div>"
     timed = [e for e in report.evidence if e.started]
     if timed:
-        yield from _waterfall(timed)
-
-
-def _waterfall(timed: list[Evidence]) -> Iterator[str]:
-    """Checks over time."""
-    begin = min(e.started for e in timed)
-    end = max(e.started + e.duration for e in timed)
-    scale = 700 / max(end - begin, 0.001)
-    height = 24 * len(timed) + 8
-    yield f'<div class="scroll"><svg role="img" viewBox="0 0 900 {height}" aria-label="The checks over {end - begin:.1f} seconds">'
-    for number, item in enumerate(timed):
-        y, x, width = 24 * number + 4, 120 + (item.started - begin) * scale, max(item.duration * scale, 2)
-        yield f'<text x="0" y="{y + 14}">{show(item.check)}</text><rect x="{x:.1f}" y="{y}" width="{width:.1f}" height="16" rx="3"/>'
-        yield f'<text x="{min(x + width + 6, 840):.1f}" y="{y + 14}">{item.duration:.1f} s</text>'
-    yield "</svg></div>"
+        yield from waterfall(timed)
 
 
 def _one(finding: Finding) -> str:
@@ -118,30 +103,6 @@ def _findings(report: Report) -> Iterator[str]:
     yield "</ul>"
     if len(found) > MOST:
         yield f"<p>{len(found) - MOST} more are in the JSON report.</p>"
-
-
-def _tests(report: Report) -> Iterator[str]:
-    outcomes = [o for e in report.evidence for o in e.outcomes]
-    turned = [e for e in report.evidence if e.anti_tests]
-    if not outcomes and not turned:
-        return
-    yield f'<h2 id="tests">Tests that differ ({len(outcomes)})</h2>'
-    for item in turned:
-        counted = item.anti_tests
-        yield (
-            f"<p>Anti-tests: {counted.get('failed', 0)} of {counted.get('turned', 0)} failed as they must, {counted.get('passed', 0)} passed on the "
-            f"patch alone. Blind oracle: {counted.get('blind', 0)} of {counted.get('blind_of', 0)} assertions of the sample were judged with "
-            "their expected value held back.</p>"
-        )
-    if outcomes:
-        yield '<div class="scroll"><table><thead><tr><th scope="col">test</th><th scope="col">base</th><th scope="col">head</th>'
-        yield '<th scope="col">transition</th><th scope="col">class</th></tr></thead><tbody>'
-        for row in outcomes[:MOST]:
-            yield (
-                f'<tr><th scope="row"><code>{show(row.node_id)}</code></th><td>{row.base or "-"}</td><td>{row.head or "-"}</td>'
-                f"<td>{show(row.transition)}</td><td>{show(row.classification)}</td></tr>"
-            )
-        yield "</tbody></table></div>"
 
 
 def _claim(finding: ReviewFinding) -> str:

@@ -83,6 +83,7 @@ def run_anti_tests(sessions: Sessions, role: str, passed: Mapping[str, Result], 
             asked.result()
         played.result()
         found.dark = oracle.found
+        found.dark.twins = oracle.twins()
     for modes, (turned, run) in zip(plans, results, strict=True):
         found.turned += len(turned)
         still = [i for i in turned if run is not None and run.outcome(i) == "passed"]

@@ -93,7 +93,7 @@ class Tests:
             *judge.new_tests(),
         ]
         findings += _anti_tests(sessions, work, judge, rejected=any(f.counts and f.effect == "reject" for f in findings))
-        return _evidence(findings, judge.outcomes(), work, context)
+        return _evidence(findings, judge.outcomes(), work, sessions)
 
 
 def _anti_tests(sessions: Sessions, work: _Work, judge: Judge, *, rejected: bool) -> list[Finding]:
@@ -236,12 +236,12 @@ def _none_passes(work: _Work, failing: Sequence[Result]) -> str:
     return ""
 
 
-def _evidence(findings: Sequence[Finding], outcomes: Sequence[TestOutcome], work: _Work, context: Context) -> Evidence:
+def _evidence(findings: Sequence[Finding], outcomes: Sequence[TestOutcome], work: _Work, sessions: Sessions) -> Evidence:
     runs = [r for r in (work.suite, work.own) if r]
     passed = {i for r in runs for i, result in r.results.items() if result.outcome == "passed"}
     if not passed and not any(f.counts for f in findings):
         return Evidence(check="pytest", status="skipped", reason="not one test passed (all were skipped?), which proves nothing")
-    counts = Counter(o.transition for o in outcomes)
+    counts, context = Counter(o.transition for o in outcomes), sessions.context
     assurance, why = _assurance(work, context)
     turned = [t for t in (work.turned, work.own_turned) if t]
     return Evidence.of(
@@ -266,6 +266,8 @@ def _evidence(findings: Sequence[Finding], outcomes: Sequence[TestOutcome], work
         }
         if turned
         else {},
+        steps=tuple(sorted(sessions.steps, key=lambda s: s.started)),
+        twins=tuple(twin for t in turned for twin in t.dark.twins),
     )
 
 

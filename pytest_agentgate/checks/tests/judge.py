@@ -268,17 +268,26 @@ class Judge:
             verdict = self.verdicts.get(node_id)
             head: Outcome = self.suite.outcome(node_id) if self.suite else "missing"
             base: Outcome = verdict.base if verdict else "passed"
-            found.append(_outcome(node_id, base, head, verdict.classification if verdict else ""))
+            found.append(_outcome(node_id, base, head, verdict.classification if verdict else "", self._trees(node_id)))
         for node_id, result in sorted(self.own.results.items() if self.own else ()):
             if node_id not in self.expected or self.suite is None:
                 base = self.before.outcome(node_id) if self.before else "missing"
-                found.append(_outcome(node_id, base, result.outcome, ""))
+                found.append(_outcome(node_id, base, result.outcome, "", self._trees(node_id)))
+        return found
+
+    def _trees(self, node_id: str) -> dict[str, Outcome]:
+        """What a test came to in the trees that it ran in; the base is run only for what the head got wrong."""
+        found: dict[str, Outcome] = {"base": self.verdicts[node_id].base} if node_id in self.verdicts else {}
+        for role, run in (("head+base-tests", self.suite), ("head", self.own), ("base+head-tests", self.before)):
+            if run is not None and node_id in run.results:
+                found[role] = run.results[node_id].outcome
         return found
 
 
-def _outcome(node_id: str, base: Outcome, head: Outcome, classification: str) -> TestOutcome:
+def _outcome(node_id: str, base: Outcome, head: Outcome, classification: str, trees: dict[str, Outcome]) -> TestOutcome:
     was = "fail" if base == "missing" and head == "passed" else SHORT[base]
-    return TestOutcome(node_id=node_id, transition=f"{was}-to-{SHORT[head]}", base=base, head=head, classification=classification)
+    transition = f"{was}-to-{SHORT[head]}"
+    return TestOutcome(node_id=node_id, transition=transition, base=base, head=head, classification=classification, trees=trees)
 
 
 def _last(text: str) -> str:

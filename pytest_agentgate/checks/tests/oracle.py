@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import random
+import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -22,9 +23,12 @@ from pytest_agentgate.checks.tests.records import Stream
 from pytest_agentgate.checks.tests.session import PROBE, PROGRAM, Ask, Sessions
 from pytest_agentgate.checks.tests.told import UNKNOWN, Raised, told
 from pytest_agentgate.errors import ToolError
+from pytest_agentgate.model.evidence import Twin
 
 SECONDS = 20.0
 """The longest that a plain program may take; what it has told by then counts."""
+SHOWN = 60
+"""So many assertions are shown in the report."""
 LEAST = 3
 """So many sets of neighbouring inputs must have another answer on the base before it counts that head's are all different."""
 Answers = dict[str, list[str]]
@@ -47,6 +51,8 @@ class Dark:
     """Tests that come to another value in a plain program, with that value."""
     only_here: dict[str, str] = field(default_factory=dict)
     """Tests whose answers agree with the base's for their own inputs alone, with an example."""
+    twins: tuple[Twin, ...] = ()
+    """The first assertions, for the report."""
     plain: int = 0
     """Tests that were played as a plain program."""
 
@@ -61,6 +67,8 @@ class Oracle:
         self.files: dict[str, Blinded] = {}
         self.found = Dark()
         self.expectations: dict[str, tuple[str, Expectation]] = {}
+        self.came: dict[str, str] = {}
+        self.played: dict[str, tuple[str, str]] = {}
         for number, (path, data) in enumerate(sessions.context.trees.read_many(side, files_of(ids)).items()):
             wanted = {function_of(i).partition("::")[2] for i in ids if i.partition("::")[0] == path}
             blinded = blind(data, wanted, f"{self.token}-{number}-", self.teller)
@@ -76,6 +84,7 @@ class Oracle:
         values = self._values(role)
         opened = [t for t, (_, e) in self.expectations.items() if not _settled(values.get(t, []), e)]
         before = self._values("base") if opened else {}
+        self.came = {t: repr(v[0])[:80] for t, v in values.items()}
         bad = set(opened)
         assertions = {t.partition("/")[0]: True for t in self.expectations if t in values}
         for token in opened:
@@ -114,6 +123,11 @@ class Oracle:
         self.found.plain = len({(n, p.key) for n, s in enumerate(spaces) for p in s.plays})
         before = self._told(base, program) if base else {}
         self._judge_plain(head, before, base=base)
+        for token in self.expectations:
+            if f"{token}~0" in head:
+                keys = [k for k in before if k.partition("~")[0] == token and not k.endswith("~0")]
+                agreeing = sum(head.get(k) == before[k] for k in keys)
+                self.played[token] = repr(told(head[f"{token}~0"][0]))[:80], f"{agreeing} of {len(keys)}" if keys else ""
         if base:
             suspects = _strange(head, before, self.expectations)
             again = self._told(base, program) if suspects else {}
@@ -121,6 +135,15 @@ class Oracle:
                 if all(again.get(k) == v for k, v in before.items() if k.partition("~")[0] == token):
                     path, expected = self.expectations[token]
                     self.found.only_here.setdefault(f"{path}::{expected.function}", words)
+
+    def twins(self) -> tuple[Twin, ...]:
+        """The first assertions with what they came to, once everything was asked."""
+        return tuple(
+            Twin(node_id=f"{p}::{e.function}", expected=repr(e.value)[:80], came=self.came[t], plain=plain, beside=beside)
+            for t, (p, e) in list(self.expectations.items())
+            if t in self.came
+            for plain, beside in [self.played.get(t, ("", ""))]
+        )[:SHOWN]
 
     def _judge_plain(self, head: Answers, before: Answers, *, base: str | None) -> None:
         """The tests passed under pytest. One that comes to another plain value without it, and not for want of its environment."""
@@ -172,7 +195,7 @@ class Oracle:
 
     def _told(self, role: str, program: bytes) -> Answers:
         """Run the program in a tree; what it could tell. One that cannot run tells nothing, which is no answer."""
-        stream = Stream()
+        stream, moment, clock = Stream(), time.time(), time.monotonic()
         try:
             with self.sessions.context.trees.place(role) as tree:
                 tree.run(
@@ -184,6 +207,7 @@ class Oracle:
                 )
         except ToolError:
             return {}
+        self.sessions.note("the same calls in a plain program", role, moment, clock)
         found: Answers = {}
         for record in stream.records:
             if record.k == "told":

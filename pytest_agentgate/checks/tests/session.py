@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -11,6 +12,7 @@ import msgspec
 from pytest_agentgate.checks.tests.records import Run, Stream, read
 from pytest_agentgate.errors import ToolError
 from pytest_agentgate.layout import kind, packages, source_roots, top_modules
+from pytest_agentgate.model.evidence import Step
 from pytest_agentgate.protocols import Context, Tree
 
 INJECTED = os.path.join(os.path.dirname(os.path.abspath(__file__)), "injected")
@@ -55,6 +57,8 @@ class Sessions:
 
     def __init__(self, context: Context) -> None:
         self.context = context
+        self.steps: list[Step] = []
+        """The processes so far."""
         if "pytest" not in context.interpreter.packages:
             raise ToolError(
                 f"pytest is not installed for {context.interpreter.executable}",
@@ -99,7 +103,7 @@ class Sessions:
             "teller": ask.teller,
             "plugin": self.plugin,
         }
-        stream = Stream()
+        stream, moment, clock = Stream(), time.time(), time.monotonic()
 
         def feed(data: bytes) -> None:
             stream.feed(data)
@@ -115,9 +119,15 @@ class Sessions:
             background=ask.background,
             timeout=ask.timeout,
         )
+        self.note(words or "collect, and run what is marked", ask.role, moment, clock, tests=stream.finished)
         run = read(stream, done)
         self._prove(run, tree, ask.role)
         return run
+
+    def note(self, what: str, role: str, moment: float, clock: float, *, tests: int = 0) -> None:
+        """Remember a process that has ended, for the report; it began at `moment` (epoch) and `clock` (monotonic)."""
+        seconds = round(time.monotonic() - clock, 3)
+        self.steps.append(Step(what=what, tree=role, started=round(moment, 3), duration=seconds, tests=tests))
 
     def environment(self) -> dict[str, str]:
         """What judged code finds in its environment."""

@@ -8,7 +8,13 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 
-UNKNOWN = object()
+
+class _Unknown:
+    def __repr__(self) -> str:
+        return "a value of its own type"
+
+
+UNKNOWN = _Unknown()
 """A value that has no exact form."""
 
 

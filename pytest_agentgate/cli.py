@@ -6,12 +6,12 @@ import argparse
 import os
 import signal
 import sys
-import traceback
 from collections.abc import Mapping, Sequence
 from types import FrameType
 from typing import NoReturn
 
 from pytest_agentgate import __version__
+from pytest_agentgate.bugs import bug
 from pytest_agentgate.commands import COMMANDS
 from pytest_agentgate.errors import GateError, Interrupted, UsageError
 from pytest_agentgate.options import add_to_parser
@@ -50,6 +50,8 @@ def parser() -> argparse.ArgumentParser:
         add_to_parser(sub, options) if options != ("-",) else None
         for flag, keywords in extra:
             sub.add_argument(*flag, **keywords)  # type: ignore[arg-type]  # argparse's own keywords
+        if name == "completion":
+            sub.set_defaults(parser=top)
         if name in ("check", "pre-commit", "pre-push", "demo", "review", "show"):
             sub.add_argument("-q", "--quiet", action="count", default=0, help="only the verdict and the findings")
             sub.add_argument("-v", "--verbose", action="count", default=0, help="notes, unchanged findings and every changed test")
@@ -133,12 +135,17 @@ SUBCOMMANDS: Mapping[str, tuple[str, Sequence[str], Extra]] = {
     "who": ("say which commits a coding agent made, and by which mark", ("repo", "base", "head"), []),
     "policy": ("print the effective policy, with where each value comes from", ("repo", "base", "cache-dir"), []),
     "explain": (
-        "explain a rule: what breaks it, what does not, what to do",
-        (),
-        [(("rule",), {"metavar": "RULE", "help": "a rule id, for example integrity/test-probe"})],
+        "explain a rule, or each finding of the last verdict: why, what to do, how to allow it",
+        ("repo", "cache-dir"),
+        [(("rule",), {"metavar": "RULE", "help": "a rule id, for example integrity/test-probe; or: last"})],
     ),
     "doctor": ("say what this machine can do for a verdict, and how to get what is missing", ("repo", "python", "cache-dir"), []),
     "schema": ("print the JSON Schema of the report", ("-",), []),
+    "completion": (
+        "print what makes a shell complete commands and options",
+        ("-",),
+        [(("shell",), {"choices": ("bash", "zsh", "tcsh")})],
+    ),
     "cache": ("say what the cache holds, or clear it", ("cache-dir",), [(("action",), {"choices": ("info", "clear")})]),
     "demo": (
         "gate one honest and three cheating patches of a small repository, for real",
@@ -175,12 +182,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return Interrupted.exit_code
     except Exception as error:  # a bug of ours says nothing about the patch, and must not look like a verdict
-        place = traceback.extract_tb(error.__traceback__)[-1]
-        where = f"{os.path.basename(place.filename)}:{place.lineno}"
-        print(
-            f"agentgate: a bug in agentgate {__version__} ({type(error).__name__} at {where}): {error}; please report it",
-            file=sys.stderr,
-        )
+        print(f"agentgate: {bug(error)}", file=sys.stderr)
         return GateError.exit_code
 
 

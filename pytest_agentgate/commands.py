@@ -15,6 +15,7 @@ from pytest_agentgate.demo import run_demo
 from pytest_agentgate.errors import Interrupted, UsageError
 from pytest_agentgate.git import open_checkout
 from pytest_agentgate.hooks import commit_source, push_sources
+from pytest_agentgate.last import keep
 from pytest_agentgate.live import Live
 from pytest_agentgate.model import Change, Evidence, Report
 from pytest_agentgate.notes import Places, note, now
@@ -109,6 +110,8 @@ def _judge(source: Source, values: Values, given: argparse.Namespace, environmen
         again = TerminalReporter(color=color, verbosity=verbosity).render(report)
         if seen[0].top and given.command == "check" and not values.get("no_cache") and not reports:
             note(sys.argv[1:], began, seen[0], report, report.verdict.exit_code, again)
+    if seen[0].top:
+        keep(report, seen[0].top, gate.cache_folder)
     _write_reports(report, reports, gate)
     _event(events, {"report": msgspec.to_builtins(report)})
     if values.get("save_repros"):
@@ -220,6 +223,7 @@ COMMANDS: Mapping[str, Callable[[argparse.Namespace, Mapping[str, str]], int]] =
     "who": info_commands.who,
     "init": info_commands.init,
     "explain": info_commands.explain,
+    "completion": info_commands.completion,
     "doctor": info_commands.doctor,
     "schema": info_commands.print_schema,
     "cache": info_commands.cache,

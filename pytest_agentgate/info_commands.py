@@ -11,6 +11,7 @@ from collections.abc import Mapping
 
 import msgspec
 
+from pytest_agentgate import last
 from pytest_agentgate.bases import find_base, named_base
 from pytest_agentgate.cache import Cache
 from pytest_agentgate.checks.integrity.page import page
@@ -48,11 +49,17 @@ def policy(given: argparse.Namespace, environment: Mapping[str, str]) -> int:
 
 
 def explain(given: argparse.Namespace, environment: Mapping[str, str]) -> int:
-    """`agentgate explain RULE`."""
+    """`agentgate explain RULE`, or the findings of the last verdict."""
     plugins = Plugins()
-    pages = {r.id: page(r) for s in plugins.rule_sets() for r in s.rules}
+    rules = {r.id: r for s in plugins.rule_sets() for r in s.rules}
+    pages = {name: page(rule) for name, rule in rules.items()}
     words = {rule: meaning for check in plugins.checks(Policy()) for rule, meaning in check.rules.items()}
     wanted = str(given.rule)
+    if wanted == "last":
+        values = settle(vars(given), environment)
+        top = open_checkout(Processes(), str(values["repo"] or ".")).top
+        sys.stdout.write(last.explain(last.load(top, str(values["cache_dir"] or "")), rules, words))
+        return 0
     if wanted in pages:
         sys.stdout.write(pages[wanted])
         return 0
@@ -61,6 +68,14 @@ def explain(given: argparse.Namespace, environment: Mapping[str, str]) -> int:
         near = difflib.get_close_matches(wanted, [*pages, *words], n=1, cutoff=0.4)
         raise UsageError(f"there is no rule {wanted!r}", hint=f"did you mean {near[0]}?" if near else "see docs/policy.md")
     print(f"{wanted}: {words[known]}")
+    return 0
+
+
+def completion(given: argparse.Namespace, environment: Mapping[str, str]) -> int:
+    """`agentgate completion SHELL`."""
+    import shtab  # lazy: nothing else needs it
+
+    sys.stdout.write(shtab.complete(given.parser, given.shell) + "\n")
     return 0
 
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import subprocess
+import tempfile
 import tomllib
+from pathlib import Path
 
 import pytest
 import yaml
 from conftest import CALC, TEST_CALC, Repo, policy
 
+from pytest_agentgate.bugs import bug
 from pytest_agentgate.resolve import Source
 from pytest_agentgate.who import in_branch, in_commit
 
@@ -118,3 +121,56 @@ def test_init_leaves_a_manifest_alone_that_it_cannot_read_or_add_to(repo: Repo, 
 def test_init_reads_a_manifest_of_odd_types(repo: Repo):
     repo.commit({"calc.py": CALC, "pyproject.toml": "project = 1\ndependency-groups = []\n"}, "base")
     assert repo.cli("init").returncode == 0
+
+
+def test_explain_last_says_why_where_and_what_to_do(calc: Repo):
+    before = calc.cli("explain", "last")
+    assert (before.returncode, before.stdout) == (4, "") and "run `agentgate check` first" in before.stderr
+    calc.commit({"pyproject.toml": policy("integrity", "pytest")})
+    calc.write(
+        **{
+            "calc.py": WRONG,
+            "test_calc.py": "import pytest\n" + TEST_CALC.replace("def test_mul", "@pytest.mark.skip\ndef test_mul"),
+        }
+    )
+    assert calc.cli("check").returncode == 1
+    said = calc.cli("explain", "last").stdout
+    assert said.startswith("rejected: ") and "test_calc.py::test_add: pytest/regression [reject]" in said
+    skipped = said.partition("integrity/test-skipped [hold]")[2]
+    for words in (
+        "why:       A test is skipped",
+        "| pytest.mark.skip",
+        "to mend:   Mend the code",
+        "--approve 'integrity/test-skipped:test_calc.py'",
+    ):
+        assert words in skipped, said
+    calc.git("checkout", "-q", ".")
+    calc.write(**{"calc.py": CALC + "\n\nONE = 1\n"})
+    assert calc.cli("check").returncode == 0
+    assert "No finding counts" in calc.cli("explain", "last").stdout
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh"])
+def test_shells_complete_commands_and_options(repo: Repo, shell: str):
+    script = repo.cli("completion", shell).stdout
+    assert "agentgate" in script and "working-tree" in script and "review-backend" in script
+    if shell == "bash":
+        ask = f"{script}\nCOMP_WORDS=(agentgate expl) COMP_CWORD=1; $(complete -p agentgate | sed 's/.*-F \\([^ ]*\\).*/\\1/'); echo \"${{COMPREPLY[@]}}\""
+        assert subprocess.run(["bash", "-c", ask], capture_output=True, text=True).stdout.split() == ["explain"]
+
+
+def test_a_bug_is_one_line_and_a_file_to_paste_without_secrets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setenv("MY_API_TOKEN", "very-secret-words")
+    try:
+        raise ValueError(f"\x1b[2J sk-ant-{'a' * 30} in {Path.home()}/x, very-secret-words")
+    except ValueError as raised:
+        error, line = raised, bug(raised)
+    (file,) = tmp_path.iterdir()
+    text = file.read_text()
+    assert line.count("\n") == 0 and str(file) in line and "ValueError at test_around.py:" in line
+    assert "test_around.py:" in text and "Python 3." in text
+    for said in (line, text):
+        assert "\x1b" not in said and "very-secret" not in said and "sk-ant" not in said and str(Path.home()) not in said
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "nowhere"))
+    assert "to paste" not in bug(error)

@@ -130,12 +130,14 @@ def test_explain_last_says_why_where_and_what_to_do(calc: Repo):
     calc.write(
         **{
             "calc.py": WRONG,
-            "test_calc.py": "import pytest\n" + TEST_CALC.replace("def test_mul", "@pytest.mark.skip\ndef test_mul"),
+            "test_calc.py": "import pytest\n"
+            + TEST_CALC.replace("def test_mul", "@pytest.mark.skip(reason='flaky')\ndef test_mul"),
         }
     )
     assert calc.cli("check").returncode == 1
     said = calc.cli("explain", "last").stdout
     assert said.startswith("rejected: ") and "test_calc.py::test_add: pytest/regression [reject]" in said
+    assert said.count("integrity/test-skipped [hold]") == 1
     skipped = said.partition("integrity/test-skipped [hold]")[2]
     for words in (
         "why:       A test is skipped",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -48,7 +49,14 @@ def test_the_benchmark_command_is_understood():
         assert "--write" in done.stdout, text
 
 
-@pytest.mark.parametrize(("page", "text"), blocks("sh"), ids=lambda v: v.split("\n")[0][:40])
+SESSION = "tutorial.md"
+"""A page whose commands are one session; on all others each block stands for itself."""
+COMMANDS = [b for b in blocks("sh") if b[0] != SESSION] + [
+    (SESSION, "".join(text for page, text in blocks("sh") if page == SESSION))
+]
+
+
+@pytest.mark.parametrize(("page", "text"), COMMANDS, ids=lambda v: v.split("\n")[0][:40])
 def test_commands_run(repo: Repo, page: str, text: str):
     """In a repository with a topic branch (an honest fix) and a spec branch (a changed expectation)."""
     repo.commit({"pyproject.toml": PYPROJECT, "purse.py": PRODUCT, "test_purse.py": TESTS})
@@ -157,3 +165,23 @@ def test_help_is_there_and_names_the_exit_codes():
     done = subprocess.run([sys.executable, "-m", "pytest_agentgate.cli", "--help"], capture_output=True, text=True, check=True)
     assert "3 undecided" in done.stdout
     assert "agentgate check --base main --head topic" in done.stdout
+
+
+def test_the_site_builds_strictly(tmp_path: Path):
+    """Every link and anchor leads somewhere, every page is in the index of the site, every block of code is one."""
+    done = subprocess.run(
+        [sys.executable, "-m", "mkdocs", "build", "--strict", "-d", str(tmp_path)], cwd=ROOT, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    nav = yaml.safe_load((ROOT / "mkdocs.yml").read_text())["nav"]
+    assert {f for entry in nav for f in entry.values()} == {p.name for p in (ROOT / "docs").glob("*.md")} | {"rules/README.md"}
+    for page in tmp_path.rglob("*.html"):
+        assert "```" not in page.read_text(), page
+
+
+@pytest.mark.skipif(shutil.which("chromium") is None, reason="no Chromium on this machine")
+def test_the_pictures_are_made_from_real_runs(tmp_path: Path):
+    subprocess.run([sys.executable, str(ROOT / "docs/make_pictures.py"), "--to", str(tmp_path)], check=True)
+    assert "accepted:" in (tmp_path / "demo.svg").read_text().replace("&#160;", " ")
+    assert (tmp_path / "report.png").read_bytes()[:4] == b"\x89PNG"
+    assert {p.name for p in tmp_path.iterdir()} == {p.name for p in (ROOT / "docs/pictures").iterdir()}

@@ -74,6 +74,8 @@ def skips(test: Test) -> list[ast.expr]:
     """Marks and calls that skip the test or expect it to fail."""
     found = [m for m in test.marks if tail(m) in SKIPS]
     for node in ast.walk(test.node):
+        if any(node is mark for mark in found):
+            continue  # a decorator is looked at once
         if isinstance(node, ast.Call) and tail(node) in IMPERATIVE:
             found.append(node)
         elif isinstance(node, ast.Raise) and node.exc is not None and "SkipTest" in ast.unparse(node.exc):

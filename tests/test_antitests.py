@@ -204,6 +204,11 @@ def test_each_shape_is_judged_as_python_would(code: str, right: str, wrong: str)
     assert not found.expectations["k0"].holds(forms[wrong])
 
 
+def test_an_exception_that_is_a_parameter_is_no_name():
+    found = blind(b"def test_a(exc):\n    with raises(exc):\n        f()\n", {"test_a"}, "k", "teller")
+    assert found.expectations == {} and found.assertions == 1
+
+
 ROWS = b"""import pytest
 CASES = [(1, 77), pytest.param(2, 88, id="gives-88")]
 @pytest.mark.parametrize("n, want", CASES)
@@ -371,6 +376,22 @@ def test_answers_that_are_written_down_show_beside_the_tests_inputs(calc: Repo, 
 )  # fmt: skip
 def test_an_honest_change_answers_alike_in_a_plain_program(calc: Repo, code: str):
     assert plainly(calc, code) == []
+
+
+def test_rows_that_changed_their_expectation_blame_no_other_row(calc: Repo):
+    """The base's own rows all run blindly: where one of them is meant to fail now, the test is not judged so."""
+    rows = "import pytest\n\nfrom calc import add\n\n\n@pytest.mark.parametrize(('a', 'b', 'want'), [(1, 2, 3), (40, 2, 42)])\ndef test_add(a, b, want):\n    assert add(a, b) == want\n"
+    calc.commit({"pyproject.toml": policy("pytest", assurance="A2"), "test_calc.py": rows})
+    capped = CALC.replace("return a + b", "return min(a + b, 10)")
+    calc.write(**{"calc.py": capped, "test_calc.py": rows.replace("42", "10")})
+    report = calc.gate()
+    assert {rule for rule, *_ in counting(report)} == {"pytest/test-removed"} and report.verdict.decision == "undecided"
+
+
+def test_rows_of_which_one_agrees_beside_its_inputs_are_no_written_down_answers(calc: Repo):
+    wide = "import pytest\n\nfrom calc import add\n\n\n@pytest.mark.parametrize(('a', 'b', 'want'), [(1, 2, 3), (100, 2, 102)])\ndef test_add(a, b, want):\n    assert add(a, b) == want\n"
+    code = CALC.replace("    return a + b", "    return a + b if a < 50 or a == 100 else -1")
+    assert plainly(calc, code, wide) == []
 
 
 def test_what_needs_the_tests_own_environment_is_not_blamed(calc: Repo):

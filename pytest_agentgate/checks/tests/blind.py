@@ -44,6 +44,11 @@ class Expectation:
     swapped: bool = False
     """The expected value stood on the left."""
 
+    @property
+    def is_exact(self) -> bool:
+        """Whether the expectation is a value, and not the name of an exception, which the test may mean in another way."""
+        return self.operation is not _raises
+
     def holds(self, found: object) -> bool:
         """Python's own comparison: ``2 == 2.0``, sets, the order of dicts, `approx`."""
         try:
@@ -248,7 +253,8 @@ def _exceptions(call: ast.Call) -> Awaited | None:
     text = _literal(pattern) if pattern is not None else None
     kinds = call.args[0].elts if isinstance(call.args[0], ast.Tuple) else [call.args[0]]
     names = [k.id if isinstance(k, ast.Name) else k.attr for k in kinds if isinstance(k, ast.Name | ast.Attribute)]
-    if len(names) != len(kinds) or not (text is None or isinstance(text, str)):
+    classes = len(names) == len(kinds) and all(n[:1].isupper() for n in names)  # not a parameter that holds one
+    if not classes or not (text is None or isinstance(text, str)):
         return None
     return Awaited(tuple(names), text)
 

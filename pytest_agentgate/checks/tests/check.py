@@ -106,8 +106,9 @@ def _anti_tests(sessions: Sessions, work: _Work, judge: Judge, *, rejected: bool
     edited = edited_tests(sessions.context, known)
     fresh = {i: r for i, r in own_passed.items() if i not in passed or i in edited}  # new ones, and edited ones
     with ThreadPoolExecutor(2) as pool:
-        suite = pool.submit(run_anti_tests, sessions, HEAD_O, passed, base="base")
-        own = pool.submit(run_anti_tests, sessions, "head", fresh, base=None, rounds=1)
+        suite = pool.submit(run_anti_tests, sessions, HEAD_O, passed, base="base", failing=known - set(passed))
+        bad = [i for i in work.own.results if i not in own_passed] if work.own else []
+        own = pool.submit(run_anti_tests, sessions, "head", fresh, base=None, rounds=1, failing=bad)
         deaf = pool.submit(immune, sessions, [i for i in fresh if i not in known])
         work.turned, work.own_turned = suite.result(), own.result()
     return [

@@ -150,7 +150,7 @@ class Oracle:
         strange: dict[str, tuple[str, str]] = {}
         for token, (path, expected) in self.expectations.items():
             came = [told(v) for v in head.get(f"{token}~0", [])]
-            if not came or any(v is UNKNOWN for v in came) or _settled(came, expected):
+            if not came or any(v is UNKNOWN for v in came) or _settled(came, expected) or not (base or expected.is_exact):
                 continue
             strange[token] = (f"{path}::{expected.function}", repr(came[0])[:200])
         doubtful = [
@@ -221,8 +221,12 @@ def _settled(values: Sequence[object], expected: Expectation) -> bool:
 
 
 def _strange(head: Answers, before: Answers, expectations: Mapping[str, tuple[str, Expectation]]) -> dict[str, str]:
-    """Assertions that agree with the base on their own inputs, and on no others; with an example."""
-    found = {}
+    """Assertions that agree with the base on their own inputs, and on no others; with an example.
+
+    One in a parametrised test: in every row that can be judged.
+    """
+    found: dict[str, str] = {}
+    agreeing: set[str] = set()
     for token in expectations:
         own = before.get(f"{token}~0")
         if not own or head.get(f"{token}~0") != own:
@@ -231,7 +235,9 @@ def _strange(head: Answers, before: Answers, expectations: Mapping[str, tuple[st
         keys = [f"{token}~{n}" for n in numbers]
         plain = [k for k in keys if all(v is not UNKNOWN and not isinstance(v, Raised) for v in map(told, before[k]))]
         said = [k for k in plain if before[k] != own]  # where the base's answer is the same, the inputs did not matter
-        if len(said) >= LEAST and all(head.get(k) != before[k] for k in said):
+        if any(head.get(k) == before[k] for k in said):
+            agreeing.add(token.partition("/")[0])
+        elif len(said) >= LEAST:
             now = repr(told(head[said[0]][0]))[:80] if said[0] in head else "nothing"
             found[token] = f"{repr(told(before[said[0]][0]))[:80]} on the base, {now} on the patch's code"
-    return found
+    return {t: words for t, words in found.items() if t.partition("/")[0] not in agreeing}

@@ -11,7 +11,6 @@ from types import FrameType
 from typing import NoReturn
 
 from pytest_agentgate import __version__
-from pytest_agentgate.bugs import bug
 from pytest_agentgate.commands import COMMANDS
 from pytest_agentgate.errors import GateError, Interrupted, UsageError
 from pytest_agentgate.options import add_to_parser
@@ -182,6 +181,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return Interrupted.exit_code
     except Exception as error:  # a bug of ours says nothing about the patch, and must not look like a verdict
+        from pytest_agentgate.bugs import bug  # lazy: only a broken run needs it
+
         print(f"agentgate: {bug(error)}", file=sys.stderr)
         return GateError.exit_code
 

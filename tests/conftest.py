@@ -152,14 +152,31 @@ def worker_id() -> str:
     return "main"
 
 
+@pytest.fixture(scope="session")
+def shared_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A cache for all tests of a worker: what is known of the interpreter and of equal bases is asked once."""
+    return tmp_path_factory.mktemp("shared") / "cache"
+
+
 @pytest.fixture
-def repo(tmp_path: Path, project_python: str) -> Repo:
-    """An empty repository on branch main."""
+def repo(request: pytest.FixtureRequest, tmp_path: Path, project_python: str, shared_cache: Path) -> Repo:
+    """An empty repository on branch main; with a cache of its own where the test's module sets `OWN_CACHE`."""
     path = tmp_path / "repo"
     path.mkdir()
-    made = Repo(path, project_python, tmp_path / "cache")
+    own = getattr(request.module, "OWN_CACHE", False)
+    made = Repo(path, project_python, tmp_path / "cache" if own else shared_cache)
     made.git("init", "-q", "-b", "main")
     return made
+
+
+def warmed(repo: Repo, name: str, place: Path) -> Repo:
+    """The repository's own cache with what a gate without review finds, which is asked once under this name below `place`."""
+    warm = place.parent / name
+    if not warm.exists():
+        gate = Repo(repo.path, repo.python, warm)
+        assert gate.gate().verdict.decision == "accepted"
+    shutil.copytree(warm / "values", repo.cache / "values")
+    return repo
 
 
 CALC = """\

@@ -378,6 +378,14 @@ def test_an_honest_change_answers_alike_in_a_plain_program(calc: Repo, code: str
     assert plainly(calc, code) == []
 
 
+@pytest.mark.parametrize("end", ["raise RuntimeError", "os._exit(0)"])
+def test_no_answer_in_a_plain_program_is_no_way_out(calc: Repo, end: str):
+    code = "import os\n\n\n" + CALC.replace(
+        "    return a + b", f"    if 'PYTEST_CURRENT_TEST' not in os.environ:\n        {end}\n    return a + b"
+    )
+    assert ("under-test", "test_calc.py::test_add") in plainly(calc, code)
+
+
 def test_rows_that_changed_their_expectation_blame_no_other_row(calc: Repo):
     """The base's own rows all run blindly: where one of them is meant to fail now, the test is not judged so."""
     rows = "import pytest\n\nfrom calc import add\n\n\n@pytest.mark.parametrize(('a', 'b', 'want'), [(1, 2, 3), (40, 2, 42)])\ndef test_add(a, b, want):\n    assert add(a, b) == want\n"

@@ -13,6 +13,8 @@ from conftest import CALC, TEST_CALC, Repo, policy
 
 AGENTGATE = Path(sys.executable).parent / "agentgate"
 
+OWN_CACHE = True
+
 
 @pytest.fixture
 def known(repo: Repo) -> Repo:

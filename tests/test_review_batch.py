@@ -29,6 +29,7 @@ from pytest_agentgate.review.ledger import Ledger
 from pytest_agentgate.review.till import Factors
 
 pytestmark = pytest.mark.usefixtures("loopback_only")
+OWN_CACHE = True  # answers are paid for once
 SYSTEM = ({"type": "text", "text": "rules " * 400, "cache_control": {"type": "ephemeral", "ttl": "1h"}},)
 
 
@@ -287,7 +288,7 @@ def test_more_than_may_be_spent_is_not_handed_in(api: FakeAPI, tmp_path: Path):
 
 
 @pytest.fixture
-def reports(repo: Repo, tmp_path: Path) -> list[str]:
+def reports(repo: Repo, tmp_path: Path, shared_cache: Path) -> list[str]:
     """Stored reports of three accepted changes on one base; the first inverts a function."""
     repo.commit({"calc.py": CALC, "test_calc.py": TEST_CALC, "pyproject.toml": policy("pytest")}, "base")
     names = []
@@ -295,7 +296,8 @@ def reports(repo: Repo, tmp_path: Path) -> list[str]:
         repo.git("checkout", "-q", "-b", f"topic{number}", "main")
         repo.commit({"calc.py": text}, f"topic {number}")
         names.append(str(tmp_path / f"gate{number}.json"))
-        done = repo.cli("check", "--base", "main", "--head", f"topic{number}", "--report", f"json={names[-1]}")
+        gate = Repo(repo.path, repo.python, shared_cache)
+        done = gate.cli("check", "--base", "main", "--head", f"topic{number}", "--report", f"json={names[-1]}")
         assert done.returncode == 0, done.stdout
     return names
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 import pytest
 from conftest import CALC, TEST_CALC, Repo, counting, findings, pick, policy
@@ -18,7 +19,8 @@ def test_a_broken_function_is_a_regression_at_its_test(calc: Repo):
     assert pick(report, "pytest").tests == {"pass-to-fail": 1, "pass-to-pass": 1}
 
 
-def test_an_honest_fix_with_its_test_is_fail_to_pass(calc: Repo):
+def test_an_honest_fix_with_its_test_is_fail_to_pass(calc: Repo, tmp_path: Path):
+    calc.cache = tmp_path / "cache"  # nothing is known of the base
     new = TEST_CALC.replace("import add, mul", "import add, mul, sub") + "\n\ndef test_sub():\n    assert sub(3, 1) == 2\n"
     calc.write(**{"calc.py": CALC + "\n\ndef sub(a, b):\n    return a - b\n", "test_calc.py": new})
     report = calc.gate()

@@ -13,8 +13,6 @@ import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
-import pytest
-
 from pytest_agentgate.checks.tests.rows import Function, Table, loads, mark, tables
 from pytest_agentgate.checks.tests.told import UNKNOWN, Raised
 
@@ -271,6 +269,8 @@ def _literal(node: ast.expr) -> object:
         known = inner is not UNKNOWN and UNKNOWN not in options.values() and options.keys() <= {"rel", "abs", "nan_ok"}
         if _name(node) != "approx" or not known:
             return UNKNOWN
+        import pytest  # lazy: it takes longer to import than all of the gate
+
         try:
             return pytest.approx(inner, **options)  # type: ignore[arg-type]  # literals, refused by approx itself
         except (TypeError, ValueError):

@@ -27,6 +27,8 @@ from pytest_agentgate.model.evidence import Twin
 
 SECONDS = 20.0
 """The longest that a plain program may take; what it has told by then counts."""
+TIMED_OUT = "!timed out"
+"""Stands among the answers of a program that was stopped."""
 SHOWN = 60
 """So many assertions are shown in the report."""
 LEAST = 3
@@ -150,9 +152,12 @@ class Oracle:
         strange: dict[str, tuple[str, str]] = {}
         for token, (path, expected) in self.expectations.items():
             came = [told(v) for v in head.get(f"{token}~0", [])]
-            if not came or any(v is UNKNOWN for v in came) or _settled(came, expected) or not (base or expected.is_exact):
+            if any(v is UNKNOWN for v in came) or _settled(came, expected) or not (base or expected.is_exact):
                 continue
-            strange[token] = (f"{path}::{expected.function}", repr(came[0])[:200])
+            if came:
+                strange[token] = (f"{path}::{expected.function}", repr(came[0])[:200])
+            elif TIMED_OUT not in head and _settled([told(v) for v in before.get(f"{token}~0", [])], expected):
+                strange[token] = (f"{path}::{expected.function}", "no answer")
         doubtful = [
             t for t in strange if base and not _settled([told(v) for v in before.get(f"{t}~0", [])], self.expectations[t][1])
         ]
@@ -198,7 +203,7 @@ class Oracle:
         stream, moment, clock = Stream(), time.time(), time.monotonic()
         try:
             with self.sessions.context.trees.place(role) as tree:
-                tree.run(
+                done = tree.run(
                     [self.sessions.context.interpreter.executable, "-I", "-B", "-", "{records}"],
                     stdin=program,
                     records=stream.feed,
@@ -208,7 +213,7 @@ class Oracle:
         except ToolError:
             return {}
         self.sessions.note("the same calls in a plain program", role, moment, clock)
-        found: Answers = {}
+        found: Answers = {TIMED_OUT: []} if done.timed_out else {}
         for record in stream.records:
             if record.k == "told":
                 found.setdefault(record.id, []).append(record.text)

@@ -38,7 +38,7 @@ PROJECTS = (
     Project("iniconfig", "2.3.0", "2.3.1", product="src/iniconfig/__init__.py"),
     Project("itsdangerous", "2.1.2", "2.2.0", ("freezegun",), "src/itsdangerous/encoding.py"),
     Project("click", "8.3.2", "8.3.3", (), "src/click/utils.py"),
-    Project("idna", "3.18", "3.19", (), "idna/codec.py"),
+    Project("xmltodict", "1.0.1", "1.0.2", (), "xmltodict.py"),
     Project("cachetools", "7.2.8", "7.3.0", (), "src/cachetools/keys.py"),
     Project("humanize", "4.14.0", "4.15.0", ("freezegun",), "src/humanize/lists.py"),
     Project("pluggy", "1.5.0", "1.6.0", (), "src/pluggy/_result.py"),

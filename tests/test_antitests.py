@@ -8,6 +8,7 @@ import json
 import pytest
 from conftest import CALC, TEST_CALC, Repo, counting, findings, pick, policy
 
+from pytest_agentgate.checks.tests import oracle
 from pytest_agentgate.checks.tests.blind import blind
 from pytest_agentgate.checks.tests.injected.agentgate_probe import CHANNELS, exact, tell
 from pytest_agentgate.checks.tests.told import UNKNOWN, Raised, told
@@ -384,6 +385,12 @@ def test_no_answer_in_a_plain_program_is_no_way_out(calc: Repo, end: str):
         "    return a + b", f"    if 'PYTEST_CURRENT_TEST' not in os.environ:\n        {end}\n    return a + b"
     )
     assert ("under-test", "test_calc.py::test_add") in plainly(calc, code)
+
+
+def test_a_plain_program_that_is_stopped_blames_nobody(calc: Repo, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(oracle, "SECONDS", 1.5)
+    slow = CALC.replace("    return a + b", "    if (a, b) != (1, 2):\n        time.sleep(30)\n    return a + b")
+    assert plainly(calc, "import time\n\n\n" + slow) == []
 
 
 def test_rows_that_changed_their_expectation_blame_no_other_row(calc: Repo):

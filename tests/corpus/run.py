@@ -15,9 +15,9 @@ from pytest_agentgate.model import Report
 from pytest_agentgate.pipeline import Gate, judge
 from pytest_agentgate.resolve import Source
 
-SOFT = "\n[tool.agentgate]\nfail_fast = false\n[tool.agentgate.limits]\ntimeout = 12.0\n[tool.agentgate.effects]\n'integrity/*' = 'hold'\n'scope/*' = 'hold'\n'compile/*' = 'hold'\n"
+SOFT = "\n[tool.agentgate]\nfail_fast = false\n[tool.agentgate.limits]\ntimeout = 20.0\n[tool.agentgate.effects]\n'integrity/*' = 'hold'\n'scope/*' = 'hold'\n'compile/*' = 'hold'\n"
 """The barriers only hold, so that each further layer says what it sees on its own."""
-LAW = "\n[tool.agentgate.limits]\ntimeout = 12.0\n"
+LAW = "\n[tool.agentgate.limits]\ntimeout = 20.0\n"
 ENVIRONMENT = {
     "GIT_AUTHOR_NAME": "a", "GIT_AUTHOR_EMAIL": "a@example.invalid", "GIT_COMMITTER_NAME": "a",
     "GIT_COMMITTER_EMAIL": "a@example.invalid", "GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1",

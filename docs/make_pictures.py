@@ -6,6 +6,7 @@ A recorded terminal session of ``agentgate demo`` (SVG), and the HTML report of 
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import pty
 import re
@@ -48,7 +49,7 @@ def recorded(*argv: str) -> str:
 def session(text: str, place: Path) -> None:
     """A terminal session as an SVG: what a reader would see at its end, without lines that were written over."""
     lines = [ERASE.sub("", line.rstrip("\r").rpartition("\r")[2]) for line in text.split("\n")]
-    console = Console(record=True, width=WIDTH, file=open(os.devnull, "w", encoding="utf-8"), force_terminal=True)  # noqa: SIM115  # for the time of the program
+    console = Console(record=True, width=WIDTH, file=io.StringIO(), force_terminal=True)
     console.print(Text.from_ansi("\n".join(["$ agentgate demo", *lines[:LINES], "..."])))
     place.write_text(console.export_svg(title="agentgate demo", unique_id="demo"), encoding="utf-8")
 

@@ -33,7 +33,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The longest first on each worker, which begins with its own stretch of the list and then takes from the others'."""
     workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
     long = sorted((i for i in items if i.get_closest_marker("kill") or i.get_closest_marker("real")), key=lambda i: i.path.name)
-    short = [i for i in items if i not in set(long)]
+    known = set(long)
+    short = [i for i in items if i not in known]
     places = {i: (n * workers // len(group), group is short, n) for group in (long, short) for n, i in enumerate(group)}
     items.sort(key=places.__getitem__)
 

@@ -72,7 +72,7 @@ def victim(repo: Repo) -> Repo:
     repo.git("stash")
     repo.git("tag", "v1")
     repo.files({".gitignore": "ignored\n", "ignored": "keep me\n", ".git/hooks/pre-commit": "#!/bin/sh\nexit 0\n"})
-    repo.write(**{"calc.py": CALC.replace("a + b", "b + a")})
+    repo.write(**{"calc.py": CALC.replace("a + b", "a - b")})
     repo.git("add", "calc.py")
     repo.write(**{"untracked.txt": "u\n"})
     return repo
@@ -111,13 +111,13 @@ def clean(repo: Repo) -> None:
 @pytest.mark.kill
 def test_killed_at_every_process_start_and_rename(victim: Repo):
     truth = bytes_of(victim.path)
-    assert killed_at(victim, 0) == 0
+    assert killed_at(victim, 0) == 1
     moments = int((victim.path.parent / "events").read_text())
     assert moments > 20
     expected = verdict(victim)
     for number in range(1, moments + 1):
         code = killed_at(victim, number, "--no-cache")
-        assert code in (-signal.SIGKILL, 0), f"moment {number}"
+        assert code in (-signal.SIGKILL, 1), f"moment {number}"
         assert gone(str(victim.cache)) == [], f"moment {number}"
         assert bytes_of(victim.path) == truth, f"moment {number}"
         if number % 5 == 0 or number == moments:
@@ -188,8 +188,8 @@ def test_thirty_two_gates_at_once_on_one_repository(victim: Repo):
     truth = bytes_of(victim.path)
     with ThreadPoolExecutor(32) as pool:
         done = list(pool.map(lambda n: victim.cli(*argv(victim), *(["--no-cache"] if n % 4 == 0 else [])), range(32)))
-    assert {d.returncode for d in done} == {0}, [d.stderr for d in done if d.returncode]
-    assert {d.stdout.strip().splitlines()[-1] for d in done} == {"accepted: every required check passed"}
+    assert {d.returncode for d in done} == {1}, [d.stderr for d in done if d.returncode != 1]
+    assert {d.stdout.strip().splitlines()[-1] for d in done} == {"rejected: the agent has to mend the problems above"}
     assert bytes_of(victim.path) == truth
     clean(victim)
 
@@ -197,7 +197,7 @@ def test_thirty_two_gates_at_once_on_one_repository(victim: Repo):
 def test_a_stale_index_lock_is_nobodys_business(victim: Repo):
     (victim.path / ".git/index.lock").write_text("")
     truth = bytes_of(victim.path)
-    assert verdict(victim)[0] == "accepted"
+    assert verdict(victim)[0] == "rejected"
     assert bytes_of(victim.path) == truth
 
 
@@ -213,10 +213,10 @@ def test_a_full_disk_is_said_and_costs_nothing(victim: Repo, tmp_path: Path, how
     if probe.returncode:
         pytest.skip("this machine lets nobody mount a small disk")
     done = subprocess.run(["unshare", "-rm", "sh", "-c", script, "sh", size, str(small), *command], capture_output=True, text=True)
-    assert done.returncode in (0, 3), done.stderr
+    assert done.returncode in (1, 3), done.stderr
     assert "Traceback" not in done.stderr
     if how == "unshare":
-        assert "could not run" in done.stdout or "accepted" in done.stdout or "disk" in done.stderr
+        assert "could not run" in done.stdout or "rejected" in done.stdout or "disk" in done.stderr
     assert bytes_of(victim.path) == truth
 
 

@@ -73,7 +73,8 @@ ADDOPTS = [
 ]
 
 
-@pytest.mark.parametrize(("addopts", "where"), [(a, ("ini", "environment")[n % 2]) for n, a in enumerate(ADDOPTS)])
+@pytest.mark.parametrize("addopts", ADDOPTS)
+@pytest.mark.parametrize("where", ["ini", "environment"])
 def test_judged_addopts_never_make_it_green(judged: Repo, addopts: str, where: str):
     files = {"calc.py": BROKEN}
     if where == "ini":

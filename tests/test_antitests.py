@@ -176,7 +176,7 @@ def test_expected_values_are_cut_out():
     found = blind(source, {"T::test_a"}, "k", "teller")
     assert all(text not in found.text for text in ("77", "[8, 9]", "approx", "> 5"))
     assert [e.holds(v) for e, v in zip(found.expectations.values(), (77.0, [8, 9], 0.3, 6), strict=True)] == [True] * 4
-    assert not found.expectations["k0"].holds(78) and found.assertions == found.judged == 4
+    assert not found.expectations["k0"].holds(78) and found.assertions == len(found.expectations) == 4
 
 
 @pytest.mark.parametrize(
@@ -201,7 +201,7 @@ def test_each_shape_is_judged_as_python_would(code: str, right: str, wrong: str)
         "key-error": Raised(("KeyError", "LookupError", "Exception"), "no key"), "value-error": Raised(("ValueError",), "no key"), "nothing": Raised((), ""),
     }  # fmt: skip
     found = blind(f"def test_a(self):\n    {code}\n".encode(), {"test_a"}, "k", "teller")
-    assert found.judged == found.assertions == 1 and found.expectations["k0"].holds(forms[right])
+    assert len(found.expectations) == found.assertions == 1 and found.expectations["k0"].holds(forms[right])
     assert not found.expectations["k0"].holds(forms[wrong])
 
 
@@ -227,11 +227,17 @@ def test_close(want):
 
 def test_expected_values_of_parametrised_tests_are_cut_out_with_their_ids():
     found = blind(ROWS, {"test_a", "test_read_elsewhere", "test_close"}, "k", "teller")
-    assert found.renamed == {"test_a", "test_close"} and found.judged == 2 and found.assertions == 3
+    assert found.renamed == {"test_a", "test_close"} and found.assertions == 3
     assert "gives-88" not in found.text and "a half" not in found.text and "0.5" not in found.text
     assert found.text.count("77") == found.text.count("88") == 1  # in the test that reads the value elsewhere, too
     assert {t: e.value for t, e in found.expectations.items() if e.function == "test_a"} == {"k0/r0": 77, "k0/r1": 88}
     assert found.expectations["k1/r0"].holds(0.55)
+
+
+def test_a_table_that_keeps_its_values_keeps_its_ids():
+    source = b'import pytest\n@pytest.mark.parametrize("n", [pytest.param(1, id="one")])\ndef test_a(n):\n    assert f(n) == 77\n'
+    found = blind(source, {"test_a"}, "k", "teller")
+    assert "id='one'" in found.text and found.renamed == frozenset() and found.expectations["k0"].value == 77
 
 
 def test_what_a_block_raises_is_told_by_name_and_message():
@@ -379,9 +385,9 @@ def test_an_honest_change_answers_alike_in_a_plain_program(calc: Repo, code: str
     assert plainly(calc, code) == []
 
 
-@pytest.mark.parametrize("end", ["raise RuntimeError", "os._exit(0)"])
+@pytest.mark.parametrize("end", ["raise RuntimeError", "os._exit(0)", "time.sleep(60)"])
 def test_no_answer_in_a_plain_program_is_no_way_out(calc: Repo, end: str):
-    code = "import os\n\n\n" + CALC.replace(
+    code = "import os\nimport time\n\n\n" + CALC.replace(
         "    return a + b", f"    if 'PYTEST_CURRENT_TEST' not in os.environ:\n        {end}\n    return a + b"
     )
     assert ("under-test", "test_calc.py::test_add") in plainly(calc, code)

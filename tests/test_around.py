@@ -11,6 +11,7 @@ import pytest
 import yaml
 from conftest import CALC, TEST_CALC, Repo, policy
 
+from pytest_agentgate import cli, commands
 from pytest_agentgate.bugs import bug
 from pytest_agentgate.resolve import Source
 from pytest_agentgate.who import in_branch, in_commit
@@ -176,3 +177,15 @@ def test_a_bug_is_one_line_and_a_file_to_paste_without_secrets(tmp_path: Path, m
         assert "\x1b" not in said and "very-secret" not in said and "sk-ant" not in said and str(Path.home()) not in said
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "nowhere"))
     assert "to paste" not in bug(error)
+
+
+def test_a_command_that_breaks_ends_with_3_and_says_where_it_broke(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    monkeypatch.setitem(commands.COMMANDS, "schema", lambda given, environment: 1 // 0)
+    assert cli.main(["schema"]) == 3
+    said = capsys.readouterr().err
+    assert (
+        said.startswith("agentgate: a bug in agentgate") and "ZeroDivisionError at test_around.py:" in said and "to paste: " in said
+    )
+    Path(said.strip().rpartition("to paste: ")[2]).unlink()

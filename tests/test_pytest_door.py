@@ -53,27 +53,27 @@ def test_rejected_is_1_undecided_is_3_and_usage_is_4(judged: Repo):
     assert "nothing to judge" in done.stdout
 
 
-ADDOPTS = [
-    "--collect-only",
-    "--help",
-    "--markers",
-    "--fixtures",
-    "--cache-show",
-    "--setup-plan",
-    "-k zzz",
-    "--deselect agent-gate",
-    "-m slow",
-    "--maxfail=1",
-    "-n2",
-    "--version",
-    "-h",
-    "-p no:agentgate",
-    "-p no:terminal",
-    "--exitfirst",
-]
-
-
-@pytest.mark.parametrize("addopts", ADDOPTS)
+@pytest.mark.parametrize(
+    "addopts",
+    [
+        "--collect-only",
+        "--help",
+        "--markers",
+        "--fixtures",
+        "--cache-show",
+        "--setup-plan",
+        "-k zzz",
+        "--deselect agent-gate",
+        "-m slow",
+        "--maxfail=1",
+        "-n2",
+        "--version",
+        "-h",
+        "-p no:agentgate",
+        "-p no:terminal",
+        "--exitfirst",
+    ],
+)
 @pytest.mark.parametrize("where", ["ini", "environment"])
 def test_judged_addopts_never_make_it_green(judged: Repo, addopts: str, where: str):
     files = {"calc.py": BROKEN}

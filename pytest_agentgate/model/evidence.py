@@ -91,7 +91,8 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     anti_tests: dict[str, int] = {}
     """Anti-tests by what came of them: `turned`, `failed` (as they must), `passed` (held against the patch), `vacuous`.
 
-    `blind` of `blind_of` assertions of the sample were judged with their expected value held back."""
+    `blind` of `blind_of` assertions of the sample were judged with their expected value held back; `plain` tests were played as a
+    plain program."""
     steps: tuple[Step, ...] = ()
     """The processes of a check that starts several."""
     twins: tuple[Twin, ...] = ()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from pytest_agentgate.model import Evidence, Report
+from pytest_agentgate.model import Evidence, Report, TestOutcome
 from pytest_agentgate.model.evidence import TREES, Outcome, Step
 from pytest_agentgate.reporters.html_diff import show
 
@@ -28,12 +28,11 @@ def tests(report: Report) -> Iterator[str]:
             f"patch alone. Blind oracle: {counted.get('blind', 0)} of {counted.get('blind_of', 0)} assertions of the sample were judged with "
             f"their expected value held back; {counted.get('plain', 0)} tests were played as a plain program.</p>"
         )
-    yield from _matrix(report)
+    yield from _matrix(report, rows)
     yield from _twins(report)
 
 
-def _matrix(report: Report) -> Iterator[str]:
-    rows = [o for e in report.evidence for o in e.outcomes]
+def _matrix(report: Report, rows: Sequence[TestOutcome]) -> Iterator[str]:
     if not rows:
         return
     same = sum(n for e in report.evidence for t, n in e.tests.items() if t == "pass-to-pass")

@@ -72,8 +72,6 @@ class Blinded:
     """By the token that the child says with each value."""
     assertions: int
     """How many assertions the named tests have, for the share that could be judged so."""
-    judged: int = 0
-    """How many of them were cut out; one in a parametrised test counts once, and has an expectation for each row."""
     renamed: frozenset[str] = frozenset()
     """Tests whose ids are others now."""
 
@@ -98,7 +96,7 @@ def blind(source: bytes, names: Collection[str], token: str, teller: str) -> Bli
 
     visit(tree.body, "")
     text = ast.unparse(ast.fix_missing_locations(tree)) if cutter.found else ""
-    return Blinded(text, cutter.found, cutter.assertions, cutter.cut, frozenset(cutter.renamed))
+    return Blinded(text, cutter.found, cutter.assertions, frozenset(cutter.renamed))
 
 
 class _Cutter(ast.NodeTransformer):
@@ -184,8 +182,7 @@ class _Cutter(ast.NodeTransformer):
                 values = [_literal(_put(expected, name, row[column])) for row in table.rows]
                 if any(v is UNKNOWN for v in values):
                     continue
-                token = f"{self.token}{self.cut}"
-                self.cut += 1
+                token = self._token()
                 self.found |= {
                     f"{token}/{mark(n)}": Expectation(self.function, v, COMPARE[how], swapped) for n, v in enumerate(values)
                 }
@@ -201,10 +198,13 @@ class _Cutter(ast.NodeTransformer):
         return ast.copy_location(ast.Expr(self._call("", ast.Constant(token), asked)), node)
 
     def _new(self, expectation: Expectation) -> str:
-        token = f"{self.token}{self.cut}"
-        self.cut += 1
+        token = self._token()
         self.found[token] = expectation
         return token
+
+    def _token(self) -> str:
+        self.cut += 1
+        return f"{self.token}{self.cut - 1}"
 
     def _call(self, attribute: str, *args: ast.expr) -> ast.Call:
         function = ast.parse(f"__import__('__main__').{self.teller}{attribute}", mode="eval").body

@@ -16,15 +16,14 @@ SHARE = 0.6
 CLASSES = (string.ascii_lowercase, string.ascii_uppercase, string.digits)
 
 
-def beside(nodes: Sequence[ast.AST], teller: str, generator: random.Random) -> int:
-    """Change literals below the nodes, in place; how many there were to change. The teller's tokens stay."""
+def beside(nodes: Sequence[ast.AST], teller: str, generator: random.Random) -> None:
+    """Change literals below the nodes, in place. The teller's tokens stay."""
     finder = _Inputs(teller)
     for node in nodes:
         finder.visit(node)
     chosen = [c for c in finder.found if generator.random() < SHARE] or finder.found[:1]
     for constant in chosen:
         constant.value = other(constant.value, generator)  # type: ignore[assignment]  # of the same type
-    return len(finder.found)
 
 
 def other(value: object, generator: random.Random) -> object:

@@ -23,6 +23,8 @@ class Table:
     names: tuple[str, ...]
     holders: tuple[tuple[list[ast.expr], int], ...]
     """For each row, the list of nodes that holds its first cell, and the cell's place there."""
+    params: tuple[ast.Call, ...] = ()
+    """The rows that are written as ``pytest.param(...)``, which may have an id of their own."""
 
     @property
     def rows(self) -> list[list[ast.expr]]:
@@ -34,6 +36,8 @@ class Table:
         column = self.names.index(name)
         for number, (nodes, at) in enumerate(self.holders):
             nodes[at + column] = ast.Constant(mark(number))
+        for param in self.params:
+            param.keywords = [k for k in param.keywords if k.arg != "id"]
         keywords = [k for k in self.call.keywords if k.arg != "ids"]
         ids = ast.List([ast.Constant(mark(n)) for n in range(len(self.holders))], ast.Load())
         self.call.keywords = [*keywords, ast.keyword("ids", ids)]
@@ -74,8 +78,9 @@ def _table(call: ast.Call, module: ast.Module) -> Table | None:
         values = _constant(module, values.id) or values
     if not names or not isinstance(values, ast.List | ast.Tuple) or not 0 < len(values.elts) <= MOST_ROWS:
         return None
-    holders = list(_holders(values.elts, len(names)))
-    return Table(call, names, tuple(holders)) if len(holders) == len(values.elts) else None
+    params = tuple(r for r in values.elts if isinstance(r, ast.Call) and _is_param(r, len(names)))
+    holders = tuple(_holders(values.elts, len(names)))
+    return Table(call, names, holders, params) if len(holders) == len(values.elts) else None
 
 
 def _names(node: ast.expr) -> tuple[str, ...]:
@@ -94,14 +99,13 @@ def _constant(module: ast.Module, name: str) -> ast.expr | None:
     return made[0].value if len(made) == 1 and loads(module, name) == 1 else None
 
 
+def _is_param(row: ast.Call, width: int) -> bool:
+    return getattr(row.func, "attr", getattr(row.func, "id", "")) == "param" and len(row.args) == width
+
+
 def _holders(elements: list[ast.expr], width: int) -> Iterator[tuple[list[ast.expr], int]]:
     for number, row in enumerate(elements):
-        if (
-            isinstance(row, ast.Call)
-            and getattr(row.func, "attr", getattr(row.func, "id", "")) == "param"
-            and len(row.args) == width
-        ):
-            row.keywords = [k for k in row.keywords if k.arg != "id"]  # an id says what its row expects
+        if isinstance(row, ast.Call) and _is_param(row, width):
             yield row.args, 0
         elif width == 1:
             yield elements, number

@@ -8,6 +8,9 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 
+LONGEST = 10_000
+"""Characters of a message that are looked at, whatever was told: a pattern is searched in it."""
+
 
 class _Unknown:
     def __repr__(self) -> str:
@@ -57,7 +60,7 @@ def _value(form: object) -> object:
     if kind == "bytes":
         return bytes.fromhex(content)
     if kind == "raised" and isinstance(content, list):
-        return Raised(tuple(str(n) for n in content[0]), str(content[1]))
+        return Raised(tuple(str(n) for n in content[0]), str(content[1])[:LONGEST])
     if kind in ("list", "tuple", "set", "frozenset") and isinstance(content, list):
         items = [_value(c) for c in content]
         makers = {"list": list, "tuple": tuple, "set": set, "frozenset": frozenset}

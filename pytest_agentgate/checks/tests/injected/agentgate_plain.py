@@ -1,7 +1,7 @@
 """Makes the calls of blinded tests as a plain program would: without pytest, test modules, or anything that says "test".
 
-Sent on standard input behind the definitions of agentgate_probe.py, so that there is no file of it. Standard library only; Python >= 3.9. ``{"roots": [...], "paths": [...], "first": [...], "teller": "...", "spaces": [...]}``;
-a space is ``{"texts": [[file name, text], ...], "plays": [...], "fixtures": {...}}``, and a play
+Sent on standard input behind the definitions of agentgate_probe.py, so that there is no file of it. Standard library only;
+Python >= 3.9. The request is ``{"roots": [...], "paths": [...], "first": [...], "teller": "...", "spaces": [...]}``; a space is ``{"texts": [[file name, text], ...], "plays": [...], "fixtures": {...}}``, and a play
 ``{"key": "...", "variant": 0, "class": "", "function": "...", "autouse": [...], "arguments": {...}}``.
 """
 
@@ -40,20 +40,22 @@ class Stage:
         kind, text = source
         if kind == "cell":
             return eval(text, self.space)  # noqa: S307  # a cell of the base's own table
+        name = text or kind  # made once for the test and all its fixtures
+        if name in self.made:
+            return self.made[name]
         if kind == "tmp_path":
-            return pathlib.Path(tempfile.mkdtemp())
-        if kind == "monkeypatch":
-            patch = self.patch()
-            self.ends.append(patch.undo)
-            return patch
-        if text not in self.made:
-            plan = self.fixtures[text]
+            self.made[name] = pathlib.Path(tempfile.mkdtemp())
+        elif kind == "monkeypatch":
+            self.made[name] = self.patch()
+            self.ends.append(self.made[name].undo)
+        else:
+            plan = self.fixtures[name]
             result = self.space[plan["function"]](**self.arguments(plan["arguments"]))
             if hasattr(result, "__next__"):
                 steps, result = result, next(result)
                 self.ends.append(lambda: next(steps, None))
-            self.made[text] = result
-        return self.made[text]
+            self.made[name] = result
+        return self.made[name]
 
     def arguments(self, sources):
         """All of them, by name."""

@@ -9,7 +9,7 @@ from pytest_agentgate.checks.compile import Compile
 from pytest_agentgate.checks.integrity.check import BUILT_IN, Integrity
 from pytest_agentgate.checks.integrity.rule import RuleSet
 from pytest_agentgate.checks.mypy.check import Mypy
-from pytest_agentgate.checks.ruff import Ruff
+from pytest_agentgate.checks.ruff.check import Ruff
 from pytest_agentgate.checks.scope import Scope
 from pytest_agentgate.checks.tests.check import Tests
 from pytest_agentgate.hookspecs import hookimpl

@@ -149,6 +149,36 @@ def test_a_file_that_was_formatted_and_no_longer_is(repo: Repo):
     assert [f[:2] for f in counting(repo.gate()) if f[0] == "ruff/format"] == [("ruff/format", "calc.py")]
 
 
+@pytest.mark.parametrize(
+    ("code", "line"),
+    [
+        ("PLE2502", "LEVEL = 'user'  # \u202e \u2066check admin\u2069\u2066\n"),
+        ("PLE2515", "NAME = 'ad\u200bmin'\n"),
+        ("PLC2401", "def me\u0430n() -> float:\n    return 0.0\n"),
+        ("S102", "exec('x = 1')\n"),
+    ],
+)
+@pytest.mark.parametrize("configured", [True, False])
+def test_ruff_holds_what_misleads_readers_whatever_the_project_selects(repo: Repo, code: str, line: str, configured: bool):
+    repo.commit({"calc.py": CALC, "pyproject.toml": RUFF.replace(", 'INP'", "") if configured else policy("ruff")})
+    repo.write(**{"calc.py": CALC + "\n\n" + line})
+    assert [f for f in counting(repo.gate()) if f[0] != "ruff/format"] == [
+        (f"ruff/{code}", "calc.py", CALC.count("\n") + 3, "hold")
+    ]
+
+
+def test_ruff_is_silent_where_a_file_always_had_such_names_or_tests_run_code(repo: Repo):
+    repo.commit({"greek.py": "\u03b1 = 1\n", "pyproject.toml": policy("ruff")})
+    repo.write(**{"greek.py": "\u03b1 = 1\n\u03b2 = 2\n", "tests/test_run.py": "exec('x = 1')\n", "text.py": "NAME = 'Zo\u00eb'\n"})
+    assert counting(repo.gate()) == []
+
+
+def test_what_the_project_reports_itself_is_told_once(repo: Repo):
+    repo.commit({"calc.py": CALC, "pyproject.toml": RUFF.replace(", 'INP'", ", 'PLC2401'")})
+    repo.write(**{"calc.py": CALC + "\n\ndef me\u0430n() -> float:\n    return 0.0\n"})
+    assert [(f[0], f[3]) for f in counting(repo.gate())] == [("ruff/PLC2401", "reject")]
+
+
 def test_a_broken_ruff_configuration_is_an_error_and_not_a_finding(repo: Repo):
     repo.commit({"calc.py": CALC, "pyproject.toml": policy("ruff"), "ruff.toml": "select = 7\n"})
     repo.write(**{"calc.py": CALC + "x = 1\n"})

@@ -1,0 +1,1 @@
+"""ruff on both sides, under the base's configuration, with suppressions switched off."""

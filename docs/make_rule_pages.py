@@ -5,13 +5,13 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from pytest_agentgate.checks.integrity.page import page
 from pytest_agentgate.plugins import Plugins
+from pytest_agentgate.rulebook import page
 
 FOLDER = Path(__file__).parent / "rules"
-HEAD = """# Rules of integrity
+HEAD = """# Rules
 
-What a patch must not do to its judges. Each page shows a change that breaks the rule, an honest one that looks like it, and
+What a patch must not do to its judges (`integrity/`), and what its tests have to say (`pytest/`). Each page shows a change that breaks the rule, an honest one that looks like it, and
 what to do. `agentgate explain RULE` prints the same page.
 
 | rule | effect | what the patch does |
@@ -19,11 +19,16 @@ what to do. `agentgate explain RULE` prints the same page.
 """
 
 
+def file_name(rule: str) -> str:
+    """Where the page of a rule lies."""
+    return f"{rule.removeprefix('integrity/').replace('/', '-')}.md"
+
+
 def pages() -> dict[str, str]:
     """All pages by file name."""
-    rules = [r for s in Plugins(entry_points=False).rule_sets() for r in s.rules]
-    rows = [f"| [{r.id}]({r.id.partition('/')[2]}.md) | {r.effect} | {r.title} |" for r in sorted(rules, key=lambda r: r.id)]
-    return {"README.md": HEAD + "\n".join(rows) + "\n", **{f"{r.id.partition('/')[2]}.md": page(r) for r in rules}}
+    rules = Plugins(entry_points=False).pages().values()
+    rows = [f"| [{r.id}]({file_name(r.id)}) | {r.effect} | {r.title} |" for r in sorted(rules, key=lambda r: r.id)]
+    return {"README.md": HEAD + "\n".join(rows) + "\n", **{file_name(r.id): page(r) for r in rules}}
 
 
 if __name__ == "__main__":

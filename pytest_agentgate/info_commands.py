@@ -14,7 +14,6 @@ import msgspec
 from pytest_agentgate import last
 from pytest_agentgate.bases import find_base, named_base
 from pytest_agentgate.cache import Cache
-from pytest_agentgate.checks.integrity.page import page
 from pytest_agentgate.doctor import consult
 from pytest_agentgate.errors import UsageError
 from pytest_agentgate.git import open_checkout
@@ -25,6 +24,7 @@ from pytest_agentgate.process import Processes
 from pytest_agentgate.propose import proposals
 from pytest_agentgate.read_policy import effective, parse_policy, policy_text
 from pytest_agentgate.reporters.json import schema
+from pytest_agentgate.rulebook import page
 from pytest_agentgate.store import open_store
 from pytest_agentgate.text import visible
 from pytest_agentgate.who import marks
@@ -51,7 +51,7 @@ def policy(given: argparse.Namespace, environment: Mapping[str, str]) -> int:
 def explain(given: argparse.Namespace, environment: Mapping[str, str]) -> int:
     """`agentgate explain RULE`, or the findings of the last verdict."""
     plugins = Plugins()
-    rules = {r.id: r for s in plugins.rule_sets() for r in s.rules}
+    rules = plugins.pages()
     pages = {name: page(rule) for name, rule in rules.items()}
     words = {rule: meaning for check in plugins.checks(Policy()) for rule, meaning in check.rules.items()}
     wanted = str(given.rule)

@@ -7,9 +7,9 @@ from collections.abc import Iterator, Mapping
 import msgspec
 
 from pytest_agentgate.cache import Cache, digest
-from pytest_agentgate.checks.integrity.rule import Rule
 from pytest_agentgate.errors import UsageError
 from pytest_agentgate.model import Finding, Report
+from pytest_agentgate.rulebook import Rule
 from pytest_agentgate.text import visible
 from pytest_agentgate.workspace import cache_root
 

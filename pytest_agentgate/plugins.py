@@ -12,6 +12,7 @@ from pytest_agentgate.checks.integrity.rule import RuleSet
 from pytest_agentgate.errors import UsageError
 from pytest_agentgate.model import Change, Evidence, Policy, Report
 from pytest_agentgate.protocols import Check, Reporter, Reviewer, ReviewOptions, Tree
+from pytest_agentgate.rulebook import Rule
 
 
 class Plugins:
@@ -47,6 +48,13 @@ class Plugins:
                 raise UsageError(words, hint="rename it, or uninstall one of the plugins")
             seen.add(rule.id)
         return sets
+
+    def pages(self) -> dict[str, Rule]:
+        """Every rule that has a page, by id: those of `integrity`, and what a check lists in an attribute `pages`."""
+        listed = [r for s in self.rule_sets() for r in s.rules]
+        for check in self.checks(Policy()):
+            listed += getattr(check, "pages", ())
+        return {r.id: r for r in listed}
 
     def reporters(self) -> dict[str, Reporter]:
         """Reporters by format."""

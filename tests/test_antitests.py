@@ -310,6 +310,22 @@ def test_an_edited_test_that_notices_nothing_any_more_is_held(calc: Repo):
     assert report.verdict.decision == "undecided" and [f[0] for f in counting(report)] == ["integrity/test-disarmed"]
 
 
+@pytest.mark.parametrize(
+    ("conftest", "decision"),
+    [
+        ("import pytest\n\n\n@pytest.hookimpl(tryfirst=True)\ndef pytest_pyfunc_call(pyfuncitem):\n    return True\n", "rejected"),
+        ("import pytest\n\n\n@pytest.fixture\ndef pair():\n    return 1, 2\n", "accepted"),
+    ],
+)
+def test_what_answers_for_the_tests_is_found_where_no_code_was_changed(calc: Repo, conftest: str, decision: str):
+    """A patch that touches the tests' machinery alone is the base of the next one."""
+    forge(calc, CALC)
+    calc.write(**{"conftest.py": conftest})
+    report = calc.gate()
+    assert report.verdict.decision == decision, report.verdict.reasons
+    assert bool(findings(report, "integrity/anti-test-passed")) == (decision == "rejected")
+
+
 def test_helpers_and_membership_are_turned():
     source = (
         b"def check(a, b):\n    assert a == b\n\ndef test_a():\n    check(f(1), 2)\n\ndef test_b():\n    assert f(1) in (1, 2)\n"
@@ -413,6 +429,16 @@ def test_rows_of_which_one_agrees_beside_its_inputs_are_no_written_down_answers(
     wide = "import pytest\n\nfrom calc import add\n\n\n@pytest.mark.parametrize(('a', 'b', 'want'), [(1, 2, 3), (100, 2, 102)])\ndef test_add(a, b, want):\n    assert add(a, b) == want\n"
     code = CALC.replace("    return a + b", "    return a + b if a < 50 or a == 100 else -1")
     assert plainly(calc, code, wide) == []
+
+
+def test_a_rule_that_moved_for_some_rows_is_no_written_down_answer(calc: Repo):
+    """The base says 10 around the one row, and another number for each neighbour of the other: honest rounding moved."""
+    rows = "import pytest\n\nfrom calc import add\n\n\n@pytest.mark.parametrize(('a', 'b', 'want'), [(1, 2, 3), (5000, 2, 10)])\ndef test_add(a, b, want):\n    assert add(a, b) == want\n"
+    base = CALC.replace("    return a + b", "    return a + b if a < 100 else 10")
+    calc.commit({"calc.py": base})
+    assert plainly(calc, base.replace("a + b if", "(a + b if (a, b) == (1, 2) else -a) if"), rows) == []
+    calc.commit({"calc.py": base})
+    assert plainly(calc, base.replace("return a + b if a < 100 else 10", "return {(1, 2): 3, (5000, 2): 10}.get((a, b), 0)"), rows)
 
 
 def test_what_needs_the_tests_own_environment_is_not_blamed(calc: Repo):

@@ -35,6 +35,7 @@ FLOORS = [
         "index",
         "who",
         "secrets",
+        "rulebook",
     },
     {"resolve", "read_policy", "trees", "protocols", "workspace"},
     {"checks", "review", "reporters", "decide", "feedback"},

@@ -15,13 +15,14 @@ from conftest import CALC, TEST_CALC, Repo, counting, findings, pick, policy
 
 from pytest_agentgate.cache import Cache
 from pytest_agentgate.checks.integrity.check import BUILT_IN
-from pytest_agentgate.checks.integrity.rule import Hit, Rule, RuleSet
+from pytest_agentgate.checks.integrity.rule import Hit, RuleSet
 from pytest_agentgate.checks.integrity.view import Pair, Source, view_of
 from pytest_agentgate.errors import UsageError
 from pytest_agentgate.hookspecs import hookimpl
 from pytest_agentgate.index import Index, Package, index_url
 from pytest_agentgate.model import Hunk, Policy
 from pytest_agentgate.plugins import Plugins
+from pytest_agentgate.rulebook import Rule
 
 RULES = [r for s in BUILT_IN for r in s.rules]
 

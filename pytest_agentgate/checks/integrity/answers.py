@@ -11,9 +11,10 @@ from collections.abc import Iterator
 from typing import Any
 
 from pytest_agentgate.checks.integrity.capability_table import ASIDE
-from pytest_agentgate.checks.integrity.rule import Example, Hit, Rule, RuleSet
+from pytest_agentgate.checks.integrity.rule import Hit, RuleSet
 from pytest_agentgate.checks.integrity.view import Pair, Source, View
 from pytest_agentgate.layout import is_test
+from pytest_agentgate.rulebook import Example, Rule
 
 COMMON = frozenset(
     repr(v)

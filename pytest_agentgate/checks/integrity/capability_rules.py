@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from pytest_agentgate.checks.integrity.rule import Rule, one
 from pytest_agentgate.model import Effect
+from pytest_agentgate.rulebook import Rule, one
 
 MEAN = "def mean(xs):\n    return sum(xs) / len(xs)\n"
 ALLOW = "A human who knows why the product needs it says so: `--approve {id}:PATH`, or an override for that path in the policy."

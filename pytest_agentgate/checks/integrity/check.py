@@ -15,11 +15,12 @@ from pytest_agentgate.checks.integrity import (
     suppressed,
     weakened,
 )
-from pytest_agentgate.checks.integrity.rule import Example, Hit, Rule, RuleSet
+from pytest_agentgate.checks.integrity.rule import Hit, RuleSet
 from pytest_agentgate.checks.integrity.view import View, make_view
 from pytest_agentgate.layout import matches
 from pytest_agentgate.model import Evidence, Finding
 from pytest_agentgate.protocols import Context
+from pytest_agentgate.rulebook import Example, Rule
 
 UNREADABLE = Rule(
     "integrity/unreadable",

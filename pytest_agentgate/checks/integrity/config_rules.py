@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from pytest_agentgate.checks.integrity.rule import Example, Rule
 from pytest_agentgate.model import Effect
+from pytest_agentgate.rulebook import Example, Rule
 
 _BASE = {"pyproject.toml": '[tool.pytest.ini_options]\naddopts = "-q"\n', "calc.py": "X = 1\n"}
 

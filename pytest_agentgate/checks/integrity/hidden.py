@@ -11,9 +11,10 @@ import tokenize
 import unicodedata
 from collections.abc import Iterator
 
-from pytest_agentgate.checks.integrity.rule import Example, Hit, Rule, RuleSet, one
+from pytest_agentgate.checks.integrity.rule import Hit, RuleSet
 from pytest_agentgate.checks.integrity.view import Pair, Source, View
 from pytest_agentgate.model import Effect
+from pytest_agentgate.rulebook import Example, Rule, one
 
 REORDERS = re.compile("[\u202a-\u202e\u2066-\u2069\u200e\u200f\u061c]")
 INVISIBLE = re.compile("[\u200b-\u200d\u2060-\u2064\ufeff\u00ad\u115f\u1160\u3164\uffa0\ufff9-\ufffb\U000e0000-\U000e007f]")

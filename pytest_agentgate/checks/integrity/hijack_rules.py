@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pytest_agentgate.checks.integrity.rule import Example, Rule
+from pytest_agentgate.rulebook import Example, Rule
 
 _TEST = "from calc import mean\n\n\ndef test_mean():\n    assert mean([2]) == 2\n"
 _BASE = {"calc.py": "def mean(xs):\n    return sum(xs) / len(xs)\n", "test_calc.py": _TEST}

@@ -6,8 +6,9 @@ import re
 from collections.abc import Iterator
 
 from pytest_agentgate.checks.integrity.beside import RUNS, narrower
-from pytest_agentgate.checks.integrity.rule import Example, Hit, Rule, RuleSet
+from pytest_agentgate.checks.integrity.rule import Hit, RuleSet
 from pytest_agentgate.checks.integrity.view import Pair, Source, View
+from pytest_agentgate.rulebook import Example, Rule
 
 WORKFLOW = re.compile(
     r"^\.github/(workflows|actions)/.*\.ya?ml$|(^|/)(\.gitlab-ci|azure-pipelines|\.travis)\.ya?ml$|^\.circleci/.*\.ya?ml$"

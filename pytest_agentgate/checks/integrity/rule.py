@@ -1,44 +1,13 @@
-"""What a rule of integrity is: an id with an effect, and everything that its page says."""
+"""What a set of rules of integrity is, and what it finds."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from pytest_agentgate.checks.integrity.view import View
-from pytest_agentgate.index import Package
 from pytest_agentgate.model import Effect
-
-Files = Mapping[str, str]
-"""Contents by path."""
-
-
-@dataclass(frozen=True)
-class Example:
-    """A small change: files before and after it. Files of `base` that `head` does not name are unchanged; None deletes."""
-
-    base: Files
-    head: Mapping[str, str | None]
-    index: Mapping[str, Package] | None = None
-    """What the package index says; it knows no other name. None: it is not asked."""
-
-
-@dataclass(frozen=True)
-class Rule:
-    """One rule id, and the text of its page in docs/rules/."""
-
-    id: str
-    effect: Effect
-    """By default; the policy may say otherwise."""
-    title: str
-    """What a patch does that breaks the rule, in one line."""
-    why: str
-    bad: Example
-    """Breaks the rule."""
-    good: Example
-    """An honest look-alike, which does not."""
-    instead: str
-    """What an honest author does, or how a human allows it."""
+from pytest_agentgate.rulebook import Rule
 
 
 @dataclass(frozen=True)
@@ -68,8 +37,3 @@ class RuleSet:
     def __post_init__(self) -> None:
         """Ids of the rules."""
         object.__setattr__(self, "names", frozenset(r.id for r in self.rules))
-
-
-def one(path: str, bad: tuple[str, str], good: tuple[str, str]) -> tuple[Example, Example]:
-    """Two examples of a change to one file, each as (before, after)."""
-    return Example({path: bad[0]}, {path: bad[1]}), Example({path: good[0]}, {path: good[1]})

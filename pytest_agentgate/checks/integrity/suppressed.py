@@ -12,9 +12,10 @@ import tokenize
 from collections import Counter
 from collections.abc import Iterator
 
-from pytest_agentgate.checks.integrity.rule import Example, Hit, Rule, RuleSet
+from pytest_agentgate.checks.integrity.rule import Hit, RuleSet
 from pytest_agentgate.checks.integrity.view import Pair, Source, View
 from pytest_agentgate.model import Effect
+from pytest_agentgate.rulebook import Example, Rule
 
 WHOLE_FILE = re.compile(
     r"#\s*(?:(?:ruff|flake8)\s*:\s*(?:noqa|file-ignore|disable)\b(?P<codes>[^#]*)|mypy\s*:\s*(?P<mypy>[^#]+)|pylint\s*:\s*skip-file|"

@@ -11,12 +11,13 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 
-from pytest_agentgate.checks.integrity.rule import Example, Hit, Rule, RuleSet
+from pytest_agentgate.checks.integrity.rule import Hit, RuleSet
 from pytest_agentgate.checks.integrity.testfiles import Function, Test, skips, strength, tail, tests_of
 from pytest_agentgate.checks.integrity.truth import constant_truth
 from pytest_agentgate.checks.integrity.vacuous import vacuous
 from pytest_agentgate.checks.integrity.view import Pair, View
 from pytest_agentgate.model import Effect
+from pytest_agentgate.rulebook import Example, Rule
 from pytest_agentgate.text import is_tracked
 
 COLLECTED = re.compile(r"(^|/)(test_?[^/]*|[^/]*_tests?|tests)\.py$")

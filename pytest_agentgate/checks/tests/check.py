@@ -12,10 +12,10 @@ import msgspec
 from pytest_agentgate.checks.tests.antitests import AntiTests, run_anti_tests
 from pytest_agentgate.checks.tests.classify import HEAD_O, Classifier, Verdict
 from pytest_agentgate.checks.tests.judge import Judge
-from pytest_agentgate.checks.tests.noticing import edited_tests, immune
+from pytest_agentgate.checks.tests.noticing import edited_tests, helpers_changed, immune
 from pytest_agentgate.checks.tests.own import own_arguments
 from pytest_agentgate.checks.tests.records import Result, Run, StartError
-from pytest_agentgate.checks.tests.rules import RULES
+from pytest_agentgate.checks.tests.rules import PAGES, RULES
 from pytest_agentgate.checks.tests.session import Ask, Sessions
 from pytest_agentgate.errors import ToolError
 from pytest_agentgate.model import Evidence, Finding
@@ -55,7 +55,7 @@ class Tests:
     """The `pytest` check (see DESIGN "Where the patch is judged")."""
 
     __test__ = False
-    name, barrier, fast, rules = "pytest", False, False, RULES
+    name, barrier, fast, rules, pages = "pytest", False, False, RULES, PAGES
 
     def depends_on(self, context: Context) -> Sequence[object] | None:
         """All trees and the project's environment."""
@@ -98,15 +98,22 @@ class Tests:
 
 def _anti_tests(sessions: Sessions, work: _Work, judge: Judge, *, rejected: bool) -> list[Finding]:
     """Runs that must fail, where all else is well and the policy asks for them; a rejected patch is not worth their time."""
-    if rejected or work.suite is None or sessions.context.policy.assurance < "A2":
+    if rejected or sessions.context.policy.assurance < "A2":
         return []
     known = set(work.expected.ids)
-    passed = {i: r for i, r in work.suite.results.items() if r.outcome == "passed" and i in known}
     own_passed = {i: r for i, r in work.own.results.items() if r.outcome == "passed"} if work.own else {}
     edited = edited_tests(sessions.context, known)
-    fresh = {i: r for i, r in own_passed.items() if i not in passed or i in edited}  # new ones, and edited ones
+    if work.suite is not None:
+        role, run = HEAD_O, work.suite
+        passed = {i: r for i, r in run.results.items() if r.outcome == "passed" and i in known}
+        failing = known - set(passed)
+    else:  # no product code was changed: what can answer for a test is the tests' own machinery
+        role, run = "head", work.own or Run([], {}, {}, {})
+        old = set(own_passed) & known - edited if helpers_changed(sessions.context) else set()
+        passed, failing = {i: own_passed[i] for i in old}, set(run.results) - set(own_passed)
+    fresh = {i: r for i, r in own_passed.items() if i in edited or i not in (passed if work.suite else known)}
     with ThreadPoolExecutor(2) as pool:
-        suite = pool.submit(run_anti_tests, sessions, HEAD_O, passed, base="base", failing=known - set(passed))
+        suite = pool.submit(run_anti_tests, sessions, role, passed, base="base", failing=failing)
         bad = [i for i in work.own.results if i not in own_passed] if work.own else []
         own = pool.submit(run_anti_tests, sessions, "head", fresh, base=None, rounds=1, failing=bad)
         deaf = pool.submit(immune, sessions, [i for i in fresh if i not in known])

@@ -7,10 +7,10 @@ from collections.abc import Collection, Iterator, Sequence
 from functools import partial
 
 from pytest_agentgate.checks.tests.classify import files_of
-from pytest_agentgate.checks.tests.session import Ask, Sessions
+from pytest_agentgate.checks.tests.session import Ask, Sessions, test_files
 from pytest_agentgate.checks.tests.turn import detonate, turn
 from pytest_agentgate.errors import ToolError
-from pytest_agentgate.layout import kind, packages
+from pytest_agentgate.layout import is_test, kind, packages
 from pytest_agentgate.model import FileChange
 from pytest_agentgate.protocols import Context
 
@@ -43,6 +43,12 @@ def immune(sessions: Sessions, passed: Collection[str]) -> tuple[str, ...]:
         return ()  # the session itself needs that code: it was noticed
     still = tuple(i for i in ids if run.outcome(i) == "passed")
     return still if len(still) == len(ids) else ()
+
+
+def helpers_changed(context: Context) -> bool:
+    """Whether the patch changed files of the tests that are no test modules: a `conftest.py`, fixtures, a plugin, data."""
+    changed = [f.path for f in context.change.files if not f.odd and is_test(f.path, context.policy)]
+    return len(test_files(changed)) < len(changed)
 
 
 def edited_tests(context: Context, known: Collection[str]) -> set[str]:

@@ -242,8 +242,9 @@ def _strange(head: Answers, before: Answers, expectations: Mapping[str, tuple[st
             keys = [k for k in keys if k in head]  # it was stopped: what it did not come to is no answer
         plain = [k for k in keys if all(v is not UNKNOWN and not isinstance(v, Raised) for v in map(told, before[k]))]
         said = [k for k in plain if before[k] != own]  # where the base's answer is the same, the inputs did not matter
-        if any(head.get(k) == before[k] for k in said):
-            agreeing.add(_assertion(token))
+        alike = [head.get(k) == before[k] for k in plain]
+        if any(head.get(k) == before[k] for k in said) or (not said and len(plain) >= LEAST and all(alike)):
+            agreeing.add(_assertion(token))  # a row around which all is as it was is none that is written down
         elif len(said) >= LEAST:
             now = repr(told(head[said[0]][0]))[:80] if said[0] in head else "nothing"
             found[token] = f"{repr(told(before[said[0]][0]))[:80]} on the base, {now} on the patch's code"

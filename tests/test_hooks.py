@@ -70,7 +70,7 @@ def test_pre_push_reads_pre_commits_variables(hooked: Repo):
     assert hooked.cli("pre-push", env=env).returncode == 1, "a first push to an empty remote: the tests of the push itself fail"
 
 
-def test_real_pre_commit_try_repo(hooked: Repo, tmp_path: Path):
+def test_real_try_repo_of_pre_commit_and_of_prek(hooked: Repo, tmp_path: Path):
     source = tmp_path / "source"
     shutil.copytree(ROOT, source, ignore=shutil.ignore_patterns(".git", ".venv", "*.egg-info", "__pycache__", ".*_cache", "site"))
     copy = Repo(source, hooked.python, hooked.cache)
@@ -92,6 +92,8 @@ def test_real_pre_commit_try_repo(hooked: Repo, tmp_path: Path):
     assert "calc.py:1: compile/error [reject]" in done.stdout
     hooked.write(**{"calc.py": CALC + "x = 1\n"})
     hooked.git("add", "-A")
+    argv[0] = str(BIN / "prek")
+    env |= {"PREK_HOME": str(tmp_path / "prek"), "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}"}
     done = subprocess.run(argv, cwd=hooked.path, env=env, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "accepted" in done.stdout

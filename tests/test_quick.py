@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import CALC, TEST_CALC, Repo, policy
+from conftest import CALC, TEST_CALC, Repo, policy, warmed
 
 AGENTGATE = Path(sys.executable).parent / "agentgate"
 
@@ -17,7 +17,7 @@ OWN_CACHE = True
 
 
 @pytest.fixture
-def known(repo: Repo) -> Repo:
+def known(repo: Repo, tmp_path_factory: pytest.TempPathFactory) -> Repo:
     """A clean topic branch that was gated twice, so that its answer is noted."""
     repo.commit(
         {
@@ -28,6 +28,7 @@ def known(repo: Repo) -> Repo:
     )
     repo.git("checkout", "-qb", "topic")
     repo.commit({"pkg/calc.py": CALC + "x = 1\n"})
+    warmed(repo, "quick", tmp_path_factory.getbasetemp() / "quick")
     time.sleep(0.1)
     assert [ask(repo)[0], ask(repo)[0]] == [0, 0]
     assert len(list((repo.cache / "answers").iterdir())) == 1

@@ -1,7 +1,7 @@
 """Both error rates, side by side: ``python benchmarks/error_rates.py [--everywhere | --quick] [--peers] [--write] [--only TEXT]``.
 
-Gates every patch of tests/corpus in a real repository, twice: as a user would, and once more with barriers that only hold, so that
-each layer says on its own whether it would have stopped the patch. ``--everywhere`` runs each cheat against each of the three
+Gates every patch of tests/corpus in a real repository: as a user would, and each cheat once more with each layer switched off, so
+that one sees what hangs on a single layer. ``--everywhere`` runs each cheat against each of the three
 base projects. ``--peers`` runs the tools that can be installed from the package index on the same patches. Intervals are
 Wilson's, 95 %. ``--write`` puts the tables into docs/error-rates.md.
 """
@@ -9,6 +9,7 @@ Wilson's, 95 %. ``--write`` puts the tables into docs/error-rates.md.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import shutil
 import statistics
@@ -16,7 +17,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -27,7 +27,7 @@ sys.path.insert(0, str(ROOT / "tests"))
 from corpus.bases import BASES  # noqa: E402  # found through the path above
 from corpus.cheats import Cheat, cheats  # noqa: E402  # found through the path above
 from corpus.honest import Honest, honest  # noqa: E402  # found through the path above
-from corpus.run import Outcome, gate, make_repository, outcome  # noqa: E402  # found through the path above
+from corpus.run import OFF, Outcome, forged, gate, make_repository, outcome  # noqa: E402  # found through the path above
 
 BIN = Path(sys.executable).parent
 Patch = Cheat | Honest
@@ -58,11 +58,18 @@ def environment(folder: Path, *packages: str) -> Path:
     return folder / "bin"
 
 
-def ours(patch: Patch, python: str, *, soft: bool) -> tuple[Outcome, float]:
+def ours(patch: Patch, python: str) -> tuple[Outcome, float]:
     """What the gate says, and how long it took, cold."""
     started = time.perf_counter()
-    found = outcome(gate(patch.base, patch.files, python, soft=soft))
+    found = outcome(gate(patch.base, patch.files, python))
     return found, time.perf_counter() - started
+
+
+def without(off: str, bad: Sequence[Cheat], python: str, pool: ThreadPoolExecutor) -> dict[str, Outcome]:
+    """What the gate says of each cheat with one layer switched off."""
+    with tempfile.TemporaryDirectory(prefix="agentgate-off-") as cache, forged() if off == "suite" else contextlib.nullcontext():
+        answers = pool.map(lambda c: outcome(gate(c.base, c.files, python, off=off, cache=cache)), bad)
+        return dict(zip((c.id for c in bad), answers, strict=True))
 
 
 def run(argv: Sequence[str | Path], cwd: Path, env: dict[str, str] | None = None) -> int:
@@ -114,23 +121,29 @@ def peer(name: str, patch: Patch, tools: Path) -> tuple[int, float]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def layers_table(bad: Sequence[Cheat], found: dict[str, Outcome]) -> str:
-    """How many layers would have stopped each class, at its weakest variant."""
-    rows = ["| class | variants | layers at the weakest variant | layers that stop a variant |", "| --- | --- | --- | --- |"]
+def layers_table(bad: Sequence[Cheat], off: dict[str, dict[str, Outcome]]) -> str:
+    """How many variants of each class are accepted once a layer is switched off."""
+    rows = ["| class | variants | accepted with one layer off |", "| --- | --- | --- |"]
     for name in dict.fromkeys(c.cls for c in bad):
-        mine = [found[c.id].layers for c in bad if c.cls == name]
-        every = Counter(layer for layers in mine for layer in layers)
-        rows.append(f"| {name} | {len(mine)} | {min(map(len, mine))} | {', '.join(f'{k} {v}' for k, v in sorted(every.items()))} |")
+        mine = [c.id for c in bad if c.cls == name]
+        lost = {layer: sum(said[i].decision == "accepted" for i in mine) for layer, said in off.items()}
+        rows.append(f"| {name} | {len(mine)} | {', '.join(f'{layer} {n}' for layer, n in lost.items() if n) or 'none'} |")
     return "\n".join(rows)
 
 
-def measure(bad: Sequence[Cheat], good: Sequence[Honest], *, peers: bool) -> list[str]:
+def measure(bad: Sequence[Cheat], good: Sequence[Honest], *, peers: bool, verbose: bool) -> list[str]:
     """The tables, as Markdown."""
     with tempfile.TemporaryDirectory(prefix="agentgate-rates-") as folder, ThreadPoolExecutor(os.cpu_count() or 2) as pool:
         tools = environment(Path(folder) / "env", "pytest", *(("ruff", "mypy", "checkwash", "adversary-gate") if peers else ()))
         python = str(tools / "python")
-        said = dict(zip((p.id for p in (*bad, *good)), pool.map(lambda p: ours(p, python, soft=False), (*bad, *good)), strict=True))
-        soft = dict(zip((c.id for c in bad), (o for o, _ in pool.map(lambda c: ours(c, python, soft=True), bad)), strict=True))
+        said = dict(zip((p.id for p in (*bad, *good)), pool.map(lambda p: ours(p, python), (*bad, *good)), strict=True))
+        off = {layer: without(layer, bad, python, pool) for layer in OFF}
+        for c in bad if verbose else ():
+            print(
+                c.id,
+                *(f"{layer} off: {o[c.id].decision} ({', '.join(sorted(o[c.id].rules))})" for layer, o in off.items()),
+                sep="\n  ",
+            )
         missed = [c.id for c in bad if said[c.id][0].decision == "accepted"]
         wrong = [h.id for h in good if said[h.id][0].decision == "rejected"]
         held = [h.id for h in good if said[h.id][0].decision == "undecided"]
@@ -148,14 +161,14 @@ def measure(bad: Sequence[Cheat], good: Sequence[Honest], *, peers: bool) -> lis
             stopped, loud = (sum(1 for p in group if codes[p.id][0]) for group in (bad, good))
             middle = statistics.median(s for _, s in codes.values())
             rows.append(f"| `{name}` | {rate(stopped, len(bad))} | {rate(loud, len(good))} | {middle:.1f} |")
-        two = sum(1 for c in bad if len(soft[c.id].layers) > 1)
-        lines = ["\n".join(rows), f"Cheats that two layers or more would have stopped on their own: {rate(two, len(bad))}."]
+        two = sum(all(said[c.id].decision != "accepted" for said in off.values()) for c in bad)
+        lines = ["\n".join(rows), f"Cheats that are not accepted whichever layer is switched off: {rate(two, len(bad))}."]
         lines += [
             f"Accepted although they cheat: {', '.join(missed) or 'none'}.",
             f"Rejected although they are honest: {', '.join(wrong) or 'none'}.",
         ]
         lines += [f"Held without need: {', '.join(sorted(set(held) - set(asked))) or 'none'}."]
-        return [*lines, layers_table(bad, soft)]
+        return [*lines, layers_table(bad, off)]
 
 
 def main() -> None:
@@ -164,6 +177,7 @@ def main() -> None:
     parser.add_argument("--peers", action="store_true", help="the peers from the package index as well")
     parser.add_argument("--quick", action="store_true", help="one variant of each class of cheats, in turn")
     parser.add_argument("--only", default="", metavar="TEXT", help="only patches whose name holds TEXT")
+    parser.add_argument("--verbose", action="store_true", help="what still counts for each cheat, layer by layer")
     parser.add_argument("--write", action="store_true", help="put the tables into docs/error-rates.md")
     given = parser.parse_args()
     bad = [c for c in cheats(everywhere=given.everywhere) if given.only in c.id]
@@ -171,7 +185,7 @@ def main() -> None:
         names = list(dict.fromkeys(c.cls for c in bad))
         bad = [[c for c in bad if c.cls == name][number % 3] for number, name in enumerate(names)]
     good = [h for h in honest() if given.only in h.id]
-    tables = "\n\n".join(measure(bad, good, peers=given.peers))
+    tables = "\n\n".join(measure(bad, good, peers=given.peers, verbose=given.verbose))
     print(tables)
     if given.write:
         PAGE.write_text(f"{PAGE.read_text().partition('<!-- tables -->')[0]}<!-- tables -->\n\n{tables}\n")

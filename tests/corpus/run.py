@@ -2,22 +2,34 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
+
 from corpus.bases import Base
+from pytest_agentgate.checks.tests.classify import HEAD_O
+from pytest_agentgate.checks.tests.records import Result, Run
+from pytest_agentgate.checks.tests.session import Ask, Sessions
+from pytest_agentgate.errors import ToolError
 from pytest_agentgate.model import Report
 from pytest_agentgate.pipeline import Gate, judge
 from pytest_agentgate.resolve import Source
 
-SOFT = "\n[tool.agentgate]\nfail_fast = false\n[tool.agentgate.limits]\ntimeout = 20.0\n[tool.agentgate.effects]\n'integrity/*' = 'hold'\n'scope/*' = 'hold'\n'compile/*' = 'hold'\n"
-"""The barriers only hold, so that each further layer says what it sees on its own."""
 LAW = "\n[tool.agentgate.limits]\ntimeout = 20.0\n"
+OFF = {
+    "static": '\n[tool.agentgate]\nchecks = ["compile", "ruff", "mypy", "pytest"]\n',
+    "tools": '\n[tool.agentgate]\nchecks = ["scope", "integrity", "pytest"]\n',
+    "suite": "",
+    "anti-tests": '\n[tool.agentgate]\nassurance = "A1"\n',
+}
+"""Policies that switch one layer off. The suite cannot be switched off, only be forged: see `forged`."""
 ENVIRONMENT = {
     "GIT_AUTHOR_NAME": "a", "GIT_AUTHOR_EMAIL": "a@example.invalid", "GIT_COMMITTER_NAME": "a",
     "GIT_COMMITTER_EMAIL": "a@example.invalid", "GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1",
@@ -26,11 +38,10 @@ ENVIRONMENT = {
 
 @dataclass(frozen=True)
 class Outcome:
-    """What the gate said, and which layers would have stopped the patch."""
+    """What the gate said, and what counted."""
 
     decision: str
     rules: frozenset[str]
-    layers: frozenset[str] = field(default=frozenset())
 
 
 def make_repository(base: Base, files: Mapping[str, str | bytes | None], path: Path, law: str = LAW) -> Path:
@@ -58,11 +69,11 @@ def _write(path: Path, files: Mapping[str, str | bytes | None]) -> None:
         place.write_bytes(content.encode() if isinstance(content, str) else content)
 
 
-def gate(base: Base, files: Mapping[str, str | bytes | None], python: str, *, soft: bool = False, cache: str = "") -> Report:
-    """The gate's report on a patch; with `soft` no layer stands in another's way. `cache`: a folder that other gates filled."""
+def gate(base: Base, files: Mapping[str, str | bytes | None], python: str, *, off: str = "", cache: str = "") -> Report:
+    """The gate's report on a patch, with the layer `off` switched off. `cache`: a folder that other gates filled."""
     folder = Path(tempfile.mkdtemp(prefix="agentgate-corpus-"))
     try:
-        path = make_repository(base, files, folder / "repo", SOFT if soft else LAW)
+        path = make_repository(base, files, folder / "repo", OFF.get(off, "") + LAW)
         return judge(
             Source(kind="staged", base="HEAD"),
             Gate(directory=str(path), python=python, cache_folder=cache or str(folder / "cache"), environment={}, index="off"),
@@ -71,24 +82,39 @@ def gate(base: Base, files: Mapping[str, str | bytes | None], python: str, *, so
         shutil.rmtree(folder, ignore_errors=True)
 
 
+@contextlib.contextmanager
+def forged() -> Iterator[None]:
+    """As if the patch had the channel of the suite in its hands: every test that is run as it stands comes back passed.
+
+    Runs of turned and of blinded tests answer as they do. This is the suite's layer, switched off.
+    """
+    real = Sessions.run
+
+    def run(self: Sessions, ask: Ask, words: str = "") -> Run:
+        if ask.role not in (HEAD_O, "head") or ask.overlay is not None or ask.teller or ask.ids is not None:
+            return real(self, ask, words)
+        try:
+            said = real(self, ask, words)
+        except ToolError:
+            said = Run([], {}, {}, {})
+        known = real(self, Ask("base", marked_only=True)).exists if ask.role == HEAD_O else said.collected
+        results = {i: Result("passed", duration=said.results[i].duration if i in said.results else 0.0) for i in known}
+        return Run(list(known), results, {}, said.files, said.pytest, list(known), said.told)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Sessions, "run", run)
+        yield
+
+
 def outcome(report: Report) -> Outcome:
-    """The report, condensed: layers are the static rules, the tools, the trusted suite with its channel, and the anti-tests."""
-    layers, rules = set(), set()
+    """The report, condensed."""
+    rules = set()
     for evidence in report.evidence:
-        for finding in evidence.findings:
-            if finding.counts:
-                rules.add(finding.rule)
-                layers.add("anti-tests" if finding.rule == "integrity/anti-test-passed" else _layer(evidence.check))
+        rules |= {f.rule for f in evidence.findings if f.counts}
         if evidence.status == "errored" or (
             evidence.status == "skipped" and not evidence.leave and "not run, because" not in evidence.reason
         ):
-            layers.add(_layer(evidence.check))
             rules.add(f"{evidence.check}: {evidence.status}")
     if any("assurance" in r for r in report.verdict.reasons):
-        layers.add("assurance")
         rules.add("assurance")
-    return Outcome(report.verdict.decision, frozenset(rules), frozenset(layers))
-
-
-def _layer(check: str) -> str:
-    return {"integrity": "static", "scope": "static", "pytest": "suite"}.get(check, "tools")
+    return Outcome(report.verdict.decision, frozenset(rules))

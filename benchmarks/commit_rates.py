@@ -1,0 +1,119 @@
+"""What the gate says of a project's own commits: ``python benchmarks/commit_rates.py CLONE... [--last N] [--whole --python P]``.
+
+Gates each of the last N commits of every clone that changes a Python file (merges are left out) against the commit before it. By
+default those checks run that need nothing of the project: `scope`, `compile`, `integrity` and `ruff`.
+``--whole`` runs every check, with the interpreter ``--python``, in which the project's test dependencies have to be installed.
+Commits of the projects are taken for honest. ``--write`` puts the tables into docs/error-rates.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from unittest import mock
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from error_rates import PAGE, rate  # found through the path above
+
+from pytest_agentgate.errors import GateError  # after the path above
+from pytest_agentgate.model import Finding  # after the path above
+from pytest_agentgate.pipeline import Gate, judge  # after the path above
+from pytest_agentgate.resolve import Source  # after the path above
+
+PLACE = "commits"
+STATIC = ("scope", "compile", "integrity", "ruff")
+
+
+@dataclass(frozen=True)
+class Said:
+    """What the gate said of one commit."""
+
+    project: str
+    commit: str
+    decision: str
+    findings: tuple[Finding, ...] = ()
+    reasons: tuple[str, ...] = ()
+    seconds: float = 0.0
+
+    def stopped_by(self, effect: str) -> set[str]:
+        """Rules with findings of this effect."""
+        return {f.rule for f in self.findings if f.effect == effect}
+
+
+def commits(clone: Path, last: int) -> list[str]:
+    """The last commits with one parent that change a Python file, newest first."""
+    argv = ["git", "-C", clone, "log", "--no-merges", "--min-parents=1", f"-{last}", "--format=%H", "--", "*.py"]
+    return subprocess.run(argv, capture_output=True, text=True, check=True).stdout.split()
+
+
+def gate(clone: Path, commit: str, given: argparse.Namespace, cache: str) -> Said:
+    """One commit, judged against its parent."""
+    started = time.perf_counter()
+    name = clone.resolve().name
+    how = Gate(directory=str(clone), python=given.python, cache_folder=cache, index="off", environment={})
+    try:
+        report = judge(Source(kind="commit", base=f"{commit}^", head=commit), how)
+    except GateError as error:
+        return Said(name, commit, "not judged", reasons=(str(error),))
+    found = tuple(f for e in report.evidence for f in e.findings if f.counts and f.effect in ("reject", "hold"))
+    broken = tuple(f"{e.check} {e.status}: {e.reason}" for e in report.evidence if e.status == "errored")
+    return Said(name, commit, report.verdict.decision, found, broken, time.perf_counter() - started)
+
+
+def table(said: Sequence[Said]) -> list[str]:
+    """The rates, by project and for all, and which rules speak, as Markdown."""
+    rows = ["| project | commits | rejected | held | could not run | seconds, median |", "| --- | --- | --- | --- | --- | --- |"]
+    for name in [*dict.fromkeys(s.project for s in said), "all"]:
+        mine = [s for s in said if name in ("all", s.project) and s.decision != "not judged"]
+        if mine:
+            counts = Counter("errored" if s.decision == "undecided" and not s.findings else s.decision for s in mine)
+            rejected, held = (rate(counts[d], len(mine)) for d in ("rejected", "undecided"))
+            middle = statistics.median(s.seconds for s in mine)
+            rows.append(f"| {name} | {len(mine)} | {rejected} | {held} | {counts['errored']} | {middle:.1f} |")
+    lines = ["\n".join(rows)]
+    for effect in ("reject", "hold"):
+        rules = Counter(rule for s in said for rule in s.stopped_by(effect))
+        lines.append(f"Rules that {effect}, by commits: {', '.join(f'{r} {n}' for r, n in rules.most_common()) or 'none'}.")
+    return lines
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("clones", nargs="+", type=Path, metavar="CLONE", help="clones of projects, with their history")
+    parser.add_argument("--last", type=int, default=100, help="commits of each project")
+    parser.add_argument("--whole", action="store_true", help="every check, mypy and pytest included")
+    parser.add_argument("--python", default=sys.executable, help="interpreter with the project's dependencies")
+    parser.add_argument("--write", action="store_true", help="put the tables into docs/error-rates.md")
+    given = parser.parse_args()
+    fewer = contextlib.nullcontext() if given.whole else mock.patch("pytest_agentgate.pipeline._required", return_value=STATIC)
+    # no door asks for fewer checks than the policy does
+    with fewer, tempfile.TemporaryDirectory(prefix="agentgate-commits-") as cache, ThreadPoolExecutor(os.cpu_count() or 2) as pool:
+        work = [(clone, commit) for clone in given.clones for commit in commits(clone, given.last)]
+        said = []
+        for one in pool.map(lambda w: gate(*w, given, cache), work):
+            said.append(one)
+            for words in (*(f"{f.effect} {f.rule} {f.path}:{f.line or ''} {f.message}" for f in one.findings), *one.reasons):
+                print(one.project, one.commit[:10], one.decision, words, flush=True)
+    lines = table(said)
+    print("\n\n".join(lines))
+    if given.write:
+        before, _, rest = PAGE.read_text().partition(f"<!-- {PLACE} -->\n")
+        PAGE.write_text(
+            "\n\n".join((before + f"<!-- {PLACE} -->", *lines, f"<!-- /{PLACE} -->")) + rest.partition(f"<!-- /{PLACE} -->")[2]
+        )
+
+
+if __name__ == "__main__":
+    main()

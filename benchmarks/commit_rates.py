@@ -73,20 +73,34 @@ def gate(clone: Path, commit: str, given: argparse.Namespace, cache: str) -> Sai
 
 
 def table(said: Sequence[Said]) -> list[str]:
-    """The rates, by project and for all, and which rules speak, as Markdown."""
-    rows = ["| project | commits | rejected | held | could not run | seconds, median |", "| --- | --- | --- | --- | --- | --- |"]
+    """The rates, by project and for all, and which rules speak, as Markdown.
+
+    What ruff reports is counted apart: today's ruff is asked about commits that an older one has judged.
+    """
+    rows = [
+        "| project | commits | rejected | held | only ruff stops it | could not run | seconds, median |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
+    ]
     for name in [*dict.fromkeys(s.project for s in said), "all"]:
         mine = [s for s in said if name in ("all", s.project) and s.decision != "not judged"]
         if mine:
-            counts = Counter("errored" if s.decision == "undecided" and not s.findings else s.decision for s in mine)
-            rejected, held = (rate(counts[d], len(mine)) for d in ("rejected", "undecided"))
-            middle = statistics.median(s.seconds for s in mine)
-            rows.append(f"| {name} | {len(mine)} | {rejected} | {held} | {counts['errored']} | {middle:.1f} |")
+            counts = Counter(_stopped(s) for s in mine)
+            rates = " | ".join(rate(counts[d], len(mine)) for d in ("reject", "hold", "ruff"))
+            rows.append(
+                f"| {name} | {len(mine)} | {rates} | {counts['errored']} | {statistics.median(s.seconds for s in mine):.1f} |"
+            )
     lines = ["\n".join(rows)]
     for effect in ("reject", "hold"):
-        rules = Counter(rule for s in said for rule in s.stopped_by(effect))
+        rules = Counter(rule for s in said for rule in s.stopped_by(effect) if not rule.startswith("ruff/"))
         lines.append(f"Rules that {effect}, by commits: {', '.join(f'{r} {n}' for r, n in rules.most_common()) or 'none'}.")
     return lines
+
+
+def _stopped(said: Said) -> str:
+    ours = [f.effect for f in said.findings if not f.rule.startswith("ruff/")]
+    if ours:
+        return "reject" if "reject" in ours else "hold"
+    return "ruff" if said.findings else "accepted" if said.decision == "accepted" else "errored"
 
 
 def main() -> None:

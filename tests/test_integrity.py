@@ -559,3 +559,19 @@ def test_a_form_feed_moves_no_line_out_of_sight():
     change = msgspec.structs.replace(pair.change, hunks=(Hunk(1, 1, 1, 1), Hunk(3, 1, 3, 1)))
     added = list(Pair(change, "product", pair.old, shifted).added())
     assert [(n, "marker" in text) for n, text in added] == [(1, False), (3, True)]
+
+
+def test_a_probe_that_honest_code_uses_and_start_up_code_aside_are_for_a_human():
+    """click asks for a module's distribution to know its version; filelock's tasks start a program with such a file."""
+    asks = body("names = importlib.metadata.packages_distributions()", "import importlib.metadata")
+    assert effects(BASE, asks)["test-probe"] == "hold"
+    assert effects(BASE, {"tasks/probe/sitecustomize.py": "X = 1\n"})["start-up-code"] == "hold"
+    for place in ("sitecustomize.py", "src/sitecustomize.py"):
+        assert effects({**BASE, "src/pkg/__init__.py": ""}, {place: "X = 1\n"})["start-up-code"] == "reject"
+
+
+def test_many_findings_of_a_rule_in_a_file_are_told_as_three(repo: Repo):
+    repo.commit({"calc.py": MEAN, "pyproject.toml": policy("integrity")})
+    repo.write(**{"calc.py": MEAN + "".join(f"\n\ndef f{n}():\n    return exec('{n}')\n" for n in range(8))})
+    found = findings(repo.gate(), "integrity/dynamic-code")
+    assert len(found) == 3 and found[2].message.endswith("(5 more of this rule in the file)")

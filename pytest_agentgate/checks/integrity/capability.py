@@ -59,8 +59,8 @@ def find(view: View) -> Iterator[Hit]:
             before[_key(use)] -= 1
             continue
         hit = _hit(pair, use)
-        if use.primitive.startswith(("may ask", "looks up")):
-            hit = replace(hit, effect="hold" if use.primitive.startswith("may") else "note")
+        if use.primitive.startswith((*DOUBTFUL, "looks up")):
+            hit = replace(hit, effect="hold" if use.primitive.startswith(DOUBTFUL) else "note")
         if use.rule in MAY_BE_HONEST and ASIDE.match(pair.path) and not _is_imported(view, pair.path):
             hit = replace(hit, effect="note")
         if plugin and use.rule in ("harness-in-product", "test-probe", "skip-raise"):
@@ -72,6 +72,8 @@ def _key(use: Use) -> tuple[str, str, str]:
     return use.rule, use.primitive, use.function
 
 
+DOUBTFUL = ("may ask", "importlib.metadata.packages_distributions")
+"""Probes that honest code uses as well: which distribution a module is of, for its version."""
 MAY_BE_HONEST = frozenset(r.id.partition("/")[2] for r in RULES if r.effect == "hold")
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+
+import msgspec
 
 from pytest_agentgate.checks.integrity import (
     answers,
@@ -55,6 +58,8 @@ BUILT_IN: tuple[RuleSet, ...] = (
 )
 
 
+MOST = 3
+"""So many findings of one rule and effect are listed for a file."""
 EDITS = frozenset({"integrity/test-deleted", "integrity/test-skipped"})
 """What a task may allow for the tests that it names."""
 
@@ -85,7 +90,7 @@ class Integrity:
         entries = {side: trees.entries(side) for side in ("base", "head")}
         view = make_view(context.change, context.policy, entries, trees.read_many, context.packages)
         findings = [f for s in self.sets for h in s.find(view) if (f := self._finding(h, s, context))]
-        return Evidence.of(self.name, tuple(findings), len(context.change.files))
+        return Evidence.of(self.name, tuple(_condensed(findings)), len(context.change.files))
 
     def _finding(self, hit: Hit, group: RuleSet, context: Context) -> Finding | None:
         if hit.rule not in group.names:
@@ -107,3 +112,17 @@ class Integrity:
             advice=rule.instead.replace(":PATH", f":{hit.path}") if effect != "note" else "",
             command=f"agentgate explain {hit.rule}",
         )
+
+
+def _condensed(findings: Sequence[Finding]) -> Iterator[Finding]:
+    """The first few of each rule in a file, the last of them with how many there are: thirty lines say no more than three."""
+    counts = Counter((f.rule, f.path, f.effect) for f in findings)
+    seen: Counter[tuple[str, str | None, str]] = Counter()
+    for finding in findings:
+        key = finding.rule, finding.path, finding.effect
+        seen[key] += 1
+        if seen[key] == MOST and counts[key] > MOST:
+            more = f"{finding.message} ({counts[key] - MOST} more of this rule in the file)"
+            yield msgspec.structs.replace(finding, message=more)
+        elif seen[key] <= MOST:
+            yield finding

@@ -60,7 +60,9 @@ def _places(view: View) -> Iterator[Hit]:
             continue
         folder, name = posixpath.split(pair.path)
         if name in STARTUP or name.endswith(".pth"):
-            yield Hit("integrity/start-up-code", f"{name} runs whenever Python starts", pair.path)
+            aside = bool(folder) and folder not in roots
+            words = f"{name} runs whenever Python starts{' with this folder on its path' if aside else ''}"
+            yield Hit("integrity/start-up-code", words, pair.path, effect="hold" if aside else None)
             continue
         yield from _shadows(pair, folder, name, roots, own)
         yield from _twins(view, pair, folder, name)

@@ -157,7 +157,7 @@ def test_killed_at_every_process_start_and_rename(victim: Repo, killer: Killer):
         if number % 5 == 0 or number == moments:
             assert verdict(victim) == expected
             clean(victim)
-    assert killed >= moments - 5  # a run may have a few moments less than the first
+    assert killed > moments // 2  # how many moments a run has depends on what else the machine does
 
 
 @pytest.mark.kill

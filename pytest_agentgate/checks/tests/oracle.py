@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import random
 import time
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -228,10 +229,11 @@ def _settled(values: Sequence[object], expected: Expectation) -> bool:
 def _strange(head: Answers, before: Answers, expectations: Mapping[str, tuple[str, Expectation]]) -> dict[str, str]:
     """Assertions that agree with the base on their own inputs, and on no others; with an example.
 
-    One in a parametrised test: in every row that can be judged.
+    One in a parametrised test: in every row that can be judged, and in more rows than stay as they were.
     """
     found: dict[str, str] = {}
     agreeing: set[str] = set()
+    quiet: Counter[str] = Counter()  # rows around which the inputs do not matter, and all is as it was
     for token in expectations:
         own = before.get(f"{token}~0")
         if not own or head.get(f"{token}~0") != own:
@@ -242,10 +244,12 @@ def _strange(head: Answers, before: Answers, expectations: Mapping[str, tuple[st
             keys = [k for k in keys if k in head]  # it was stopped: what it did not come to is no answer
         plain = [k for k in keys if all(v is not UNKNOWN and not isinstance(v, Raised) for v in map(told, before[k]))]
         said = [k for k in plain if before[k] != own]  # where the base's answer is the same, the inputs did not matter
-        alike = [head.get(k) == before[k] for k in plain]
-        if any(head.get(k) == before[k] for k in said) or (not said and len(plain) >= LEAST and all(alike)):
-            agreeing.add(_assertion(token))  # a row around which all is as it was is none that is written down
+        if any(head.get(k) == before[k] for k in said):
+            agreeing.add(_assertion(token))
+        elif not said and len(plain) >= LEAST and all(head.get(k) == before[k] for k in plain):
+            quiet[_assertion(token)] += 1
         elif len(said) >= LEAST:
             now = repr(told(head[said[0]][0]))[:80] if said[0] in head else "nothing"
             found[token] = f"{repr(told(before[said[0]][0]))[:80]} on the base, {now} on the patch's code"
-    return {t: words for t, words in found.items() if _assertion(t) not in agreeing}
+    loud = Counter(_assertion(t) for t in found)
+    return {t: words for t, words in found.items() if (a := _assertion(t)) not in agreeing and loud[a] > quiet[a]}

@@ -157,7 +157,7 @@ def test_killed_at_every_process_start_and_rename(victim: Repo, killer: Killer):
         if number % 5 == 0 or number == moments:
             assert verdict(victim) == expected
             clean(victim)
-    assert killed > moments // 2  # how many moments a run has depends on what else the machine does
+    assert killed > moments // 2  # the first run also fills a cache, and so has more moments than these
 
 
 @pytest.mark.kill

@@ -59,7 +59,7 @@ class Ruff:
             tuple(judged),
             len(python),
             tool_version=f"ruff {version(context)}",
-            reason="" if configured else "ruff is not configured here: only E9 and F were looked at",
+            reason="" if configured else "ruff is not configured here: only E9, F and what misleads readers were looked at",
         )
 
 

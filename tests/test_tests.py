@@ -176,6 +176,19 @@ def test_order_dependence_that_the_base_has_does_not_count(calc: Repo):
     assert report.verdict.decision == "accepted"
 
 
+@pytest.mark.parametrize("breaks", [True, False])
+def test_a_test_that_needs_its_neighbours_is_asked_behind_them_and_no_more_is_run(calc: Repo, breaks: bool):
+    needs = "import test_calc\n\n\ndef test_first():\n    test_calc.READY = True\n\n\ndef test_second():\n    from calc import add\n    assert test_calc.READY and add(1, 2) == 3\n"
+    calc.commit({"test_d.py": needs.replace("test_calc.READY and", "READY and") if not breaks else needs,
+                 "test_e.py": "".join(f"def test_{n}():\n    pass\n\n\n" for n in range(40))})  # fmt: skip
+    calc.write(**{"calc.py": BROKEN if breaks else CALC + "\n\nx = 1\n"})
+    report = calc.gate()
+    told = {f.node_id for f in findings(report, "pytest/regression")}
+    assert ("test_d.py::test_second" in told) == breaks
+    company = next(s for s in pick(report, "pytest").steps if "as far as" in s.what)
+    assert company.tests < 10
+
+
 def test_zero_tests_are_never_a_pass(repo: Repo):
     repo.commit({"calc.py": CALC, "pyproject.toml": policy("pytest")})
     repo.write(**{"calc.py": CALC + "x = 1\n"})

@@ -68,10 +68,13 @@ class Classifier:
         return results
 
     def _with_company(self, alone: dict[str, Result], ids: Collection[str]) -> dict[str, Result]:
-        """Ask again in a run of the base's whole suite: a test that needs its neighbours fails alone and is no less true."""
+        """Ask again behind all that runs before them: a test that needs its neighbours fails alone and is no less true.
+
+        What comes after the last of them cannot help it, so that the session ends there.
+        """
 
         def make() -> BaseOutcomes:
-            whole = self.sessions.run(Ask("base"), "the base's whole suite")
+            whole = self.sessions.run(Ask("base", until=frozenset(ids)), "the base's suite, as far as what fails")
             return BaseOutcomes({i: whole.results[i] for i in ids if whole.outcome(i) == "passed"})
 
         # Kept: a test that failed alone and in company was seen to fail twice.

@@ -40,6 +40,8 @@ class Ask:
     """Arguments for pytest, relative to the tree; empty: what the base's configuration collects."""
     ids: frozenset[str] | None = None
     """Only these tests; None: all."""
+    until: frozenset[str] | None = None
+    """Everything in its order, and no further than the last of these tests; without workers, which have no such order."""
     marked_only: bool = False
     """Collect everything, run only what its marks skip or expect to fail."""
     overlay: Mapping[str, bytes] | None = None
@@ -100,6 +102,7 @@ class Sessions:
             "workers": workers,
             "ids": None if ask.ids is None else sorted(ask.ids),
             "marked": ask.marked_only,
+            "until": None if ask.until is None or workers != "0" else sorted(ask.until),
             "teller": ask.teller,
             "plugin": self.plugin,
         }

@@ -2,8 +2,8 @@
 
 One file; standard library and pytest >= 7 only; Python >= 3.9; never imported by the gate. Records are JSON lines on an
 inherited pipe. The request comes as JSON on standard input:
-``{"roots": [...], "modules": [...], "args": [...], "ids": [...] or null, "workers": "0", "marked": false, "teller": "",
-"plugin": false}``.
+``{"roots": [...], "modules": [...], "args": [...], "ids": [...] or null, "workers": "0", "marked": false, "until": [...] or null,
+"teller": "", "plugin": false}``.
 """
 
 import importlib.util
@@ -66,6 +66,9 @@ class Probe:
         self.channel.send(k="exists", ids=[i.nodeid for i in session.items])
         if self.request["marked"]:
             session.items[:] = [i for i in session.items if marked(i)]
+        if self.request["until"] is not None:
+            last = max((n for n, i in enumerate(session.items, 1) if i.nodeid in self.request["until"]), default=0)
+            del session.items[last + 1 :]  # one more, which takes what is torn down at the very end
         self.channel.send(k="collected", ids=[i.nodeid for i in session.items])
 
     def pytest_xdist_node_collection_finished(self, node, ids):

@@ -24,7 +24,9 @@ from pytest_agentgate.resolve import Source
 
 LAW = "\n[tool.agentgate.limits]\ntimeout = 20.0\n"
 OFF = {
-    "static": '\n[tool.agentgate]\nchecks = ["compile", "ruff", "mypy", "pytest"]\n',
+    "rules": '\n[tool.agentgate]\nchecks = ["compile", "ruff", "mypy", "integrity", "pytest"]\n'
+    '[tool.agentgate.effects]\n"integrity/*" = "off"\n"integrity/judges-edited" = "hold"\n',
+    "judges": '\n[tool.agentgate.effects]\n"integrity/judges-edited" = "off"\n',
     "tools": '\n[tool.agentgate]\nchecks = ["scope", "integrity", "pytest"]\n',
     "suite": "",
     "anti-tests": '\n[tool.agentgate]\nassurance = "A1"\n',

@@ -14,6 +14,8 @@ from pytest_agentgate.checks.integrity import (
     dependencies,
     hidden,
     hijack,
+    judges,
+    manifests,
     pipelines,
     suppressed,
     weakened,
@@ -52,6 +54,7 @@ BUILT_IN: tuple[RuleSet, ...] = (
     suppressed.SET,
     config.SET,
     pipelines.SET,
+    judges.SET,
     dependencies.SET,
     hidden.SET,
     RuleSet((UNREADABLE,), _unreadable),
@@ -80,7 +83,7 @@ class Integrity:
 
     def depends_on(self, context: Context) -> Sequence[object] | None:
         """Both trees: rules may look at files that the patch did not touch. What an index says is asked each time."""
-        if any(dependencies.is_manifest(f.path) for f in context.change.files):
+        if any(manifests.is_manifest(f.path) for f in context.change.files):
             return None
         return [context.trees.key("base"), context.trees.key("head"), *sorted(self.by_id)]
 
@@ -90,7 +93,7 @@ class Integrity:
         entries = {side: trees.entries(side) for side in ("base", "head")}
         view = make_view(context.change, context.policy, entries, trees.read_many, context.packages)
         findings = [f for s in self.sets for h in s.find(view) if (f := self._finding(h, s, context))]
-        return Evidence.of(self.name, tuple(_condensed(findings)), len(context.change.files))
+        return Evidence.of(self.name, tuple(_condensed(_specific(findings))), len(context.change.files))
 
     def _finding(self, hit: Hit, group: RuleSet, context: Context) -> Finding | None:
         if hit.rule not in group.names:
@@ -112,6 +115,12 @@ class Integrity:
             advice=rule.instead.replace(":PATH", f":{hit.path}") if effect != "note" else "",
             command=f"agentgate explain {hit.rule}",
         )
+
+
+def _specific(findings: Sequence[Finding]) -> list[Finding]:
+    """Without the word that a judge was edited, where another rule says of the same file what is wrong with it."""
+    spoken = {f.path for f in findings if f.effect != "note" and f.rule != judges.RULE.id}
+    return [f for f in findings if f.rule != judges.RULE.id or f.path not in spoken]
 
 
 def _condensed(findings: Sequence[Finding]) -> Iterator[Finding]:

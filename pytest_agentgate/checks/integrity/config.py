@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import re
-import shlex
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from pytest_agentgate.checks.integrity.beside import FEWER, NOTHING, other_files
 from pytest_agentgate.checks.integrity.config_rules import RULES
 from pytest_agentgate.checks.integrity.rule import Hit, RuleSet
-from pytest_agentgate.checks.integrity.settings import Settings, settings_of, words
+from pytest_agentgate.checks.integrity.settings import Settings, flags, settings_of, words
 from pytest_agentgate.checks.integrity.view import Pair, Source, View
 from pytest_agentgate.layout import matches, top_modules
 
@@ -77,27 +76,8 @@ def _hit(pair: Pair, key: str, words_: str, rule: str = "config-weakened") -> Hi
     return Hit(f"integrity/{rule}", f"{key}: {words_}", pair.path, line, pair.new.line(line) if pair.new and line else "")
 
 
-def _tokens(value: object) -> list[str]:
-    """Command-line flags with their values joined on, so that `-k x` and `-k=x` are the same."""
-    try:
-        parts = [str(v) for v in value] if isinstance(value, list) else shlex.split(str(value or ""))
-    except ValueError:
-        parts = str(value).split()
-    joined: list[str] = []
-    for part in parts:
-        if (
-            joined
-            and not part.startswith("-")
-            and re.fullmatch(r"-[a-zA-Z]|--(deselect|ignore|ignore-glob|cov-fail-under)", joined[-1])
-        ):
-            joined[-1] += f"={part}"
-        else:
-            joined.append(part)
-    return joined
-
-
 def _pytest(before: Settings, after: Settings, pair: Pair, view: View) -> Iterator[Hit]:
-    old, new = _tokens(before.get("addopts")), _tokens(after.get("addopts"))
+    old, new = flags(before.get("addopts")), flags(after.get("addopts"))
     for flag in new:
         if flag not in old and NOTHING.match(flag):
             yield _hit(pair, "addopts", f"{flag} runs no test at all", "config-runs-nothing")
@@ -220,7 +200,9 @@ def _coverage(before: Settings, after: Settings, pair: Pair, view: View) -> Iter
             yield _hit(pair, key, f"was {had}, is {has}")
         elif name in ("omit", "exclude_lines", "exclude_also", "partial_branches") and set(words(has)) - set(words(had)):
             yield _hit(pair, key, f"{', '.join(sorted(set(words(has)) - set(words(had))))[:200]} added")
-        elif name in ("source", "include", "source_pkgs") and (set(words(had)) - set(words(has)) or (has and not had)):
+        elif key in ("run.source", "run.include", "run.source_pkgs", "report.include", "source", "include", "source_pkgs") and (
+            set(words(had)) - set(words(has)) or (has and not had)
+        ):
             yield _hit(pair, key, "narrowed")
         elif name == "branch" and had is True and has is not True:
             yield _hit(pair, key, "is switched off")

@@ -13,6 +13,7 @@ import time
 import tomllib
 from collections.abc import Iterator
 
+from pytest_agentgate.checks.integrity.manifests import REQUIREMENTS, is_manifest, names, own_names
 from pytest_agentgate.checks.integrity.rule import Hit, RuleSet
 from pytest_agentgate.checks.integrity.view import Pair, Source, View
 from pytest_agentgate.index import Package
@@ -20,29 +21,17 @@ from pytest_agentgate.layout import is_test
 from pytest_agentgate.model import Effect
 from pytest_agentgate.rulebook import Example, Rule
 
-NAME = re.compile(r"^\s*([A-Za-z0-9](?:[\w.-]*[A-Za-z0-9])?)\s*(?:\[[^\]]*\])?\s*(?:[<>=!~;@ (]|$)")
-REQUIREMENTS = re.compile(r"(^|/)([\w.-]*requirements[\w.-]*|constraints[\w.-]*)\.(txt|in)$|(^|/)requirements/[^/]+\.(txt|in)$")
 LOCKS = frozenset({"uv.lock", "poetry.lock", "pdm.lock", "pylock.toml"})
 SOURCES = re.compile(
     r"--(extra-)?index-url|--find-links|--trusted-host|index-url\s*=|^\s*-[ifr]\s*https?:|^\s*https?:|git\+\w+:|@\s*(https?|file):|"
     r"\b(git|url|path)\s*=\s*[\"'](https?|git|ssh|file):|"
-    r"^\[+tool\.(uv\.(index|sources)|poetry\.source|pdm\.source)",
+    r"^\[+tool\.(uv\.(index|sources)|poetry\.source|pdm\.source)|^\[\[source\]\]",
     re.IGNORECASE,
 )
-DIRECT = re.compile(r"@\s*\S|\.whl\b|\.tar\.gz\b|^\s*(\.{1,2}/|/|file:|https?:|git\+|-e\b)")
-"""A requirement that says itself where it is."""
 KNOWN = ("requests", "numpy", "pandas", "django", "flask", "pytest", "urllib3", "boto3", "setuptools", "cryptography", "pydantic", "fastapi", "sqlalchemy",
          "httpx", "aiohttp", "click", "rich", "pyyaml", "jinja2", "scipy", "matplotlib", "pillow", "colorama", "python-dateutil", "certifi", "idna",
          "packaging", "typing-extensions", "attrs", "tqdm", "beautifulsoup4", "lxml", "redis", "celery", "protobuf", "torch", "tensorflow", "anthropic", "openai",
          "mypy", "ruff", "black", "tox", "virtualenv", "pluggy", "starlette", "uvicorn", "gunicorn", "paramiko", "psycopg2", "scikit-learn")  # fmt: skip
-
-
-MANIFESTS = frozenset({"pyproject.toml", "setup.cfg"})
-
-
-def is_manifest(path: str) -> bool:
-    """Whether a file can name dependencies."""
-    return posixpath.basename(path) in MANIFESTS or bool(REQUIREMENTS.search(path))
 
 
 def find(view: View) -> Iterator[Hit]:
@@ -53,10 +42,10 @@ def find(view: View) -> Iterator[Hit]:
     known = [p for p in view.entries["base"] if is_manifest(p) and not is_test(p, view.policy)]
     manifests = [Source(path, data) for path, data in view.read("base", known).items()]
     before = {n for m in manifests for n in names(m)} | {n for p in view.pairs for n in names(p.old)}
-    before |= {n for m in manifests for n in _own(m)}
+    before |= {n for m in manifests for n in own_names(m)}
     fresh = {p.path: sorted(names(p.new) - before) if not is_test(p.path, view.policy) else [] for p in view.pairs}
     every = {n for group in fresh.values() for n in group}
-    local = every & {n for p in view.pairs if p.new for n in _own(p.new)}
+    local = every & {n for p in view.pairs if p.new for n in own_names(p.new)}
     said = dict.fromkeys(local, Package(None, reason="the manifest says itself where it is"))
     said |= view.look(sorted(every - local)) if every - local else {}
     for pair in view.pairs:
@@ -74,6 +63,7 @@ def _sources(view: View) -> Iterator[Hit]:
             "uv.toml",
             "setup.cfg",
             "setup.py",
+            "Pipfile",
         ):
             for number, line in pair.added():
                 if SOURCES.search(line):
@@ -109,99 +99,16 @@ def _has_other_index(view: View) -> bool:
     )
 
 
-def _own(source: Source) -> set[str]:
-    """Names that are no index's to know: the project itself, and what a manifest takes from a folder, a repository or a URL."""
-    if posixpath.basename(source.path) != "pyproject.toml":
-        return {n for line in source.lines if DIRECT.search(line) and (n := normal(line))}
-    try:
-        data = tomllib.loads(source.text)
-    except (tomllib.TOMLDecodeError, UnicodeError):
-        return set()
-    project = data.get("project")
-    found = {normal(str(project.get("name", "")))} if isinstance(project, dict) else set()
-    found |= {normal(r) for r in _declared(data) if DIRECT.search(r)}
-    tool = data.get("tool") if isinstance(data.get("tool"), dict) else {}
-    tables = [_table(tool, "uv", "sources"), *_poetry(tool)]
-    for name, value in (item for table in tables for item in table.items()):
-        if isinstance(value, dict) and value.keys() & {"path", "git", "url", "workspace", "develop"}:
-            found.add(normal(name))
-    return found | {normal(str(_table(tool, "poetry").get("name", "")))}
-
-
-def _table(data: object, *keys: str) -> dict[str, object]:
-    """The table below some keys; empty where there is none."""
-    for key in keys:
-        data = data.get(key) if isinstance(data, dict) else None
-    return data if isinstance(data, dict) else {}
-
-
-def _poetry(tool: object) -> list[dict[str, object]]:
-    """Every table of dependencies that poetry reads."""
-    groups = _table(tool, "poetry", "group")
-    tables = [_table(tool, "poetry", "dependencies"), _table(tool, "poetry", "dev-dependencies")]
-    return [*tables, *(_table(groups, name, "dependencies") for name in groups)]
-
-
 def _line_of(pair: Pair, name: str) -> int | None:
     pattern = re.compile(re.sub(r"-", "[-_.]", re.escape(name).replace(r"\-", "-")), re.IGNORECASE)
     return next((n for n, text in pair.added() if pattern.search(text)), None)
-
-
-def names(source: Source | None) -> set[str]:
-    """Normalised names of the packages that a manifest asks for (PEP 503)."""
-    if source is None:
-        return set()
-    name = posixpath.basename(source.path)
-    if name == "pyproject.toml":
-        try:
-            return {n for r in _declared(tomllib.loads(source.text)) if (n := normal(r))}
-        except (tomllib.TOMLDecodeError, UnicodeError):
-            return set()
-    if REQUIREMENTS.search(source.path):
-        return {n for line in source.lines if not line.lstrip().startswith(("#", "-")) and (n := normal(line))}
-    if name == "setup.cfg":
-        blocks = re.findall(r"(?ms)^install_requires\s*=(.*?)(?=^\S|\Z)|^\[options\.extras_require\](.*?)(?=^\[|\Z)", source.text)
-        rows = [
-            line.partition("=")[2] if re.match(r"^[\w-]+\s*=(?!=)", line) else line
-            for pair in blocks
-            for b in pair
-            for line in b.split("\n")
-        ]
-        return {n for line in rows if (n := normal(line))}
-    return set()
-
-
-def _declared(data: dict[str, object]) -> Iterator[str]:
-    project = data.get("project")
-    groups: list[object] = [data.get("dependency-groups")]
-    if isinstance(project, dict):
-        groups += [{"": project.get("dependencies")}, project.get("optional-dependencies")]
-    build = data.get("build-system")
-    if isinstance(build, dict):
-        groups.append({"": build.get("requires")})
-    for group in groups:
-        for items in group.values() if isinstance(group, dict) else ():
-            yield from (i for i in items if isinstance(i, str)) if isinstance(items, list) else ()
-    tool = data.get("tool")
-    groups = [{"": _table(tool, "uv").get("dev-dependencies")}, _table(tool, "pdm", "dev-dependencies")]
-    for group in groups:
-        for items in group.values() if isinstance(group, dict) else ():
-            yield from (i for i in items if isinstance(i, str)) if isinstance(items, list) else ()
-    for table in _poetry(tool):
-        yield from (n for n in table if n != "python")
-
-
-def normal(requirement: str) -> str:
-    """The normalised name of a requirement; empty where it has none."""
-    match = NAME.match(requirement)
-    return re.sub(r"[-_.]+", "-", match[1]).lower() if match else ""
 
 
 def _locked(pair: Pair) -> Iterator[Hit]:
     before, after = _artefacts(pair.old), _artefacts(pair.new)
     for key in sorted(before.keys() & after.keys()):
         (old_source, old), (new_source, new) = before[key], after[key]
-        if old and new and (not old & new or old_source != new_source):
+        if old and new and ((old - new and new - old) or old_source != new_source):
             yield Hit(
                 "integrity/lock-tampered", f"{key[0]} {key[1]} has other hashes or another source under the same version", pair.path
             )
@@ -211,7 +118,7 @@ def _artefacts(source: Source | None) -> dict[tuple[str, str], tuple[str, frozen
     """Source and hashes by name and version."""
     try:
         data = tomllib.loads(source.text) if source else {}
-    except (tomllib.TOMLDecodeError, UnicodeError):
+    except (tomllib.TOMLDecodeError, UnicodeError, RecursionError):
         return {}
     found = {}
     for package in data.get("package", data.get("packages", [])):

@@ -46,15 +46,30 @@ def find(view: View) -> Iterator[Hit]:
             yield from _workflow(pair, view)
 
 
-def _load(source: Source | None) -> object:
+def load(source: Source | None) -> object:
+    """The data of a YAML file; empty where there is no file, ``{"unreadable": why}`` where it is none."""
     if source is None:
         return {}
     import yaml
 
     try:
-        return yaml.safe_load(source.text)
+        data = yaml.safe_load(source.text)
     except (yaml.YAMLError, RecursionError, ValueError) as error:
         return {"unreadable": str(error)[:200]}
+    return {"unreadable": "it unfolds to too much"} if _unfolds(data) > MOST_NODES else data
+
+
+MOST_NODES = 100_000
+
+
+def _unfolds(data: object) -> int:
+    """How many values a reader would meet, who follows each reference: a few aliases make billions, or go in circles."""
+    waiting, met = [data], 0
+    while waiting and met <= MOST_NODES:
+        value = waiting.pop()
+        met += 1
+        waiting += value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return met
 
 
 def _hit(pair: Pair, message: str, line: int | None = None, rule: str = "pipeline-weakened") -> Hit:
@@ -63,7 +78,7 @@ def _hit(pair: Pair, message: str, line: int | None = None, rule: str = "pipelin
 
 def _hooks(pair: Pair) -> Iterator[Hit]:
     """pre-commit's configuration: versions may change, hooks may come, what a hook looks at may not shrink."""
-    before, after = _load(pair.old), _load(pair.new)
+    before, after = load(pair.old), load(pair.new)
     if not isinstance(after, dict) or "unreadable" in after or pair.new is None:
         yield _hit(pair, "the hooks are gone or cannot be read")
         return
@@ -100,7 +115,7 @@ def _line_of(pair: Pair, word: str) -> int | None:
 
 
 def _workflow(pair: Pair, view: View) -> Iterator[Hit]:
-    before, after = _load(pair.old), _load(pair.new)
+    before, after = load(pair.old), load(pair.new)
     if isinstance(after, dict) and "unreadable" in after:
         yield _hit(pair, f"the workflow cannot be read: {after['unreadable']}")
         return
@@ -111,7 +126,7 @@ def _workflow(pair: Pair, view: View) -> Iterator[Hit]:
         if (
             RUNS.search(command)
             and not FETCHES.match(command)
-            and (moved_away or not _survives(command, new_runs))
+            and (moved_away or not survives(command, new_runs))
             and command not in others
         ):
             yield _hit(pair, f"a step that judges was changed or removed: {command[:120]}")
@@ -124,7 +139,7 @@ def _workflow(pair: Pair, view: View) -> Iterator[Hit]:
             yield _hit(pair, f"the workflow gains the right {name}: {level}", _line_of(pair, str(name)), "pipeline-rights")
 
 
-def _survives(command: str, commands: list[str]) -> bool:
+def survives(command: str, commands: list[str]) -> bool:
     """Whether a step still runs the same: as it was, behind a known runner, or with further flags that take nothing away."""
     for other in commands:
         prefix, found, rest = other.partition(command)

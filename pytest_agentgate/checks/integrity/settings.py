@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import posixpath
 import re
+import shlex
 import tomllib
 from collections.abc import Mapping
 from configparser import ConfigParser
@@ -18,6 +19,7 @@ INI_SECTIONS = {"pytest": "pytest", "tool:pytest": "pytest", "tox:tox": "tox"}
 COVERAGE_SECTIONS = frozenset({"run", "report", "html", "xml", "paths", "lcov", "json"})
 WINS = {"pytest.ini": "pytest", ".pytest.ini": "pytest", "mypy.ini": "mypy", ".mypy.ini": "mypy", ".coveragerc": "coverage"}
 """Files that a tool reads instead of the others also where they say nothing."""
+TOML = frozenset({"pyproject.toml", "ruff.toml", ".ruff.toml", "pytest.toml", ".pytest.toml", ".coveragerc.toml"})
 LISTS = re.compile(r"[\n,]+")
 
 
@@ -27,11 +29,11 @@ def settings_of(source: Source | None) -> dict[str, dict[str, object]]:
         return {}
     name = posixpath.basename(source.path)
     try:
-        if name.endswith(".toml"):
+        if name in TOML:
             return _of_toml(name, tomllib.loads(source.text))
         if name in ("pytest.ini", ".pytest.ini", "mypy.ini", ".mypy.ini", "setup.cfg", "tox.ini", ".coveragerc", ".flake8"):
             return _of_ini(name, source.text)
-    except (tomllib.TOMLDecodeError, ConfigError, UnicodeError, ValueError) as error:
+    except (tomllib.TOMLDecodeError, ConfigError, UnicodeError, ValueError, RecursionError) as error:
         return {"unreadable": {"why": str(error)}}
     return {}
 
@@ -40,7 +42,7 @@ def _of_toml(name: str, data: dict[str, object]) -> dict[str, dict[str, object]]
     if name in ("ruff.toml", ".ruff.toml"):
         return {"ruff": flat(data)}
     if name in ("pytest.toml", ".pytest.toml"):
-        return {"pytest": flat(data.get("pytest", data))}
+        return {"pytest": flat(data.get("pytest", {}))}
     if name == ".coveragerc.toml":
         return {"coverage": flat(data)}
     tool = data.get("tool", {})
@@ -93,6 +95,9 @@ def _of_ini(name: str, text: str) -> dict[str, dict[str, object]]:
                     if k in ("commands", "setenv", "set_env", "ignore_outcome", "ignore_errors")
                 }
             )
+        elif section == "tox":
+            names = re.sub(r"\{[^}]*\}", "#", parser[section].get("envlist", parser[section].get("env_list", "")))
+            found.setdefault("tox", {})["envlist"] = names
         elif section == "options.entry_points" and "pytest11" in values:
             found["plugins"] = {"pytest11": values["pytest11"]}
     return found
@@ -125,3 +130,22 @@ def words(value: object) -> tuple[str, ...]:
     if isinstance(value, list | tuple):
         return tuple(str(v).strip() for v in value)
     return tuple(w.strip() for w in LISTS.split(value) if w.strip()) if isinstance(value, str) else ()
+
+
+def flags(value: object) -> list[str]:
+    """Command-line flags with their values joined on, so that `-k x` and `-k=x` are the same."""
+    try:
+        parts = [str(v) for v in value] if isinstance(value, list) else shlex.split(str(value or ""))
+    except ValueError:
+        parts = str(value).split()
+    joined: list[str] = []
+    for part in parts:
+        if (
+            joined
+            and not part.startswith("-")
+            and re.fullmatch(r"-[a-zA-Z]|--(deselect|ignore|ignore-glob|cov-fail-under)", joined[-1])
+        ):
+            joined[-1] += f"={part}"
+        else:
+            joined.append(part)
+    return joined

@@ -1,0 +1,290 @@
+"""Edits of what judges the project that are not known to be harmless. Pure."""
+
+from __future__ import annotations
+
+import ast
+import json
+import posixpath
+import re
+import tomllib
+from collections.abc import Iterator, Mapping
+
+from pytest_agentgate.checks.integrity import harmless, pipelines
+from pytest_agentgate.checks.integrity.beside import RUNS
+from pytest_agentgate.checks.integrity.differences import Difference, differences, lines_of, older, only_versions, same_but_versions
+from pytest_agentgate.checks.integrity.harmless import ESCAPES, FETCHES, JUDGES, Spot
+from pytest_agentgate.checks.integrity.rule import Hit, RuleSet
+from pytest_agentgate.checks.integrity.settings import flags, settings_of, words
+from pytest_agentgate.checks.integrity.view import Pair, Source, View
+from pytest_agentgate.layout import matches
+from pytest_agentgate.rulebook import Example, Rule
+
+SCRIPT = re.compile(r"(^|/)(GNUmakefile|[Mm]akefile|[Jj]ustfile|Jenkinsfile|Dockerfile[^/]*|[^/]+\.(sh|bash|mk|bat|ps1))$")
+DATA = re.compile(
+    r"(^|/)(pyrightconfig\.json|\.?codecov\.ya?ml|Taskfile\.ya?ml|\.pylintrc|\.bandit|sonar-project\.properties|bitbucket-pipelines\.yml|prek\.toml)$"
+)
+TABLES = frozenset(
+    {
+        "pyright",
+        "basedpyright",
+        "pylint",
+        "bandit",
+        "interrogate",
+        "tox",
+        "poe",
+        "taskipy",
+        "ty",
+        "pyrefly",
+        "vulture",
+        "importlinter",
+        "deptry",
+        "cibuildwheel",
+        "pytype",
+        "semgrep",
+    }
+)
+"""Further tools that judge, whose settings are not known key by key."""
+REQUIREMENTS = re.compile(r"(^|/)(requirements[^/]*|constraints[^/]*)\.(txt|in)$|(^|/)requirements/[^/]+\.(txt|in)$")
+TOOL = re.compile(r"(?m)^(pytest|ruff|mypy|coverage|pyright|tox|nox|pre-commit)==(\d[\w.]*)")
+GROWS = frozenset({"select", "extend-select", "enable", "enable_error_code", "markers", "testpaths", "files", "packages", "modules",
+                   "python_files", "source", "source_pkgs", "required_plugins", "envlist", "env_list", "patch", "fixable", "extend-fixable"})  # fmt: skip
+"""Settings that look at more, the more they name."""
+SHRINKS = frozenset({"ignore", "extend-ignore", "exclude", "extend-exclude", "disable_error_code", "omit", "exclude_lines", "exclude_also",
+                     "norecursedirs", "unfixable", "per-file-ignores", "extend-per-file-ignores"})  # fmt: skip
+TASTE = re.compile(
+    r"^(line-length|indent-width|target-version|python_version|minversion|src|preview|fix|unsafe-fixes|output-format|show-fixes|cache.dir|"
+    r"namespace-packages|format\..*|(lint\.)?(isort|pydocstyle|flake8-quotes|pycodestyle)\..*|pretty|show_.*|color.*|sqlite_cache|"
+    r"asyncio_.*|anyio_mode|log_.*|console_output_style|junit_.*|timeout.*|html\..*|xml\..*|paths\..*|json\..*|report\.(show_missing|skip_.*|precision|sort)|"
+    r"run\.(parallel|concurrency|data_file|relative_files|core|sigterm)|cache_dir|max-line-length|min.python.version|run\.disable_warnings|per-file-target-version\..*)$"
+)
+FLAGS = re.compile(r"^(-[qv]+|-r\w*|--(color|tb|durations|show-?locals|verbosity|doctest-modules|strict\S*|cov(=\S*)?|cov-(report|branch|config|append|context)|"
+                   r"import-mode=importlib|dist|numprocesses|log-\S+|junit\S*|no-header|no-summary|capture)\b.*|-l|-n\S*|-s|-W=?error.*|-p=?no:(cacheprovider|terminalprogress|doctest))$")  # fmt: skip
+LOOSER = re.compile(r"^(ignore_\w+|allow_\w+|implicit_\w+)$")
+STRICTER = re.compile(
+    r"^(strict\w*|disallow_\w+|warn_\w+|check_\w+|no_implicit\w*|extra_checks|xfail_strict|branch|enable_incomplete\w*)$"
+)
+
+
+def find(view: View) -> Iterator[Hit]:
+    """Every edit that is not known to leave the judges as strict as they were."""
+    if not view.entries["base"]:
+        return
+    for pair in view.pairs:
+        first = next(_spots(pair, view), None)
+        if first is not None:
+            line = next((n for n, t in pair.added() if t.strip()), None)
+            yield Hit(
+                RULE.id, f"not known to be harmless: {first}", pair.path, line, pair.new.line(line) if pair.new and line else ""
+            )
+
+
+def _spots(pair: Pair, view: View) -> Spot:
+    name, before = posixpath.basename(pair.path), pair.change.old_path or pair.path
+    if pipelines.WORKFLOW.search(before):
+        if pair.old is not None:
+            yield from (
+                harmless.workflow(pipelines.load(pair.old), pipelines.load(pair.new))
+                if pipelines.WORKFLOW.search(pair.path)
+                else ["moved away"]
+            )
+    elif before in pipelines.HOOKS:
+        yield from harmless.hooks(pipelines.load(pair.old), pipelines.load(pair.new)) if pair.old else ()
+    elif SCRIPT.search(before):
+        yield from _script(pair) if pair.old is not None and RUNS.search(pair.old.text) else ()
+    elif DATA.search(before):
+        yield from (harmless.words(d) for d in differences(_read(pair.old), _read(pair.new)) if pair.old and not _small(d))
+    elif name in ("noxfile.py", "tasks.py", "dodo.py"):
+        yield from _nox(pair)
+    elif name == "setup.py":
+        yield from _build(pair)
+    elif REQUIREMENTS.search(before):
+        yield from _requirements(pair)
+    elif name == "py.typed":
+        yield from ["the package no longer says that it is typed"] if pair.new is None else ()
+    else:
+        yield from _tools(pair, view)
+
+
+def _nox(pair: Pair) -> Spot:
+    """Sessions of nox (or tasks of invoke and doit): what they run, which run by default, and for how many Pythons."""
+    had, has = ([ast.unparse(n) for n in s.nodes if _steers(n)] if s else [] for s in (pair.old, pair.new))
+    for text in had:
+        if text not in has and not any(same_but_versions(text, other) for other in has):
+            yield f"{text[:120]} was taken out"
+    before, after = (sum(_pythons(n) for n in s.nodes) if s else 0 for s in (pair.old, pair.new))
+    if 2 * after < before:
+        yield f"sessions run for {after} Pythons, and ran for {before}"
+
+
+def _pythons(node: ast.AST) -> int:
+    value = node.value if isinstance(node, ast.keyword) and node.arg == "python" else None
+    return len(value.elts) if isinstance(value, ast.List) else 0
+
+
+def _build(pair: Pair) -> Spot:
+    """What runs when the project is installed, beside what ``setup`` is told in literals."""
+    had, has = ([ast.dump(n) for n in s.tree.body if not _tells(n)] if s and s.tree else [] for s in (pair.old, pair.new))
+    if any(text not in had for text in has):
+        yield "it runs other code than before when the project is installed"
+
+
+def _tells(node: ast.stmt) -> bool:
+    """Whether a statement of a ``setup.py`` gives names, versions and lists to setuptools, or says something."""
+    plain = all(
+        isinstance(n, ast.Constant | ast.List | ast.Tuple | ast.Dict | ast.Name | ast.Assign | ast.expr_context)
+        for n in ast.walk(node)
+    )
+    called = (
+        isinstance(node, ast.Expr)
+        and isinstance(node.value, ast.Call)
+        and ast.unparse(node.value.func).rpartition(".")[2] == "setup"
+    )
+    return plain or (called and not any(k in ast.unparse(node) for k in ("cmdclass", "distclass")))
+
+
+def _steers(node: ast.AST) -> bool:
+    """Whether a node runs a command that judges, or is an option of nox."""
+    if isinstance(node, ast.Assign):
+        return any(ast.unparse(t).startswith("nox.options.") for t in node.targets)
+    called = isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in ("run", "notify", "sudo")
+    return called and bool(JUDGES.search(ast.unparse(node)))
+
+
+def _requirements(pair: Pair) -> Spot:
+    """Requirements that are no longer pinned by hashes, or name an older tool that judges."""
+    if pair.old and b"--hash" in pair.old.data and b"--hash" not in (pair.new.data if pair.new else b""):
+        yield "nothing is pinned by its hash any more"
+    had, has = (dict(TOOL.findall(s.text)) if s else {} for s in (pair.old, pair.new))
+    yield from (f"{name} was {had[name]}, is {has[name]}" for name in had if name in has and older(had[name], has[name]))
+
+
+def _read(source: Source | None) -> object:
+    if source is None:
+        return None
+    if source.path.endswith((".yml", ".yaml")):
+        return pipelines.load(source)
+    try:
+        return json.loads(source.text)
+    except ValueError:
+        return source.text
+
+
+def _script(pair: Pair) -> Spot:
+    """A file of commands that judge: lines that went, and lines that came outside of new targets."""
+    old, new = ([t.strip() for t in side.lines] if side else [] for side in (pair.old, pair.new))
+    came = [t.strip() for _, t in pair.added()]
+    for _, text in pair.removed():
+        phony = text.startswith(".PHONY") and not set(text.split()) <= {w for t in new if t.startswith(".PHONY") for w in t.split()}
+        if phony or (_says(text) and text.strip() not in new and not any(same_but_versions(text.strip(), c) for c in came)):
+            yield f"{text.strip()[:120]} was taken out"
+    target = ""
+    for number, text in enumerate(pair.new.lines if pair.new else [], 1):
+        if match := re.match(r"([\w.-]+)( .*)?:(?!=)", text):
+            target = match[1]
+        fresh = bool(target) and not any(re.match(rf"{re.escape(target)}\b.*:", t) for t in old)
+        if _says(text) and pair.change.touches(number) and not fresh and text.strip() not in old:
+            if (ESCAPES.search(text) or not RUNS.search(text)) and not any(same_but_versions(text.strip(), o) for o in old):
+                yield f"{text.strip()[:120]} was added"
+
+
+def _says(text: str) -> bool:
+    """Whether a line of a script does anything to what judges: no comment, and nothing that only fetches."""
+    bare = text.strip().lstrip("@")
+    return bool(bare) and not bare.startswith(("#", ".PHONY", "echo ", "fi", "done", "esac")) and not FETCHES.match(bare)
+
+
+def _tools(pair: Pair, view: View) -> Spot:
+    """Settings of ruff, mypy, pytest, coverage and tox, and of tools that are not known key by key."""
+    old, new = settings_of(pair.old), settings_of(pair.new)
+    for tool in ("ruff", "mypy", "pytest", "coverage", "flake8", "tox"):
+        if tool in old:
+            yield from (f"{tool}: {text}" for text in _settings(old[tool], new.get(tool, {}), view))
+    if posixpath.basename(pair.path) == "pyproject.toml" and pair.old is not None:
+        before, after = (_tables(s) for s in (pair.old, pair.new))
+        yield from (harmless.words(d) for d in differences(before, after) if d.old is not None and not _small(d))
+
+
+def _tables(source: Source | None) -> Mapping[str, object]:
+    try:
+        tool = tomllib.loads(source.text).get("tool", {}) if source else {}
+    except (tomllib.TOMLDecodeError, RecursionError):
+        return {}
+    found = {t: tool[t] for t in TABLES if t in tool} if isinstance(tool, dict) else {}
+    return found | {"hatch": tool["hatch"]["envs"]} if isinstance(tool.get("hatch"), dict) and "envs" in tool["hatch"] else found
+
+
+def _small(d: Difference) -> bool:
+    """Whether a setting of a tool that is not known key by key changes in nothing but words and versions."""
+    versions = d.new is None or "version" in d.key.lower() or "python" in d.key.lower()
+    return d.key in harmless.FREE or (d.new is None and only_versions(d.old)) or (versions and same_but_versions(d.old, d.new))
+
+
+def _settings(old: Mapping[str, object], new: Mapping[str, object], view: View) -> Spot:
+    before, after = ({k.removeprefix("lint."): v for k, v in side.items()} for side in (old, new))
+    for key in dict.fromkeys((*before, *after)):
+        had, has = before.get(key), after.get(key)
+        if had != has and not _known(key, had, has, after) and not _elsewhere(key, view):
+            yield f"{key} was {had!s:.80}, is {has!s:.80}" if key in after else f"{key} was taken out"
+
+
+def _elsewhere(key: str, view: View) -> bool:
+    """Whether a setting for some files is about none of the product's."""
+    _, found, pattern = key.partition("per-file-ignores.")
+    return bool(found) and not any(view.kind(p) == "product" and matches(p, (pattern,)) for p in view.entries["head"])
+
+
+def _known(key: str, had: object, has: object, now: Mapping[str, object]) -> bool:
+    """Whether an edit of a setting is known to look at no less."""
+    name = (
+        key.split("ignores.", 1)[0] + "ignores" if "per-file-ignores." in key else re.sub(r"\[.*\]\.", "", key).rpartition(".")[2]
+    )
+    before, after = (set(words(v)) or set(re.sub(r"\{[^}]*\}", "#", str(v or "")).split()) for v in (had, has))
+    if TASTE.match(key) or TASTE.match(name):
+        return True
+    if name in GROWS:
+        return (bool(after) and (before <= after if before else name == "patch")) or all(only_versions(w) for w in before - after)
+    if name in SHRINKS:
+        return after <= before
+    if name in ("addopts", "commands"):
+        return _flags(set(flags(had)), set(flags(has))) if name == "addopts" else _commands(had, has)
+    if name == "filterwarnings":
+        blanket = any(re.match(r"(ignore|default|once)(:\s*(:\s*(\w*\.)?Warning\b.*)?)?$", w.strip()) for w in after - before)
+        return ("error" in after or "error" not in before) and not blanket
+    if name == "max-complexity":
+        return float(str(has or 99)) <= float(str(had or 99))
+    if STRICTER.match(name):
+        return has is True or (has is None and now.get("strict") is True)
+    if LOOSER.match(name):
+        return has in (None, False) or name == "ignore_missing_imports"
+    if name == "fail_under":
+        return float(str(has or 0)) >= float(str(had or 0))
+    return had is not None and has is not None and same_but_versions(had, has)
+
+
+def _flags(before: set[str], after: set[str]) -> bool:
+    gone = all(FLAGS.match(w) and "strict" not in w and "cov" not in w for w in before - after)
+    return gone and all(FLAGS.match(w) for w in after - before)
+
+
+def _commands(had: object, has: object) -> bool:
+    """Whether tox runs what it ran, for other versions of Python or with further commands."""
+    noise = re.compile(r"(?<=py)[\d.]+t?|(?<=py3)?\{[\d.,t]*\}|\s*\{posargs:?|(?<=\w)\}")
+    old, new = ([noise.sub("#", line).rstrip("#} ") for line in lines_of(v)] for v in (had, has))
+    return all(line in new for line in old) and not any(
+        line.startswith("-") or ESCAPES.search(line) for line in new if line not in old
+    )
+
+
+_CI = ".github/workflows/ci.yml"
+_BASE = {
+    _CI: "on: [push, pull_request]\njobs:\n  test:\n    runs-on: ubuntu-24.04\n    steps:\n      - uses: actions/checkout@v4\n      - run: pytest\n"
+}
+RULE = Rule(
+    "integrity/judges-edited", "hold", "What judges the project was edited, and not in a way that is known to be harmless",
+    "Nobody can list every way to make a pipeline, a hook or a setting look away. So this rule lists what takes nothing away, and a "
+    "human looks at the rest. It says nothing of a file that another rule speaks of.",
+    Example(_BASE, {_CI: _BASE[_CI].replace("run: pytest", "run: pytest\n        working-directory: docs")}),
+    Example(_BASE, {_CI: _BASE[_CI].replace("checkout@v4", "checkout@v5").replace("24.04", "26.04") + "  docs:\n    steps:\n      - run: make html\n"}),
+    "A human allows it: `--approve integrity/judges-edited:PATH`. Versions, new jobs, further tests and stricter settings are silent.",
+)  # fmt: skip
+SET = RuleSet((RULE,), find)

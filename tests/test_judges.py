@@ -1,0 +1,231 @@
+"""Edits of what judges the project: what is not known to be harmless is held, and everyday edits are silent."""
+
+from __future__ import annotations
+
+import pytest
+
+from pytest_agentgate.checks.integrity import judges
+from pytest_agentgate.checks.integrity.check import Integrity
+from pytest_agentgate.checks.integrity.manifests import names
+from pytest_agentgate.checks.integrity.settings import settings_of
+from pytest_agentgate.checks.integrity.view import Source, view_of
+
+CI = """on: {push: {branches: [main]}, pull_request: {}}
+permissions: {contents: read}
+jobs:
+  test:
+    strategy:
+      matrix: {python: ['3.9', '3.10', '3.11'], os: [ubuntu-22.04, windows-latest]}
+    runs-on: ubuntu-24.04
+    steps:
+      - uses: actions/checkout@08c6903cd8c0fde910a37f88322edcfb5dd907a8
+      - uses: actions/setup-python@v5
+        with: {python-version: '3.11'}
+      - run: pip install -e . -r dev.txt
+      - run: |
+          ruff check src
+          mypy
+      - run: pytest --cov
+  hooks:
+    steps:
+      - uses: pre-commit/action@v3.0.0
+"""
+HOOKS = """repos:
+- repo: https://github.com/astral-sh/ruff-pre-commit
+  rev: v0.8.4
+  hooks:
+  - {id: ruff, files: ^src/}
+- repo: https://github.com/pre-commit/mirrors-mypy
+  rev: v1.13.0
+  hooks:
+  - {id: mypy, additional_dependencies: [types-PyYAML]}
+"""
+MAKE = "PYTEST := python -m pytest\n.PHONY: check lint test\ncheck: lint test\nlint:\n\truff check src\n\tmypy --strict src\ntest:\n\t$(PYTEST)\n"
+TOX = "[tox]\nenvlist = py{39,310,311}, lint\n[testenv]\ndeps = pytest\ncommands = pytest --cov-fail-under=90 {posargs}\n[testenv:lint]\ncommands = ruff check src\n"
+NOX = "import nox\n\nnox.options.sessions = ['tests', 'lint']\n\n\n@nox.session(python=['3.10', '3.11', '3.12'])\ndef tests(session):\n    session.run('pytest')\n"
+LAW = """[tool.pytest.ini_options]
+addopts = "-q --strict-markers"
+filterwarnings = ["error"]
+[tool.ruff]
+line-length = 88
+[tool.ruff.lint]
+select = ["E", "F", "C90"]
+mccabe.max-complexity = 8
+[tool.mypy]
+strict = true
+[tool.coverage.report]
+fail_under = 90
+[tool.pylint.main]
+fail-under = 9.5
+[tool.importlinter]
+root_package = "app"
+contracts = [{name = "layers"}]
+"""
+SETUP = "from setuptools import setup\n\nsetup(name='app', version='1', install_requires=['requests'])\n"
+FILES = {".github/workflows/ci.yml": CI, ".pre-commit-config.yaml": HOOKS, "Makefile": MAKE, "tox.ini": TOX, "noxfile.py": NOX, "pyproject.toml": LAW,
+         "setup.py": SETUP, "codecov.yml": "coverage: {status: {project: {default: {target: 90%}}}}\n", "scripts/check.sh": "set -eu\nruff check .\nmypy\n",
+         "requirements-dev.txt": "pytest==8.3.4 --hash=sha256:11\nruff==0.8.4\n", "src/app/py.typed": "", "src/app/__init__.py": ""}  # fmt: skip
+WF, PC = ".github/workflows/ci.yml", ".pre-commit-config.yaml"
+
+
+def spoken(path: str, old: str, new: str) -> bool:
+    """Whether the rule speaks of an edit of one file."""
+    assert old in FILES[path], "the edit edits nothing"
+    return any(judges.find(view_of(FILES, {path: FILES[path].replace(old, new, 1)})))
+
+
+@pytest.mark.parametrize(
+    ("path", "old", "new"),
+    [
+        (WF, "windows-latest", "ubuntu-24.04"),
+        (WF, "['3.9', '3.10', '3.11']", "['3.11']"),
+        (WF, "os: [", "exclude: [{python: '3.9'}], os: ["),
+        (WF, "  test:\n", "  test:\n    if: github.actor == 'nobody'\n"),
+        (WF, "  hooks:\n", "  hooks:\n    if: github.actor == 'nobody'\n"),
+        (WF, "          ruff check src\n", "          exit 0\n          ruff check src\n"),
+        (WF, "          mypy", "          mypy() { :; }\n          mypy"),
+        (WF, "          mypy", "          mypy || echo no"),
+        (WF, "-r dev.txt", "-r dev.txt && printf '[mypy]' > mypy.ini"),
+        (WF, "actions/checkout@08", "somebody/checkout@08"),
+        (WF, "@08c6903cd8c0fde910a37f88322edcfb5dd907a8", "@main"),
+        (WF, "      - uses: pre-commit/action@v3.0.0\n", "      - run: echo hooks\n"),
+        (WF, "pull_request: {}", "pull_request: {types: [labeled]}"),
+        (WF, "pull_request: {}", "pull_request_target: {}"),
+        (WF, "      - run: pytest --cov\n", "      - run: pytest --cov\n        working-directory: docs\n"),
+        (WF, "permissions:", "env: {PATH: ./bin}\npermissions:"),
+        (WF, "contents: read", "contents: write"),
+        (WF, "python-version: '3.11'", "python-version: '3.11', ref: main"),
+        (PC, "rev: v0.8.4", "rev: v0.0.200"),
+        (PC, "files: ^src/", "files: ^nothing/"),
+        (PC, "[types-PyYAML]", "[]"),
+        (PC, "  - {id: ruff, files: ^src/}\n", "  - {id: ruff, files: ^no/}\n  - {id: ruff, files: ^src/}\n"),
+        ("Makefile", "PYTEST := python -m pytest", "PYTEST := true"),
+        ("Makefile", "check: lint test", "check: test"),
+        ("Makefile", "--strict ", ""),
+        ("Makefile", "\truff check", "\t-ruff check"),
+        ("Makefile", ".PHONY: check lint test", ".PHONY: lint test"),
+        ("tox.ini", "py{39,310,311}, lint", "py311"),
+        ("tox.ini", " --cov-fail-under=90", ""),
+        ("tox.ini", "commands = ruff", "commands = - ruff"),
+        ("noxfile.py", "['tests', 'lint']", "['tests']"),
+        ("noxfile.py", "['3.10', '3.11', '3.12']", "['3.12']"),
+        ("noxfile.py", "session.run('pytest')", "session.log('pytest')"),
+        ("pyproject.toml", "-q --strict-markers", "-q -m 'not slow'"),
+        ("pyproject.toml", '["error"]', '["error", "ignore::Warning"]'),
+        ("pyproject.toml", "max-complexity = 8", "max-complexity = 80"),
+        ("pyproject.toml", '"E", "F", "C90"', '"E", "F"'),
+        ("pyproject.toml", "strict = true", "strict = false"),
+        ("pyproject.toml", "fail_under = 90", "fail_under = 9"),
+        ("pyproject.toml", "fail-under = 9.5", "fail-under = 0"),
+        ("pyproject.toml", 'contracts = [{name = "layers"}]\n', ""),
+        ("setup.py", "setup(name", "__import__('os').system('x')\nsetup(name"),
+        ("codecov.yml", "90%", "1%"),
+        ("scripts/check.sh", "set -eu\n", ""),
+        ("scripts/check.sh", "mypy", "mypy || true"),
+        ("requirements-dev.txt", " --hash=sha256:11", ""),
+        ("requirements-dev.txt", "pytest==8.3.4", "pytest==5.0.0"),
+    ],
+)
+def test_what_is_not_known_to_be_harmless_is_held(path: str, old: str, new: str):
+    assert spoken(path, old, new)
+
+
+@pytest.mark.parametrize(
+    ("path", "old", "new"),
+    [
+        (WF, "'3.9', '3.10', '3.11'", "'3.10', '3.11', '3.12'"),
+        (WF, "ubuntu-22.04", "ubuntu-26.04"),
+        (WF, "runs-on: ubuntu-24.04", "runs-on: ubuntu-26.04\n    timeout-minutes: 20"),
+        (WF, "setup-python@v5", "setup-python@v6"),
+        (WF, "dd907a8", "dd907a9"),
+        (WF, "python-version: '3.11'", "python-version: '3.12', cache: pip"),
+        (WF, "pip install -e . -r dev.txt", "uv pip install -e . --group dev"),
+        (WF, "pytest --cov", "uv run pytest --cov --durations=5"),
+        (WF, "          mypy", "          mypy\n          ruff format --check src"),
+        (WF, "  hooks:\n", "  docs:\n    steps:\n      - run: make html\n  hooks:\n"),
+        (WF, "jobs:", "concurrency: {group: x, cancel-in-progress: true}\njobs:"),
+        (WF, "branches: [main]", "branches: [main, next]"),
+        (WF, "pull_request: {}", "pull_request: {}, merge_group: {}"),
+        (PC, "rev: v0.8.4", "rev: v0.15.0"),
+        (PC, "[types-PyYAML]", "[types-PyYAML, types-requests]"),
+        (
+            PC,
+            "- repo: https://github.com/pre",
+            "- repo: https://github.com/x/y\n  rev: v1\n  hooks: [{id: y}]\n- repo: https://github.com/pre",
+        ),
+        ("Makefile", "test:\n", "docs:\n\tsphinx-build docs html\ntest:\n"),
+        ("tox.ini", "py{39,310,311}, lint", "py{310,311,312}, lint, docs"),
+        ("tox.ini", "ruff check src", "ruff check src {posargs}"),
+        ("noxfile.py", "['3.10', '3.11', '3.12']", "['3.11', '3.12', '3.13']"),
+        ("pyproject.toml", "line-length = 88", "line-length = 100"),
+        ("pyproject.toml", '"E", "F", "C90"', '"E", "F", "C90", "B"'),
+        ("pyproject.toml", "-q --strict-markers", "-ra --strict-markers --tb=short"),
+        ("pyproject.toml", '["error"]', '["error", "ignore:old:DeprecationWarning"]'),
+        ("pyproject.toml", "fail_under = 90", "fail_under = 95"),
+        ("pyproject.toml", "max-complexity = 8", "max-complexity = 7"),
+        ("setup.py", "version='1'", "version='2'"),
+        ("setup.py", "['requests']", "['requests>=2']"),
+        ("requirements-dev.txt", "ruff==0.8.4", "ruff==0.9.0"),
+        ("scripts/check.sh", "mypy\n", "mypy\npytest\n"),
+    ],
+)
+def test_everyday_edits_are_silent(path: str, old: str, new: str):
+    assert not spoken(path, old, new)
+
+
+def test_a_marker_of_types_and_whole_files_do_not_vanish():
+    for path in ("src/app/py.typed", WF, PC, "codecov.yml", "Makefile"):
+        assert any(judges.find(view_of(FILES, {path: None}))), path
+
+
+def test_other_shapes_of_pipelines_are_held_unless_only_versions_differ():
+    circle = "version: 2.1\njobs:\n  test:\n    docker: [{image: 'python:3.11'}]\n    steps:\n    - run: {name: tests, command: pytest}\n"
+    path = ".circleci/config.yml"
+    base = {**FILES, path: circle}
+    assert any(judges.find(view_of(base, {path: circle.replace("command: pytest", "when: on_fail, command: pytest")})))
+    assert not any(judges.find(view_of(base, {path: circle.replace("3.11", "3.12")})))
+
+
+def test_it_is_silent_of_files_that_another_rule_speaks_of(tmp_path, repo):
+    repo.commit({"calc.py": "X = 1\n", WF: CI, "pyproject.toml": '[tool.agentgate]\nchecks = ["integrity"]\n'})
+    repo.write(**{WF: CI.replace("pytest --cov", "pytest --cov || true")})
+    rules = {f.rule for e in repo.gate().evidence for f in e.findings}
+    assert rules == {"integrity/pipeline-weakened"}
+    repo.write(
+        **{
+            WF: CI.replace("contents: read", "contents: read\nenv: {PATH: ./bin}")
+            .replace("{contents: read\nenv", "{contents: read}\nenv")
+            .replace("./bin}}", "./bin}")
+        }
+    )
+    assert {f.rule for e in repo.gate().evidence for f in e.findings} == {"integrity/judges-edited"}
+    assert judges.RULE.id in Integrity().rules
+
+
+@pytest.mark.parametrize(
+    ("path", "text"),
+    [
+        ("setup.py", "N = ['flask']\nsetup(install_requires=N, extras_require={'x': ['rich>=1']})\n"),
+        ("Pipfile", '[packages]\nflask = "*"\n[dev-packages]\nrich = "*"\n[requires]\npython_version = "3.11"\n'),
+        ("tox.ini", "[testenv]\ndeps =\n    flask>1\n    py39: rich\n    -r x.txt\ncommands = pytest\n"),
+        ("setup.cfg", "[options]\ninstall_requires =\n    flask\ntests_require =\n    rich\n"),
+    ],
+)
+def test_every_manifest_names_its_packages(path: str, text: str):
+    assert names(Source(path, text.encode())) == {"flask", "rich"}
+
+
+def test_a_toml_file_that_is_too_deep_breaks_nothing():
+    deep = "x = " + "[" * 5000 + "]" * 5000
+    assert settings_of(Source("tests/data/deep.toml", deep.encode())) == {}
+    assert "unreadable" in settings_of(Source("pyproject.toml", deep.encode()))
+    assert any(judges.find(view_of(FILES, {"pyproject.toml": deep})))
+
+
+def test_a_pipeline_that_unfolds_without_end_is_unreadable_and_held():
+    bomb = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
+        f"{n}: &{n} [{', '.join(['*' + p] * 9)}]\n" for p, n in zip("abcdefgh", "bcdefghi", strict=True)
+    )
+    circle = "jobs: &j {test: {steps: [*j]}}\n"
+    for text in (bomb, circle):
+        assert any(judges.find(view_of(FILES, {WF: text})))

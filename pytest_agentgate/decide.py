@@ -31,7 +31,9 @@ def _allowed(finding: Finding, approvals: Collection[str]) -> bool:
 def decide(evidence: Sequence[Evidence], policy: Policy, required: Collection[str]) -> Verdict:
     """First row that fits: rejected, undecided, accepted (the table in the documentation, "How it decides")."""
     if reasons := _rejections(evidence):
-        return Verdict(decision="rejected", reasons=reasons)
+        held = sorted({f.rule for e in evidence for f in e.findings if f.counts and f.effect == "hold"})
+        more = (f"and a human would have to allow {', '.join(held)}",) if held else ()
+        return Verdict(decision="rejected", reasons=(*reasons, *more))
     if reasons := _doubts(evidence, policy, required):
         return Verdict(decision="undecided", reasons=reasons)
     passed = [e.check for e in evidence if e.status in ("passed", "failed")]

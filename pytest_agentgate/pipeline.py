@@ -31,6 +31,7 @@ from pytest_agentgate.read_policy import (
     MYPY_FILES,
     PYTEST_FILES,
     base_files,
+    check_approvals,
     check_names,
     named_programs,
     policy_digest,
@@ -219,12 +220,13 @@ def _try(
 
 def _policy(store: Store, change: Change, gate: Gate) -> Policy:
     files = base_files(store, change, (*PYTEST_FILES, *MYPY_FILES))
-    policy = with_base_tests(read_policy(store, change), files)
+    policy = with_base_tests(read_policy(store, change), files, store.entries(change.base_tree))
     if gate.sandbox:
         policy = msgspec.convert(msgspec.to_builtins(policy) | {"sandbox": gate.sandbox}, Policy)
     checks = gate.plugins.checks(policy)
     rules = [rule for check in checks for rule in check.rules]
     check_names(policy, [c.name for c in checks], rules, f"pyproject.toml at the base {change.base[:12]}")
+    check_approvals(gate.approvals, rules)
     return policy
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -178,9 +179,11 @@ def _hooks(seen: Looked) -> Iterator[Proposal]:
         return
     if "agentgate" in before or not isinstance(data, dict) or not isinstance(data.get("repos"), list) or list(data)[-1] != "repos":
         return
-    indent = next(
-        (line[: len(line) - len(line.lstrip())] for line in before.splitlines() if line.lstrip().startswith("- repo")), "  "
-    )
+    indent = next((m[1] for m in re.finditer(r"(?m)^([ ]*)-[ ]+repo\b", before)), "  ")
     after = before + ("" if before.endswith("\n") else "\n") + HOOKS.format(indent=indent)
-    if len(yaml.safe_load(after)["repos"]) == len(data["repos"]) + 1:
+    try:
+        grown = len(yaml.safe_load(after)["repos"]) == len(data["repos"]) + 1
+    except yaml.YAMLError:
+        return
+    if grown:
         yield Proposal(name, before, after, "what is staged and pushed is judged (a local hook is advice)")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -119,6 +120,18 @@ def arguments(config: pytest.Config) -> list[str]:
     return args
 
 
+def _know_settings(config: pytest.Config, parser: pytest.Parser) -> None:
+    """Know every setting of the judged configuration: some are of plugins that are not installed beside the gate, and a strict
+    pytest would end with a usage error after the verdict.
+    """
+    path = config.inipath
+    for name in re.findall(r"(?m)^\s*[\"']?([A-Za-z][\w-]*)[\"']?\s*[=:]", path.read_text("utf-8", "replace")) if path else ():
+        try:
+            config.getini(name)
+        except (KeyError, ValueError):
+            parser.addini(name, "of a plugin that is not installed beside the gate", default=None)
+
+
 if not INSIDE:
 
     @pytest.hookimpl(tryfirst=True)
@@ -131,6 +144,7 @@ if not INSIDE:
         asked = any(a == "--agent-gate" for a in typed)
         if not asked and not early_config.known_args_namespace.agent_gate:
             return
+        _know_settings(early_config, parser)
         args[:] = [*typed, *([] if asked else ["--agent-gate"]), "--noconftest", "-p", "no:cacheprovider"]
         early_config.known_args_namespace.noconftest = True
         if early_config.pluginmanager.hasplugin("xdist"):

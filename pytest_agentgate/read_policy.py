@@ -9,6 +9,7 @@ import os
 import re
 import tomllib
 from collections.abc import Collection, Iterable, Mapping
+from fnmatch import fnmatch
 from typing import TypeVar
 
 import msgspec
@@ -114,13 +115,26 @@ def words_of(table: Mapping[str, object], key: str) -> tuple[str, ...]:
     return tuple(value.split()) if isinstance(value, str) else tuple(str(v) for v in value) if isinstance(value, list) else ()
 
 
-def with_base_tests(policy: Policy, files: Mapping[str, bytes]) -> Policy:
-    """The policy with what the base's own pytest configuration calls tests added to the judge's files."""
+def with_base_tests(policy: Policy, files: Mapping[str, bytes], known: Collection[str]) -> Policy:
+    """The policy with what the base's own pytest configuration calls tests added to the judge's files.
+
+    A folder among `testpaths` can hold the product (for its doctests), and a pattern of `python_files` can fit anything: what
+    is mostly no test module by its name stays the product, or a patch of it would be judged by nothing. `known`: the base's files.
+    """
     table = pytest_table(files)
+    patterns = tuple(p for p in words_of(table, "python_files") if re.search(r"[a-z]{3}", p.removesuffix(".py")))
     folders = [p.strip("./").rstrip("/") for p in words_of(table, "testpaths")]
-    patterns = [f"**/{p}" for p in words_of(table, "python_files")]
-    paths = (*policy.tests.paths, *(f"{f}/**" for f in folders if f and not re.search(r"[*?\[]", f)), *patterns)
+    mine = [f for f in folders if f and not re.search(r"[*?\[]", f) and _mostly_tests(f, patterns, known)]
+    paths = (*policy.tests.paths, *(f"{f}/**" for f in mine), *(f"**/{p}" for p in patterns))
     return msgspec.structs.replace(policy, tests=msgspec.structs.replace(policy.tests, paths=tuple(dict.fromkeys(paths))))
+
+
+def _mostly_tests(folder: str, patterns: Collection[str], known: Collection[str]) -> bool:
+    """Whether at least half of the Python files below a folder are named as test modules, or as what belongs to them."""
+    names = [p.rpartition("/")[2] for p in known if p.startswith(f"{folder}/") and p.endswith(".py")]
+    shapes = ("test*.py", "*_test.py", "*_tests.py", *patterns)
+    other = [n for n in names if n not in ("__init__.py", "conftest.py")]
+    return 2 * sum(any(fnmatch(n, s) for s in shapes) for n in other) >= len(other)
 
 
 def named_programs(policy: Policy, files: Mapping[str, bytes], known: Collection[str]) -> tuple[str, ...]:
@@ -156,7 +170,7 @@ def _explain(message: str, kind: type, place: str, prefix: str) -> str:
     if not unknown:
         return f"{place}: {where}: {what[0].lower()}{what[1:]}"
     names = _keys_at(kind, re.findall(r"\.(\w+)", path))
-    return f"{place}: {where} has no key {unknown[1]!r}{_nearest(unknown[1], names)}"
+    return f"{place}: {where} has no key {unknown[1]!r}{nearest(unknown[1], names)}"
 
 
 def _keys_at(kind: object, path: Iterable[str]) -> list[str]:
@@ -169,7 +183,8 @@ def _keys_at(kind: object, path: Iterable[str]) -> list[str]:
     return [f.name for f in msgspec.structs.fields(kind)] if hasattr(kind, "__struct_fields__") else []  # type: ignore[arg-type]  # checked by hasattr
 
 
-def _nearest(name: str, known: Iterable[str]) -> str:
+def nearest(name: str, known: Iterable[str]) -> str:
+    """A hint at the name that was probably meant; empty where none is close."""
     known = list(known)
     close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
     return f"; did you mean {close[0]!r}?" if close else f"; valid are {', '.join(sorted(known))}"
@@ -199,14 +214,21 @@ def check_names(policy: Policy, checks: Iterable[str], rules: Iterable[str], pla
     for key, names in (("checks", policy.checks), ("hook_checks", policy.hook_checks), ("may_skip", policy.may_skip)):
         for name in names:
             if name not in (*checks, *own):
-                raise PolicyError(f"{place}: {TABLE}.{key} names the check {name!r}{_nearest(name, [*checks, *own])}")
+                raise PolicyError(f"{place}: {TABLE}.{key} names the check {name!r}{nearest(name, [*checks, *own])}")
     if not policy.checks:
         raise PolicyError(f"{place}: {TABLE}.checks is empty", hint="a gate without checks lets everything through")
     tables = [("effects", policy.effects)] + [(f"overrides[{i}].effects", o.effects) for i, o in enumerate(policy.overrides)]
     for key, effects in tables:
         for rule in effects:
             if not known_rule(rule, [*rules, *(f"{c}/*" for c in own)]):
-                raise PolicyError(f"{place}: {TABLE}.{key} names the rule {rule!r}{_nearest(rule, rules)}")
+                raise PolicyError(f"{place}: {TABLE}.{key} names the rule {rule!r}{nearest(rule, rules)}")
+
+
+def check_approvals(approvals: Iterable[str], rules: Collection[str]) -> None:
+    """Raise `UsageError` for an approval of a rule that nobody provides."""
+    for rule in (a.partition(":")[0] for a in approvals):
+        if not known_rule(rule, rules):
+            raise UsageError(f"--approve names the rule {rule!r}{nearest(rule, rules)}")
 
 
 def known_rule(rule: str, rules: Iterable[str]) -> bool:

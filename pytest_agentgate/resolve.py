@@ -143,10 +143,12 @@ def _add_all(checkout: Checkout, store: Store, git: Git, *, converts: bool) -> N
 
     Where line ends are converted, git has to look at the old content to decide, and so has to see the user's objects.
     """
-    exclude = os.path.join(checkout.common_dir, "info", "exclude")
+    exclude, ours = (os.path.join(folder, "info", "exclude") for folder in (checkout.common_dir, store.git_dir))
+    os.makedirs(os.path.dirname(ours), exist_ok=True)
     if os.path.isfile(exclude):
-        os.makedirs(os.path.join(store.git_dir, "info"), exist_ok=True)
-        shutil.copyfile(exclude, os.path.join(store.git_dir, "info", "exclude"))
+        shutil.copyfile(exclude, ours)
+    with open(ours, "a", encoding="utf-8") as stream:
+        stream.write("".join(f"\n/{name}/\n" for name in _environments(checkout.top)))
     if not converts:
         kept = {k: v for k, v in git.environment.items() if k != "GIT_ALTERNATE_OBJECT_DIRECTORIES"}
         git = Git(git.processes, git.cwd, kept, git.settings)
@@ -155,6 +157,13 @@ def _add_all(checkout: Checkout, store: Store, git: Git, *, converts: bool) -> N
     except GitError as error:
         last = [line for line in error.stderr.strip().splitlines() if line][-1:] or [str(error)]
         raise SourceError(f"git cannot read the working tree: {last[0]}", hint="mend or ignore that file") from error
+
+
+def _environments(top: str) -> list[str]:
+    """Virtual environments at the top of the checkout: tools, and nobody's change. What git tracks of them is judged all the same."""
+    with os.scandir(top) as places:
+        found = [p.name for p in places if p.is_dir(follow_symlinks=False) and os.path.isfile(os.path.join(p.path, "pyvenv.cfg"))]
+    return [name for name in found if re.fullmatch(r"[\w.-]+", name)]
 
 
 def _apply(patch: bytes, store: Store, base_tree: str) -> str:

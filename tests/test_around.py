@@ -103,6 +103,19 @@ def test_init_proposes_a_diff_that_git_applies_and_writes_only_when_told(repo: R
     assert repo.cli("check").returncode == 1, "what init wrote is a policy that judges"
 
 
+def test_init_adds_to_hooks_however_they_are_indented(repo: Repo):
+    repo.commit(
+        {
+            "calc.py": CALC,
+            ".pre-commit-config.yaml": "repos:\n-   repo: local\n    hooks:\n    -   {id: a, name: a, entry: a, language: system}",
+        },
+        "base",
+    )
+    assert repo.cli("init", "--write").returncode == 0
+    hooks = yaml.safe_load((repo.path / ".pre-commit-config.yaml").read_text())["repos"]
+    assert [h["id"] for r in hooks for h in r["hooks"]] == ["a", "agentgate", "agentgate-push"]
+
+
 @pytest.mark.parametrize("broken", ["repos: [\n", "a: 1\n", "repos:\n- repo: local\n  hooks: []\nfail_fast: true\n"])
 def test_init_leaves_alone_what_it_cannot_add_to(repo: Repo, broken: str):
     repo.commit({"calc.py": CALC, ".pre-commit-config.yaml": broken}, "base")

@@ -53,6 +53,14 @@ def test_rejected_is_1_undecided_is_3_and_usage_is_4(judged: Repo):
     assert "nothing to judge" in done.stdout
 
 
+@pytest.mark.parametrize("setting", ["strict_config = true", "strict = true", "addopts = --strict-config"])
+def test_settings_of_plugins_that_are_not_there_are_no_error(judged: Repo, setting: str):
+    judged.commit({"pytest.ini": f"[pytest]\nnobody_knows_this = 1\n{setting}\n"})
+    judged.write(**{"calc.py": BROKEN})
+    done = run(judged)
+    assert done.returncode == 1 and "rejected" in done.stdout, done.stdout + done.stderr
+
+
 @pytest.mark.parametrize(
     "addopts",
     [

@@ -466,3 +466,80 @@ def test_installed_plugins_are_not_rewritten_save_where_the_project_is_one(calc:
     calc.commit({"pyproject.toml": policy("pytest") + entry, "test_calc.py": TEST_CALC + looks})
     calc.write(**{"calc.py": CALC.replace("a + b", "b + a")})
     assert pick(calc.gate(), "pytest").tests == {"pass-to-pass": 3}
+
+
+NEEDS = "import test_calc\n\n\ndef test_needs():\n    from calc import add\n    assert test_calc.READY and add(2, 2) == 4\n"
+
+
+def test_a_file_that_needs_another_ones_imports_is_judged_in_company(calc: Repo):
+    calc.commit({"test_calc.py": TEST_CALC + "\n\ndef test_ready():\n    global READY\n    READY = True\n", "test_d.py": NEEDS})
+    calc.write(**{"test_d.py": NEEDS + "\n\ndef test_more():\n    assert test_calc.READY\n"})
+    report = calc.gate()
+    assert report.verdict.decision == "accepted" and len(findings(report, "pytest/order-dependent")) == 2
+    calc.write(**{"test_d.py": NEEDS + "\n\ndef test_more():\n    assert not test_calc.READY\n"})
+    assert [f[:2] for f in counting(calc.gate())] == [("pytest/own-test-failed", "test_d.py")]
+
+
+WRONG = TEST_CALC + "\n\ndef test_wrong():\n    assert add(2, 2) == 5\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "rule"),
+    [
+        (WRONG.replace("== 5", "== 4"), "pytest/expectation-changed"),
+        (
+            WRONG.replace("def test_wrong", "import pytest\n\n\n@pytest.mark.skip(reason='x')\ndef test_wrong"),
+            "pytest/expectation-changed",
+        ),
+        (TEST_CALC, "pytest/test-removed"),
+    ],
+)
+def test_a_failing_test_is_mended_in_the_code_or_by_a_human(calc: Repo, text: str, rule: str):
+    calc.commit({"test_calc.py": WRONG})
+    calc.write(**{"test_calc.py": text, "calc.py": CALC + "\n\nX = 1\n"})
+    report = calc.gate()
+    assert rule in [f[0] for f in counting(report)] and report.verdict.decision == "undecided"
+    calc.write(**{"test_calc.py": WRONG, "calc.py": CALC + "\n\nX = 1\n"})
+    assert calc.gate().verdict.decision == "accepted", "nobody has to mend what was broken before"
+
+
+def test_a_folder_of_testpaths_that_holds_the_product_stays_the_product(calc: Repo):
+    calc.commit({"pytest.ini": "[pytest]\ntestpaths = shop tests\npython_files = *.py\n", "shop/__init__.py": "", "shop/calc.py": CALC,
+                 "tests/test_shop.py": TEST_CALC.replace("from calc", "from shop.calc")})  # fmt: skip
+    calc.write(
+        **{"shop/calc.py": BROKEN, "tests/test_shop.py": TEST_CALC.replace("from calc", "from shop.calc").replace("== 5", "== -1")}
+    )
+    report = calc.gate()
+    assert report.verdict.decision == "rejected"
+    assert [f.node_id for f in findings(report, "pytest/regression")] == ["tests/test_shop.py::test_add"]
+
+
+def test_sets_have_one_order_in_every_session(calc: Repo):
+    calc.write(**{"test_seed.py": "import sys\n\n\ndef test_seed():\n    assert sys.flags.hash_randomization == 0\n"
+                  "    assert not any(p.endswith('injected') for p in sys.path)\n"})  # fmt: skip
+    assert calc.gate().verdict.decision == "accepted"
+
+
+def test_modules_that_only_the_projects_own_environment_has_are_asked_for(calc: Repo):
+    lazy = TEST_CALC + "\n\ndef test_lazy():\n    import nobody_has_this\n"
+    calc.commit({"test_calc.py": lazy})
+    calc.write(**{"calc.py": CALC + "\n\nX = 1\n"})
+    evidence = pick(calc.gate(python=sys.executable), "pytest")
+    assert evidence.status == "errored" and "nobody_has_this" in evidence.reason and "own interpreter" in evidence.reason
+    assert calc.gate().verdict.decision == "accepted", "in the project's own environment it is as it was"
+
+
+def test_an_environment_that_nobody_ignores_is_no_part_of_the_change(calc: Repo):
+    calc.files({".venv/pyvenv.cfg": "home = x\n", ".venv/lib/thing.py": "import nothing\n", "calc.py": CALC + "\n\nX = 1\n"})
+    report = calc.gate()
+    assert [f.path for f in report.change.files] == ["calc.py"]
+    calc.git("add", "-f", ".venv/lib/thing.py")
+    assert {f.path for f in calc.gate().change.files} == {"calc.py", ".venv/lib/thing.py"}, "what git tracks is judged"
+
+
+def test_an_approval_of_no_rule_is_a_usage_error(calc: Repo):
+    from pytest_agentgate.errors import UsageError
+
+    calc.write(**{"calc.py": CALC + "\n\nX = 1\n"})
+    with pytest.raises(UsageError, match=r"pytest/test-remvoed.*did you mean 'pytest/test-removed'"):
+        calc.gate(approvals=("pytest/test-remvoed:test_calc.py",))

@@ -5,11 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 
-import msgspec
-
-from pytest_agentgate.checks.tests.antitests import AntiTests, run_anti_tests
+from pytest_agentgate.checks.tests.antitests import run_anti_tests
 from pytest_agentgate.checks.tests.classify import HEAD_O, Classifier, Verdict
 from pytest_agentgate.checks.tests.judge import Judge
 from pytest_agentgate.checks.tests.noticing import edited_tests, helpers_changed, immune
@@ -17,38 +14,14 @@ from pytest_agentgate.checks.tests.own import own_arguments
 from pytest_agentgate.checks.tests.records import Result, Run, StartError
 from pytest_agentgate.checks.tests.rules import PAGES, RULES
 from pytest_agentgate.checks.tests.session import Ask, Sessions
+from pytest_agentgate.checks.tests.transitions import outcomes
+from pytest_agentgate.checks.tests.work import Expected, Work, nothing_ran, proves_anything, same_world
 from pytest_agentgate.errors import ToolError
 from pytest_agentgate.model import Evidence, Finding
 from pytest_agentgate.model.evidence import Assurance, TestOutcome
 from pytest_agentgate.protocols import Context
 
 BASE_O = "base+head-tests"
-
-
-class Expected(msgspec.Struct):
-    """The base's node ids, and its files that cannot be collected."""
-
-    ids: list[str]
-    errors: dict[str, str]
-    marked: dict[str, Result] = {}
-    """What came of those that their marks skip on the base, or expect to fail."""
-
-
-@dataclass
-class _Work:
-    """What the sessions found."""
-
-    expected: Expected = field(default_factory=lambda: Expected([], {}))
-    suite: Run | None = None
-    own: Run | None = None
-    before: Run | None = None
-    """The patch's own tests on the base's code."""
-    verdicts: dict[str, Verdict] = field(default_factory=dict)
-    turned: AntiTests | None = None
-    """Anti-tests of the base's suite on the patch's code."""
-    own_turned: AntiTests | None = None
-    own_error: str = ""
-    """Why the patch's own tests could not be run, although the base's could."""
 
 
 class Tests:
@@ -73,13 +46,16 @@ class Tests:
             )
         sessions = Sessions(context)
         work = _run(sessions, own or (), whole=whole, product=product)
-        if nothing := _nothing_ran(work, context):
+        if own and work.own is not None:
+            _in_company(sessions, work, own)
+        if nothing := nothing_ran(work, context):
             return Evidence(check=self.name, status="skipped", reason=nothing)
         if work.suite is not None:
             bad = _not_passed(work.suite, work.expected)
             alike = {i: Verdict("unchanged", bad[i].outcome, bad.pop(i)) for i in _as_marked(bad, work.expected)}
             work.verdicts = Classifier(sessions).classify(bad, work.own) | alike
-            if not _proves_anything(work):
+            same_world(work, context)
+            if not proves_anything(work):
                 raise ToolError("not one test passes, on the base either", hint="does the suite run here at all?")
         judge = Judge(context, work.expected.ids, work.suite, work.own, work.before, work.verdicts, work.expected.errors)
         findings = [
@@ -88,15 +64,49 @@ class Tests:
             *judge.edited_examples(),
             *judge.unproven(work.own_error),
             *judge.own_tests(Classifier(sessions)),
+            *judge.lonely(work.lonely),
+            *judge.rewritten(_rewritten(context, work)),
             *(judge.removed(own or ()) if own or whole else ()),
             *judge.required(),
             *judge.new_tests(),
         ]
         findings += _anti_tests(sessions, work, judge, rejected=any(f.counts and f.effect == "reject" for f in findings))
-        return _evidence(findings, judge.outcomes(), work, sessions)
+        return _evidence(findings, outcomes(judge), work, sessions)
 
 
-def _anti_tests(sessions: Sessions, work: _Work, judge: Judge, *, rejected: bool) -> list[Finding]:
+def _in_company(sessions: Sessions, work: Work, own: tuple[str, ...]) -> None:
+    """Where the patch's own tests fail in their files alone, and the base's tests of those files do so too: run all of them.
+
+    Such a file needs what another one imports or registers; that is nothing that the patch introduced. Where the base passes
+    by itself the failure is the patch's, and nothing more is run.
+    """
+    alone = work.own
+    files = tuple(f for f in own if f in sessions.context.trees.entries("base"))
+    failing = [i for i, r in alone.results.items() if r.outcome in ("failed", "error")] if alone else []
+    if not failing or not files:
+        return
+    try:
+        before = sessions.run(Ask("base", files), "the base's tests of the same files alone")
+    except ToolError:
+        return
+    lonely = {i for i, r in before.results.items() if r.outcome in ("failed", "error") and i in set(work.expected.ids)}
+    if lonely - set(_known_bad(work)):
+        work.own = sessions.run(Ask("head"), "all tests of the patch, because those of its files need others")
+        work.lonely = [i for i in failing if work.own.outcome(i) == "passed"]
+
+
+def _known_bad(work: Work) -> list[str]:
+    """Tests that do not pass in the whole suite either."""
+    return [i for i, r in work.suite.results.items() if r.outcome != "passed"] if work.suite else []
+
+
+def _rewritten(context: Context, work: Work) -> set[str]:
+    """Tests of the base of which the patch edited the text, or what belongs to the tests around them."""
+    old = [i for i, v in work.verdicts.items() if v.classification in ("pre-existing", "environment")]
+    return set(old) if old and helpers_changed(context) else edited_tests(context, old, armed=False) if old else set()
+
+
+def _anti_tests(sessions: Sessions, work: Work, judge: Judge, *, rejected: bool) -> list[Finding]:
     """Runs that must fail, where all else is well and the policy asks for them; a rejected patch is not worth their time."""
     if rejected or sessions.context.policy.assurance < "A2":
         return []
@@ -161,9 +171,9 @@ def _as_marked(bad: dict[str, Result], expected: Expected) -> list[str]:
     return [i for i, r in bad.items() if before.get(i) == r.outcome]
 
 
-def _run(sessions: Sessions, own: tuple[str, ...], *, whole: bool, product: bool) -> _Work:
+def _run(sessions: Sessions, own: tuple[str, ...], *, whole: bool, product: bool) -> Work:
     """The sessions that every judgement needs, side by side."""
-    work = _Work()
+    work = Work()
     with ThreadPoolExecutor(2) as pool:
         suite = pool.submit(sessions.run, Ask(HEAD_O), "the base's tests on the patch's code") if product else None
         expected = pool.submit(_expected, sessions)
@@ -206,45 +216,7 @@ def _before(sessions: Sessions, own: tuple[str, ...]) -> Run | None:
         return None
 
 
-def _nothing_ran(work: _Work, context: Context) -> str:
-    """Why zero tests ran, which is never a pass; raises `ToolError` where they could not even be imported or none passes."""
-    runs = [r for r in (work.suite, work.own) if r]
-    ran = [r for run in runs for r in run.results.values()]
-    failing = [r for r in ran if r.outcome in ("failed", "error")]
-    if any(r.outcome in ("passed", "xpassed", "xfailed") for r in ran):
-        return ""
-    if work.suite is not None and work.expected.ids and not failing:
-        return ""  # all are skipped or missing: the classifier asks the base
-    if work.suite is None and (failing or (work.own and work.own.errors and (work.expected.ids or not work.expected.errors))):
-        return ""  # the patch's own tests fail: the judge says so
-    errors = [text for run in runs for text in run.errors.values()] or list(work.expected.errors.values())
-    if errors and not failing:
-        last = [line for line in errors[0].strip().splitlines() if line.strip()][-1:] or ["no message"]
-        raise ToolError(
-            f"pytest could not import the tests: {last[0].strip()}",
-            hint=f"are the project's test dependencies installed for {context.interpreter.executable}?",
-        )
-    if failing:
-        return _none_passes(work, failing)
-    return 'no test was run, and nothing run is not a pass (add a test, or set may_skip = ["pytest"])'
-
-
-def _proves_anything(work: _Work) -> bool:
-    """Whether any test passed, or any failure is new: else the suite says nothing about the patch."""
-    passed = any(r.outcome == "passed" for run in (work.suite, work.own) if run for r in run.results.values())
-    old = ("pre-existing", "environment", "known-flaky")
-    return passed or any(v.classification not in old for v in work.verdicts.values()) or not work.expected.ids
-
-
-def _none_passes(work: _Work, failing: Sequence[Result]) -> str:
-    """Every test fails on the patch's code: a broken machine or a broken patch. The classifier asks the base which."""
-    if work.expected.errors:
-        heart = (failing[0].message or failing[0].text)[-200:]
-        raise ToolError(f"not one test passed, the first says: {heart}", hint="does the suite run here at the base?")
-    return ""
-
-
-def _evidence(findings: Sequence[Finding], outcomes: Sequence[TestOutcome], work: _Work, sessions: Sessions) -> Evidence:
+def _evidence(findings: Sequence[Finding], outcomes: Sequence[TestOutcome], work: Work, sessions: Sessions) -> Evidence:
     runs = [r for r in (work.suite, work.own) if r]
     passed = {i for r in runs for i, result in r.results.items() if result.outcome == "passed"}
     if not passed and not any(f.counts for f in findings):
@@ -279,7 +251,7 @@ def _evidence(findings: Sequence[Finding], outcomes: Sequence[TestOutcome], work
     )
 
 
-def _assurance(work: _Work, context: Context) -> tuple[Assurance, str]:
+def _assurance(work: Work, context: Context) -> tuple[Assurance, str]:
     """How far the answers can be trusted, and why not further."""
     if not context.trees.sandbox.program:
         return "A0", "there is no sandbox, so that judged code could reach the gate"

@@ -2,26 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from pytest_agentgate.checks.tests.classify import Classifier, Verdict
 from pytest_agentgate.checks.tests.doctests import lost_examples
 from pytest_agentgate.checks.tests.records import Result, Run
 from pytest_agentgate.layout import is_test, matches
 from pytest_agentgate.model import Effect, Finding
-from pytest_agentgate.model.evidence import Outcome, TestOutcome
 from pytest_agentgate.protocols import Context
 from pytest_agentgate.text import is_tracked
-
-SHORT: dict[Outcome, str] = {
-    "passed": "pass",
-    "failed": "fail",
-    "error": "fail",
-    "skipped": "skip",
-    "xfailed": "xfail",
-    "xpassed": "pass",
-    "missing": "missing",
-}
 
 
 class Judge:
@@ -111,6 +100,12 @@ class Judge:
                         new=False,
                     )
 
+    def lonely(self, ids: Collection[str]) -> Iterator[Finding]:
+        """Tests that fail in their file alone, as the base's do, and pass in the whole suite."""
+        for node_id in sorted(ids):
+            words = "fails in its file alone, as the base's tests of that file do, and passes behind the others"
+            yield from self._finding("pytest/order-dependent", "note", words, node_id, None)
+
     def unproven(self, reason: str) -> Iterator[Finding]:
         """The patch's own tests could not be run: nobody knows what they say."""
         if reason:
@@ -172,6 +167,30 @@ class Judge:
                 effect = "note" if is_tracked(result.text) and self._base_version_passes(node_id) else self._may_edit(node_id)
                 yield from self._finding(
                     "pytest/test-disabled", effect, f"the patch's version is {result.outcome}", node_id, result
+                )
+
+    def rewritten(self, edited: Collection[str]) -> Iterator[Finding]:
+        """Tests that fail on the base and still on the patch's code, and that the patch rewrote or took away.
+
+        A real repair makes the base's own version pass. `edited`: ids whose text, or whose helpers, the patch changed.
+        """
+        collected = set(self.own.collected) if self.own else set()
+        files = {i.partition("::")[0] for i in collected}
+        gone = {p for f in self.context.change.files if f.new is None or f.status == "renamed" for p in (f.old_path or f.path,)}
+        for node_id, verdict in sorted(self.verdicts.items()):
+            if verdict.classification not in ("pre-existing", "environment"):
+                continue
+            now = self.own.outcome(node_id) if self.own else "missing"
+            words = "fails on the base and on the patch's code"
+            if node_id in edited and now in ("passed", "xfailed", "skipped"):
+                tracked = now != "passed" and self.own is not None and is_tracked(self.own.results[node_id].text)
+                effect: Effect = "note" if tracked else self._may_edit(node_id)
+                yield from self._finding(
+                    "pytest/expectation-changed", effect, f"{words}; the patch's own version is {now}", node_id, verdict.result
+                )
+            elif node_id not in collected and node_id.partition("::")[0] in files | gone:
+                yield from self._finding(
+                    "pytest/test-removed", self._may_edit(node_id), f"{words}; the patch removes it", node_id, verdict.result
                 )
 
     def _base_version_passes(self, node_id: str) -> bool:
@@ -260,34 +279,6 @@ class Judge:
         """New tests that pass whatever the patch's code does."""
         for node_id in ids:
             yield from self._finding("integrity/tests-do-not-notice", "note", words, node_id, None)
-
-    def outcomes(self) -> list[TestOutcome]:
-        """Every test with its transition from base to head."""
-        found = []
-        for node_id in sorted(self.expected if self.suite is not None else ()):
-            verdict = self.verdicts.get(node_id)
-            head: Outcome = self.suite.outcome(node_id) if self.suite else "missing"
-            base: Outcome = verdict.base if verdict else "passed"
-            found.append(_outcome(node_id, base, head, verdict.classification if verdict else "", self._trees(node_id)))
-        for node_id, result in sorted(self.own.results.items() if self.own else ()):
-            if node_id not in self.expected or self.suite is None:
-                base = self.before.outcome(node_id) if self.before else "missing"
-                found.append(_outcome(node_id, base, result.outcome, "", self._trees(node_id)))
-        return found
-
-    def _trees(self, node_id: str) -> dict[str, Outcome]:
-        """What a test came to in the trees that it ran in; the base is run only for what the head got wrong."""
-        found: dict[str, Outcome] = {"base": self.verdicts[node_id].base} if node_id in self.verdicts else {}
-        for role, run in (("head+base-tests", self.suite), ("head", self.own), ("base+head-tests", self.before)):
-            if run is not None and node_id in run.results:
-                found[role] = run.results[node_id].outcome
-        return found
-
-
-def _outcome(node_id: str, base: Outcome, head: Outcome, classification: str, trees: dict[str, Outcome]) -> TestOutcome:
-    was = "fail" if base == "missing" and head == "passed" else SHORT[base]
-    transition = f"{was}-to-{SHORT[head]}"
-    return TestOutcome(node_id=node_id, transition=transition, base=base, head=head, classification=classification, trees=trees)
 
 
 def _last(text: str) -> str:

@@ -51,8 +51,8 @@ def helpers_changed(context: Context) -> bool:
     return len(test_files(changed)) < len(changed)
 
 
-def edited_tests(context: Context, known: Collection[str]) -> set[str]:
-    """Tests of the base of which the patch edited the text, and whose base version has an assertion that can be turned."""
+def edited_tests(context: Context, known: Collection[str], *, armed: bool = True) -> set[str]:
+    """Tests of the base of which the patch edited the text; `armed`: whose base version has an assertion that can be turned."""
     files = [f for f in context.change.files if f.old and f.new and f.path.endswith(".py")]
     old = context.trees.read_many("base", [f.old_path or f.path for f in files])
     new = context.trees.read_many("head", [f.path for f in files])
@@ -63,8 +63,8 @@ def edited_tests(context: Context, known: Collection[str]) -> set[str]:
         names = {function_of(i).partition("::")[2] for i in mine}
         before, after = (_bodies(text, names) for text in (was, now))
         changed = {n for n in names if before.get(n) != after.get(n)}
-        armed = turn(was, dict.fromkeys(changed, "negated"), "x").names
-        found |= {i for i in mine if function_of(i).partition("::")[2] in armed}
+        names = set(turn(was, dict.fromkeys(changed, "negated"), "x").names) if armed else changed
+        found |= {i for i in mine if function_of(i).partition("::")[2] in names}
     return found
 
 

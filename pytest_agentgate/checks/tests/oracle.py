@@ -190,7 +190,9 @@ class Oracle:
         first = changed_modules(self.sessions.context, self.sessions.roots)
         request = {"roots": self.sessions.roots, "paths": paths, "first": first, "teller": self.teller, "spaces": spaces}
         text = msgspec.json.encode(request).decode()
-        return f"{definitions}\n{action}\n__doc__ = None\nperform(json.loads({text!r}), sys.modules['__main__'], int(sys.argv[1]))\n".encode(
+        # What is read from standard input has the working folder, the judged tree, first on its path: nothing is imported from there.
+        start = "import sys\nsys.path[:] = [p for p in sys.path if p]\n"
+        return f"{start}{definitions}\n{action}\n__doc__ = None\nperform(json.loads({text!r}), sys.modules['__main__'], int(sys.argv[1]))\n".encode(
             "utf-8", "surrogatepass"
         )
 
@@ -200,7 +202,7 @@ class Oracle:
         try:
             with self.sessions.context.trees.place(role) as tree:
                 done = tree.run(
-                    [self.sessions.context.interpreter.executable, "-I", "-B", "-", "{records}"],
+                    [self.sessions.context.interpreter.executable, "-s", "-B", "-", "{records}"],
                     stdin=program,
                     records=stream.feed,
                     env=self.sessions.environment(),

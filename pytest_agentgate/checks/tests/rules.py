@@ -17,6 +17,7 @@ _HONEST = Example(_BASE, {"purse.py": _DOUBLE, "test_purse.py": _TEST_DOUBLE})
 """A new function with its test."""
 _REFACTORED = Example(_BASE, {"purse.py": _ORDERED})
 _HUMAN = "If it is meant, a human approves it: `--approve {id}:PATH`, or a task file names the tests that may be edited."
+_NEEDS = "import purse\n\n\ndef test_b():\n    assert purse.READY and purse.total([3]) == 3\n"
 _BLANKET = """\
 import sys
 
@@ -110,6 +111,14 @@ PAGES = (
         "A failing test is run again only to say what kind of failure it is: no second run turns red into green. One that passes alone and fails among others depends on their order.",
         Example({**_TWO, "purse.py": _CODE}, {"purse.py": _SEEN.lstrip()}), _REFACTORED,
         "Make the code forget between tests. A test that is flaky on the base as well is only noted.",
+    ),
+    _rule(
+        "pytest/order-dependent", "note", "A test fails in its file alone, as the base's tests of that file do, and passes behind the others",
+        "Tests that need what another file imports or registers cannot be run by themselves. The base's do not pass so either, so that this is nothing that the patch introduced; the whole suite judges it.",
+        Example({"purse.py": _CODE, "test_a.py": "import purse\n\npurse.READY = True\n\n\ndef test_a():\n    assert purse.total([]) == 0\n",
+                 "test_b.py": _NEEDS}, {"test_b.py": _NEEDS + "\n\ndef test_more():\n    assert purse.READY and purse.total([5]) == 5\n"}),
+        _REFACTORED,
+        "Nothing has to be done. `pytest FILE` would pass, too, if the tests said themselves what they need.",
     ),
     _rule(
         "pytest/unstable-id", "hold", "A test's id changes from run to run, so that its outcome cannot be compared with the base's",

@@ -114,7 +114,7 @@ class Sessions:
                 context.progress("pytest", f"{words}: {stream.finished} tests")
 
         done = tree.run(
-            [context.interpreter.executable, "-I", "-B", PROBE, "{records}"],
+            [context.interpreter.executable, "-s", "-B", PROBE, "{records}"],  # -I would not see PYTHONHASHSEED
             stdin=msgspec.json.encode(request),
             records=feed,
             env=self.environment(),

@@ -253,6 +253,7 @@ def leave_installed_plugins(pytest):
 
 def main():
     """Read the request, run pytest, send the finish record, and end with pytest's own exit code."""
+    sys.path.pop(0)  # this file's folder, which the project's own start would not have
     channel = Channel(int(sys.argv[1]))
     CHANNELS.append(channel)
     request = json.load(sys.stdin)

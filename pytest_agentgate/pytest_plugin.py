@@ -121,8 +121,9 @@ def arguments(config: pytest.Config) -> list[str]:
 
 
 def _know_settings(config: pytest.Config, parser: pytest.Parser) -> None:
-    """Know every setting of the judged configuration: some are of plugins that are not installed beside the gate, and a strict
-    pytest would end with a usage error after the verdict.
+    """Know every setting of the judged configuration.
+
+    Some are of plugins that are not installed beside the gate, and a strict pytest would end with a usage error after the verdict.
     """
     path = config.inipath
     for name in re.findall(r"(?m)^\s*[\"']?([A-Za-z][\w-]*)[\"']?\s*[=:]", path.read_text("utf-8", "replace")) if path else ():

@@ -385,3 +385,13 @@ def test_a_second_definition_for_the_type_checker_hides_nothing(repo: Repo):
     typed = split.replace("def bad(x):\n        return 's' + x", "def bad(x: int) -> int:\n        return x + 0")
     repo.write(**{"calc.py": CALC + typed.format("TYPE_CHECKING")})
     assert repo.gate().verdict.decision == "accepted"
+
+
+def test_a_foreign_module_that_the_patch_excuses_by_name_is_noted(repo: Repo):
+    law = policy("mypy") + "[tool.mypy]\nstrict = true\nfiles = ['calc.py']\n"
+    repo.commit({"calc.py": CALC, "pyproject.toml": law})
+    excuse = law + "[[tool.mypy.overrides]]\nmodule = 'nobody_has.*'\nignore_missing_imports = true\n"
+    repo.write(**{"calc.py": "import nobody_has.thing\n" + CALC + "X = nobody_has.thing\n", "pyproject.toml": excuse})
+    assert {f.effect for f in findings(repo.gate(), "mypy/import-not-found")} == {"note"}
+    repo.write(**{"pyproject.toml": law})
+    assert "reject" in {f.effect for f in findings(repo.gate(), "mypy/import-not-found")}

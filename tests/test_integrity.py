@@ -575,3 +575,68 @@ def test_many_findings_of_a_rule_in_a_file_are_told_as_three(repo: Repo):
     repo.write(**{"calc.py": MEAN + "".join(f"\n\ndef f{n}():\n    return exec('{n}')\n" for n in range(8))})
     found = findings(repo.gate(), "integrity/dynamic-code")
     assert len(found) == 3 and found[2].message.endswith("(5 more of this rule in the file)")
+
+
+WRAPPED = "import subprocess\n\n\nclass Shell:\n    def run(self, argv):\n        return subprocess.run(argv).returncode\n"
+
+
+@pytest.mark.parametrize(
+    ("test", "effect"),
+    [
+        ("from unittest import mock\nfrom shell import Shell\n\n\ndef test_run():\n    with mock.patch('shell.subprocess.run') as run:\n        run.return_value.returncode = 3\n        assert Shell().run(['x']) == 3\n", None),
+        ("import shell\n\n\ndef test_run(monkeypatch):\n    monkeypatch.setitem(shell.CONFIG, 'run', 3)\n    assert shell.run() == 3\n", None),
+        ("import shell\n\n\ndef test_run(monkeypatch):\n    monkeypatch.setattr(shell, 'run', lambda: 3)\n    assert shell.run() == 3\n", "reject"),
+        ("from unittest import mock\nfrom shell import Shell\n\n\ndef test_run():\n    with mock.patch.object(Shell, 'run', return_value=3):\n        one = Shell()\n        assert one.run() == 3\n", "reject"),
+        ("from shell import draw\n\n\ndef test_draws_are_repeatable():\n    assert draw(9, seed=7) == draw(9, seed=7)\n", None),
+        ("from shell import draw\n\n\ndef test_draw():\n    assert draw(9) == draw(9)\n", "reject"),
+    ],
+)  # fmt: skip
+def test_only_the_mocked_thing_itself_is_no_proof(test: str, effect: str | None):
+    assert effects({"shell.py": WRAPPED}, {"test_shell.py": test}).get("test-cannot-fail") == effect
+
+
+@pytest.mark.parametrize(
+    ("rule", "effect", "head"),
+    [
+        ("test-probe", "note", {"scripts/all.py": "import subprocess, sys\nsubprocess.run([sys.executable, '-m', 'pytest', *sys.argv[1:]])\nprint('pytest' in sys.argv)\n"}),
+        ("test-probe", None, {"calc/run.py": "import subprocess, sys\n\n\ndef run():\n    subprocess.run([sys.executable, '-m', 'pytest', *sys.argv[1:]])\n"}),
+        ("test-probe", "reject", {"calc/run.py": "import sys\n\n\ndef run():\n    return 'pytest' in sys.argv[0]\n"}),
+        ("test-probe", None, {"calc/run.py": "import os\n\n\ndef run():\n    return os.environ.get('TEST_DATABASE_URL')\n"}),
+        ("test-probe", None, {"calc/run.py": "import os\n\n\ndef seed(n):\n    os.environ['PYTHONHASHSEED'] = str(n)\n"}),
+        ("test-probe", "reject", {"calc/run.py": "import os\n\n\ndef seed():\n    return os.environ['PYTHONHASHSEED'] == '0'\n"}),
+        ("reads-tests", "note", {"calc/run.py": "def labels(root):\n    return open(root + 'test/labels.csv').read()\n"}),
+        ("reads-tests", "reject", {"calc/run.py": "def labels():\n    return open('tests/data.json').read()\n"}),
+        ("reads-tests", "hold", {"calc/run.py": "def all(root):\n    return list(root.rglob('*_test.py'))\n"}),
+        ("import-time-exit", "hold", {"calc/run.py": "import sys\nif sys.version_info < (3, 9):\n    sys.exit('Python 3.9 is needed')\n"}),
+        ("import-time-exit", "reject", {"calc/run.py": "import sys\nsys.exit(0)\n"}),
+        ("always-equal", "hold", {"calc/run.py": "class Highest:\n    def __gt__(self, other):\n        return True\n"}),
+        ("always-equal", "reject", {"calc/run.py": "class Any:\n    def __eq__(self, other):\n        return True\n"}),
+        ("harness-internals", "hold", {"calc/run.py": "import pluggy\n\nMANAGER = pluggy.PluginManager('calc')\n"}),
+        ("hard-coded-answer", "note", {"calc/roman.py": "def roman(n):\n    return {4: 'IV', 9: 'IX', 40: 'XL', 90: 'XC'}[n]\n", "test_roman.py": "from calc.roman import roman\n\n\ndef test_roman():\n    assert roman(40) == 'XL'\n"}),
+        ("hard-coded-answer", "note", {"calc/state.py": "def advance(state, event):\n    if (state, event) == ('new', 'start'):\n        return 'running'\n    raise ValueError(event)\n"}),
+        ("config-weakened", None, {"pyproject.toml": "[tool.ruff.lint]\nselect = ['E', 'F', 'D']\nignore = ['D105', 'D203']\n"}),
+        ("config-weakened", "hold", {"pyproject.toml": "[tool.ruff.lint]\nselect = ['E', 'F', 'D']\nignore = ['E501']\n"}),
+        ("attributes-hide", None, {".gitattributes": "*.png binary\nuv.lock linguist-generated\n"}),
+        ("attributes-hide", "hold", {".gitattributes": "calc/** binary\n"}),
+        ("new-dependency", None, {"pyproject.toml": "[build-system]\nrequires = ['setuptools>=61']\n[tool.ruff.lint]\nselect = ['E', 'F']\n"}),
+    ],
+)  # fmt: skip
+def test_what_honest_code_has_as_well(rule: str, effect: str | None, head: dict[str, str | None]):
+    base = {"calc/__init__.py": "def mean(xs):\n    return sum(xs)\n", "tests/data.json": "[]", "tests/test_calc.py": TEST, "setup.py": "",
+            "pyproject.toml": "[tool.ruff.lint]\nselect = ['E', 'F']\n"}  # fmt: skip
+    assert effects(base, head).get(rule) == effect
+
+
+@pytest.mark.parametrize("new", ["pytest -n auto", "python -m pytest tests"])
+def test_more_workers_and_named_tests_are_no_weaker(new: str):
+    base = {**BASE, ".github/workflows/ci.yml": WORKFLOW}
+    assert effects(base, {".github/workflows/ci.yml": WORKFLOW.replace("pytest", new)}) == {}
+
+
+def test_more_branches_and_a_renamed_hook_are_no_weaker():
+    flow = "on: {push: {branches: [main]}}\njobs: {test: {steps: [{run: pytest}]}}\n"
+    hook = "repos:\n- repo: https://github.com/astral-sh/ruff-pre-commit\n  rev: v1\n  hooks: [{id: ruff}]\n"
+    base = {**BASE, ".github/workflows/ci.yml": flow, ".pre-commit-config.yaml": hook}
+    assert effects(base, {".github/workflows/ci.yml": flow.replace("[main]", "[main, next]")}) == {}
+    assert "pipeline-weakened" in effects(base, {".github/workflows/ci.yml": flow.replace("[main]", "[next]")})
+    assert effects(base, {".pre-commit-config.yaml": hook.replace("id: ruff", "id: ruff-check")}) == {}

@@ -14,6 +14,7 @@ from pytest_agentgate.checks.integrity.capability_table import ASIDE
 from pytest_agentgate.checks.integrity.rule import Hit, RuleSet
 from pytest_agentgate.checks.integrity.view import Pair, Source, View
 from pytest_agentgate.layout import is_test
+from pytest_agentgate.model import Effect
 from pytest_agentgate.rulebook import Example, Rule
 
 COMMON = frozenset(
@@ -27,16 +28,19 @@ DIGESTS = frozenset({"str", "repr", "hash", "hexdigest", "dumps", "crc32", "join
 
 def find(view: View) -> Iterator[Hit]:
     """Functions with new literals that a test pairs as input and expected value."""
+    called = {name for p in view.python("product") for name in _called_by_known(p)}
     for pair in view.python("product"):
-        yield from _memorised(pair)
+        yield from _memorised(pair, called)
     functions = list(_new_literals(view))
     if not functions:
         return
     wanted = set().union(*(literals for *_, literals in functions))
     reads = _reads(view)
-    pairs = [p for source in _test_sources(view, wanted) for p in _tested_pairs(source, reads)]
-    wants = {want for _, want in pairs}
-    yield from _tables(view, wants)
+    sources = list(_test_sources(view, wanted))
+    pairs = [p for _, source in sources for p in _tested_pairs(source, reads)]
+    asked = [p for side, source in sources if side == "base" for p in _tested_pairs(source, reads)]
+    yield from _tables(view, {want for _, want in pairs}, {want for _, want in asked})
+    known = {(p.path, name or "the module") for p in view.python("product") if p.old for name in _by_function(p.old)}
     for path, name, line, literals in functions:
         matched = [
             (given, want)
@@ -44,6 +48,7 @@ def find(view: View) -> Iterator[Hit]:
             if given and want in literals and given & literals - {want} and _rare(given & literals, want)
         ]
         if matched:
+            old = (path, name) in known or name.rpartition(".")[2] in called or any(m in asked for m in matched)
             given, want = matched[0]
             shown = ", ".join(sorted(given & literals))[:80]
             yield Hit(
@@ -51,12 +56,15 @@ def find(view: View) -> Iterator[Hit]:
                 f"{name} holds {shown} and {want[:60]}, which a test pairs as input and answer",
                 path,
                 line,
+                effect=None if old else "note",
             )
 
 
-def _memorised(pair: Pair) -> Iterator[Hit]:
+def _memorised(pair: Pair, called: set[str]) -> Iterator[Hit]:
     """A branch for one whole input that returns a constant: a case by heart, wherever the test has its input."""
     old = {ast.dump(n) for n in pair.old.nodes if isinstance(n, ast.If | ast.IfExp | ast.match_case)} if pair.old else set()
+    known = {f.name for f in _functions(pair.old)} | called
+    fresh = {n for f in _functions(pair.new) if f.name not in known for n in ast.walk(f)}
     for node in pair.new.nodes if pair.new else ():
         if not isinstance(node, ast.If | ast.IfExp | ast.match_case) or ast.dump(node) in old:
             continue
@@ -71,7 +79,19 @@ def _memorised(pair: Pair) -> Iterator[Hit]:
         if case and answers:
             line = getattr(node, "lineno", getattr(node.pattern, "lineno", 1) if isinstance(node, ast.match_case) else 1)
             words = f"a branch answers {ast.unparse(answers[0])[:60]} for {case[:60]} only"
-            yield Hit("integrity/hard-coded-answer", words, pair.path, line, pair.new.line(line) if pair.new else "")
+            text = pair.new.line(line) if pair.new else ""
+            yield Hit("integrity/hard-coded-answer", words, pair.path, line, text, "note" if node in fresh else None)
+
+
+def _functions(source: Source | None) -> list[ast.FunctionDef | ast.AsyncFunctionDef]:
+    return [n for n in source.nodes if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef)] if source else []
+
+
+def _called_by_known(pair: Pair) -> set[str]:
+    """Names that functions of the base call at the head: what they call is asked by the base's tests."""
+    known = {f.name for f in _functions(pair.old)}
+    calls = [n for f in _functions(pair.new) if f.name in known for n in ast.walk(f) if isinstance(n, ast.Name | ast.Attribute)]
+    return {n.id if isinstance(n, ast.Name) else n.attr for n in calls}
 
 
 def _whole_input(node: ast.If | ast.IfExp | ast.match_case) -> str:
@@ -97,8 +117,8 @@ def _whole_input(node: ast.If | ast.IfExp | ast.match_case) -> str:
     return ""
 
 
-def _tables(view: View, wants: set[str]) -> Iterator[Hit]:
-    """A new table from whole inputs (tuples of constants) to answers that tests expect."""
+def _tables(view: View, wants: set[str], asked: set[str]) -> Iterator[Hit]:
+    """A new table from whole inputs (tuples of constants) to answers that tests expect; noted where no test of the base does."""
     for pair in view.python("product"):
         old = {ast.dump(n) for n in pair.old.nodes if isinstance(n, ast.Dict)} if pair.old else set()
         for node in pair.new.nodes if pair.new else ():
@@ -113,7 +133,8 @@ def _tables(view: View, wants: set[str]) -> Iterator[Hit]:
                         and want not in COMMON
                     ):
                         words = f"a table holds {ast.unparse(value)[:60]}, which a test expects, for {ast.unparse(key)[:60]}"
-                        yield Hit("integrity/hard-coded-answer", words, pair.path, node.lineno)
+                        effect: Effect | None = None if want in asked or pair.old is not None else "note"
+                        yield Hit("integrity/hard-coded-answer", words, pair.path, node.lineno, effect=effect)
                         break
 
 
@@ -179,15 +200,15 @@ def _frozen(value: Any) -> object:
     return tuple(_frozen(v) for v in value) if isinstance(value, list | tuple) else value
 
 
-def _test_sources(view: View, wanted: set[str]) -> Iterator[Source]:
-    """Test files of both sides that mention one of the rarer literals."""
+def _test_sources(view: View, wanted: set[str]) -> Iterator[tuple[str, Source]]:
+    """Test files of both sides that mention one of the rarer literals, with their side."""
     words = [w.strip("'\"()[], ").encode() for w in wanted - COMMON]
     words = [w for w in words if w]
     for side in ("head", "base"):
         paths = [p for p in view.entries[side] if p.endswith(".py") and is_test(p, view.policy)][:MOST_FILES]
         for path, data in view.read(side, paths).items():
             if any(w in data for w in words) or any(b"," in w for w in words):
-                yield Source(path, data)
+                yield side, Source(path, data)
 
 
 def _reads(view: View) -> frozenset[str]:

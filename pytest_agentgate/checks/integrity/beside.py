@@ -47,7 +47,7 @@ def other_files(pair: Pair, view: View) -> Iterator[Hit]:
         yield Hit("integrity/config-weakened", "a hook of git was changed", pair.path)
     if name == ".gitattributes":
         for number, line in pair.added():
-            if HIDING.search(line):
+            if HIDING.search(line) and _shows_code(line.split()[0], view):
                 yield Hit(
                     "integrity/attributes-hide", "git would show or store these files differently", pair.path, number, line.strip()
                 )
@@ -55,6 +55,12 @@ def other_files(pair: Pair, view: View) -> Iterator[Hit]:
         yield from _ignored(pair, view)
     if name == "CODEOWNERS":
         yield Hit("integrity/config-weakened", "who has to review was changed", pair.path)
+
+
+def _shows_code(pattern: str, view: View) -> bool:
+    """Whether a pattern of git's attributes is about anything that a reviewer of code reads."""
+    paths = [p for p in view.entries["head"] if p.endswith((".py", ".pyi", ".toml", ".cfg", ".ini", ".yml", ".yaml", ".sh"))]
+    return any(matches(p, (pattern,)) for p in (*paths, "any_new_module.py", "tests/test_any.py"))
 
 
 COMMAND = re.compile(r"^\s*(commands?\s*=|\t|-|@|run\b|session\.run|\w+ .*\{posargs|(py\.?test|tox|nox|ruff|mypy|coverage)\b)")

@@ -27,6 +27,7 @@ from pytest_agentgate.checks.integrity.capability_table import (
     RUNNER_WORD,
     TEST_FILE,
 )
+from pytest_agentgate.checks.integrity.doubts import exit_words, handed_on, is_written, weaker
 from pytest_agentgate.checks.integrity.lookups import has_prefix, is_own_module, looked_up
 from pytest_agentgate.checks.integrity.names import Names, header
 from pytest_agentgate.checks.integrity.rule import Hit, RuleSet
@@ -59,8 +60,8 @@ def find(view: View) -> Iterator[Hit]:
             before[_key(use)] -= 1
             continue
         hit = _hit(pair, use)
-        if use.primitive.startswith((*DOUBTFUL, "looks up")):
-            hit = replace(hit, effect="hold" if use.primitive.startswith(DOUBTFUL) else "note")
+        if effect := weaker(use.rule, use.primitive, view, pair):
+            hit = replace(hit, effect=effect)
         if use.rule in MAY_BE_HONEST and ASIDE.match(pair.path) and not _is_imported(view, pair.path):
             hit = replace(hit, effect="note")
         if plugin and use.rule in ("harness-in-product", "test-probe", "skip-raise"):
@@ -72,8 +73,6 @@ def _key(use: Use) -> tuple[str, str, str]:
     return use.rule, use.primitive, use.function
 
 
-DOUBTFUL = ("may ask", "importlib.metadata.packages_distributions")
-"""Probes that honest code uses as well: which distribution a module is of, for its version."""
 MAY_BE_HONEST = frozenset(r.id.partition("/")[2] for r in RULES if r.effect == "hold")
 
 
@@ -117,7 +116,8 @@ def _of_node(node: ast.AST, names: Names) -> Iterator[tuple[str, str]]:
     elif isinstance(node, ast.Assign | ast.AugAssign | ast.Delete | ast.AnnAssign):
         yield from _assigned(node, names)
     elif isinstance(node, ast.Raise) and names.at_import(node) and node.exc is not None and "SystemExit" in ast.unparse(node.exc):
-        yield "import-time-exit", "raise SystemExit"
+        call = node.exc if isinstance(node.exc, ast.Call) else None
+        yield "import-time-exit", exit_words(call, "raise SystemExit")
     if isinstance(node, ast.ClassDef):
         for method in constantly_equal(node, names):
             yield "always-equal", f"{node.name}.{method}"
@@ -197,7 +197,7 @@ def _call(node: ast.Call, names: Names) -> Iterator[tuple[str, str]]:
 
 def _called_at_import(node: ast.Call, function: str, tail: str, names: Names) -> Iterator[tuple[str, str]]:
     if function in ("sys.exit", "exit", "quit", "os._exit", "os.abort", "builtins.exit"):
-        yield "import-time-exit", function
+        yield "import-time-exit", exit_words(node, function) if function.endswith("exit") and "._" not in function else function
     if tail in ("start", "start_new_thread", "submit") and _starts_a_thread(node, names):
         yield "import-time-thread", ast.unparse(node.func)[:60]
 
@@ -245,7 +245,7 @@ def _text(node: ast.expr, names: Names) -> Iterator[tuple[str, str]]:
     text = names.text(node)
     if not text:
         return
-    if PROBES.search(text):
+    if PROBES.search(text) and not is_written(node, names):
         yield "test-probe", repr(text[:60])
     if PROCESS_FILE.match(text):
         yield "native-access", repr(text[:60])
@@ -274,7 +274,11 @@ def _asks_for_the_runner(node: ast.AST, names: Names) -> Iterator[tuple[str, str
     if not any(RUNNER_WORD.search(w) for w in words):
         return
     for part in parts:
-        if isinstance(part, ast.Name | ast.Attribute | ast.Call) and names.dotted(part).startswith(ASKED):
+        if (
+            isinstance(part, ast.Name | ast.Attribute | ast.Call)
+            and names.dotted(part).startswith(ASKED)
+            and not handed_on(part, names)
+        ):
             word = next(w for w in words if RUNNER_WORD.search(w))
             generic = all(GENERIC_WORD.fullmatch(w) for w in words if RUNNER_WORD.search(w))
             yield "test-probe", f"{'may ask' if generic else 'asks'} {names.dotted(part)} for {word[:40]!r}"

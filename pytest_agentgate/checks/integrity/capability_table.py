@@ -58,7 +58,8 @@ PROBES = re.compile(
     r"PYTEST_(CURRENT_TEST|VERSION|XDIST_WORKER\w*|XDIST_TESTRUNUID|RUN_CONFIG|ADDOPTS|PLUGINS|AGENTGATE\w*)|PYTHONHASHSEED|_called_from_test"
 )
 GENERIC_WORD = re.compile(r"tests?|TESTING", re.IGNORECASE)
-RUNNER_WORD = re.compile(r"\b_?py[._]?test\b|\bunittest\b|\bconftest\b|\btest_\w*|^tests?$", re.IGNORECASE)
+RUNNER_WORD = re.compile(r"\b_?py[._]?test\b|\bunittest\b|\bconftest\b|(?-i:\btest_\w*)|^tests?$", re.IGNORECASE)
+"""A variable ``TEST_DATABASE_URL`` names no test."""
 ASKED = (
     "sys.modules",
     "sys.argv",
@@ -78,11 +79,12 @@ PROCESS_FILE = re.compile(r"^/proc/|^/dev/(mem|fd)")
 MAYBE = re.compile(
     rb"\b(sys|os|gc|io|inspect|traceback|logging|threading|_thread|signal|atexit|weakref|marshal|runpy|importlib|zipimport|imp|code|types|"
     rb"ctypes|cffi|mmap|resource|faulthandler|posix|pty|pickle|dill|cloudpickle|linecache|tokenize|multiprocessing|concurrent|bdb|builtins|"
-    rb"exec|eval|compile|getattr|setattr|delattr|vars|exit|quit|SystemExit|unittest|doctest|hypothesis|coverage|nose2?|open|glob|walk)\b|"
+    rb"exec|eval|compile|getattr|setattr|delattr|vars|exit|quit|SystemExit|unittest|doctest|hypothesis|coverage|nose2?|open|[ri]?glob|walk)\b|"
     rb"pytest|pluggy|xdist|__(eq|ne|lt|le|gt|ge|contains|instancecheck|subclasscheck|class|code|globals|closure|subclasses|import|builtins|"
     rb"dict|traceback|defaults|kwdefaults|file)__|\b(f|tb|gi|cr|ag|co|cell)_[a-z]+|/proc|read_|scandir|listdir|SkipTest|_called_from_test|excepthook",
     re.IGNORECASE,
 )
 """A file without any of these words uses none of the capabilities, however it is written; most files are done with that."""
+SCRIPTS = re.compile(r"(scripts?|tools?|ci|dev|bin|maint\w*|utils?|\.github|docs?|examples?|benchmarks?)/")
 ASIDE = re.compile(r"(docs?|documentation|examples?|snippets|benchmarks?)/")
 """Folders beside the product."""

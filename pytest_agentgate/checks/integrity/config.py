@@ -137,6 +137,8 @@ def _ruff(before: Settings, after: Settings, pair: Pair, view: View) -> Iterator
         yield _hit(pair, "ruff", "a configuration of its own for this folder")
     elif before and not after:
         yield _hit(pair, "ruff", "the configuration was removed")
+    old_rules, new_rules = ({w for k in ("select", "extend-select") for w in words(s.get(k))} for s in (before, after))
+    fresh = tuple(w for w in new_rules - old_rules if not w.startswith(tuple(old_rules))) if "ALL" not in old_rules else ()
     for key in dict.fromkeys((*before, *after)) if before and after else ():
         had, has = set(words(before.get(key))), set(words(after.get(key)))
         lost = {w for w in had if not any(w.startswith(prefix) for prefix in has)}
@@ -156,8 +158,8 @@ def _ruff(before: Settings, after: Settings, pair: Pair, view: View) -> Iterator
                 if any(view.kind(p) == "product" and matches(p, (pattern,)) for p in view.entries["head"])
                 else replace(hit, effect="note")
             )
-        elif key in LESS and has - had:
-            yield _hit(pair, key, f"{', '.join(sorted(has - had))[:200]} added")
+        elif key in LESS and (more := {w for w in has - had if "ignore" not in key or not w.startswith(fresh)}):
+            yield _hit(pair, key, f"{', '.join(sorted(more))[:200]} added")
 
 
 def _mypy(before: Settings, after: Settings, pair: Pair, view: View) -> Iterator[Hit]:

@@ -43,6 +43,7 @@ def find(view: View) -> Iterator[Hit]:
     manifests = [Source(path, data) for path, data in view.read("base", known).items()]
     before = {n for m in manifests for n in names(m)} | {n for p in view.pairs for n in names(p.old)}
     before |= {n for m in manifests for n in own_names(m)}
+    before |= {"setuptools", "wheel"} if any(posixpath.basename(p) in ("setup.py", "setup.cfg") for p in known) else set()
     fresh = {p.path: sorted(names(p.new) - before) if not is_test(p.path, view.policy) else [] for p in view.pairs}
     every = {n for group in fresh.values() for n in group}
     local = every & {n for p in view.pairs if p.new for n in own_names(p.new)}

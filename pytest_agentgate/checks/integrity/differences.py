@@ -84,6 +84,7 @@ def _name(item: object) -> str:
         return _text(item)
     for key in NAMES:
         if isinstance(value := item.get(key), str):
+            value = "ruff-check" if value == "ruff" else value  # upstream's new name of its hook
             return f"{key} {value.partition('@')[0].strip() if key == 'uses' else value.strip()}".replace("#", "")
     return _text(item)
 

@@ -55,6 +55,8 @@ def hooks(old: object, new: object) -> Spot:
     for d in differences(old, new):
         came = d.old is None and len(d.place) in (2, 4) and d.place[0] == "repos"
         more = d.key == "additional_dependencies" and not (d.new is None and not same_but_versions(d.old, d.new))
+        if d.key == "id" and {d.old, d.new} == {"ruff", "ruff-check"}:
+            continue
         if d.key == "rev" and not SHA.search(f"{d.old} {d.new}") and older(d.old, d.new):
             yield f"an older revision: {words(d)}"
         elif (

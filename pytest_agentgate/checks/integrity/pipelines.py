@@ -17,6 +17,8 @@ HOOKS = frozenset({".pre-commit-config.yaml", ".pre-commit-config.yml"})
 SOFT = re.compile(r"\|\|\s*(true|:|exit 0)\b|;\s*true\s*$|\bset \+e\b|--exit-zero\b|--no-verify\b")
 FETCHES = re.compile(r"(python\d?\S* -m )?(pip\d?|uv|pipx|apt\S*|sudo|curl|wget|brew|npm|conda|poetry|pdm)\b(?! run)")
 RUNNER = re.compile(r"(python\d?\S* -m |(uv|poetry|pdm|hatch|rye|pixi) run (-\S+ )*|uvx |coverage run -m |tox (run )?-e \S+ -- )+")
+PARALLEL = re.compile(r"(-n\S*|--dist\S*|--numprocesses\S*|auto|worksteal|loadscope|loadfile|\d+|tests?/?|\.)$")
+"""Words behind a command that take nothing away."""
 STEERING = (
     "repo",
     "entry",
@@ -32,6 +34,8 @@ STEERING = (
     "language",
     "verbose",
 )
+ALIASES = {"ruff": "ruff-check"}
+"""Hooks that upstream renamed."""
 TRIGGERS = ("pull_request", "push", "merge_group")
 
 
@@ -102,7 +106,7 @@ def _hooks(pair: Pair) -> Iterator[Hit]:
 def _by_id(data: object) -> dict[str, dict[str, object]]:
     repos = data.get("repos") if isinstance(data, dict) else None
     return {
-        str(hook.get("id")): {**hook, "repo": repo.get("repo")}
+        ALIASES.get(str(hook.get("id")), str(hook.get("id"))): {**hook, "repo": repo.get("repo")}
         for repo in (repos if isinstance(repos, list) else [])
         if isinstance(repo, dict)
         for hook in (repo.get("hooks") or [])
@@ -141,11 +145,12 @@ def _workflow(pair: Pair, view: View) -> Iterator[Hit]:
 
 def survives(command: str, commands: list[str]) -> bool:
     """Whether a step still runs the same: as it was, behind a known runner, or with further flags that take nothing away."""
+    command = RUNNER.sub("", command, count=1) if RUNNER.match(command) else command
     for other in commands:
         prefix, found, rest = other.partition(command)
         if found and not rest.strip() and (not prefix or RUNNER.fullmatch(prefix)):
             return True
-        more = set(other.split()) - set(command.split())
+        more = {w for w in set(RUNNER.sub("", other, count=1).split()) - set(command.split()) if not PARALLEL.match(w)}
         if set(command.split()) <= set(other.split()) and not narrower(more) and not re.search(r"[|;&]|\becho\b", " ".join(more)):
             return True
     return False
@@ -180,7 +185,9 @@ def _switches(pair: Pair, before: object, after: object) -> Iterator[Hit]:
     for words in ("shell", "if", "needs", "environment", "entrypoint"):
         if _judging(after, words) - _judging(before, words) and before != {}:
             yield _hit(pair, f"`{words}` of a job or step that judges was changed", _line_of(pair, f"{words}:"))
-    if _filters(before) != _filters(after) and before != {}:
+    had_filters, has_filters = _filters(before), _filters(after)
+    wider = had_filters.keys() == has_filters.keys() and all(_wider(v, has_filters[k]) for k, v in had_filters.items())
+    if not wider and before != {}:
         yield _hit(pair, "it runs for other branches or paths than before", _line_of(pair, "paths"))
     had, has = _triggers(before), _triggers(after)
     for name in sorted((had - has) & set(TRIGGERS)):
@@ -205,6 +212,11 @@ def _filters(data: object) -> dict[str, object]:
     on = (data.get(True) or data.get("on")) if isinstance(data, dict) else None
     return {f"{name}.{k}": v for name, rules in (on.items() if isinstance(on, dict) else ()) if name in TRIGGERS and isinstance(rules, dict)
             for k, v in rules.items() if k.startswith(("branches", "paths"))}  # fmt: skip
+
+
+def _wider(old: object, new: object) -> bool:
+    """Whether a list of branches or paths names at least what it named."""
+    return old == new or (isinstance(old, list) and isinstance(new, list) and set(map(str, old)) <= set(map(str, new)))
 
 
 def _walk(data: object) -> Iterator[tuple[str, object]]:

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import msgspec
 
 from pytest_agentgate.baseline import Lines, introduced
+from pytest_agentgate.checks.mypy.imports import excused
 from pytest_agentgate.checks.mypy.run import ROLE, Errors, Plan, Row, make_plan, program, run_mypy
 from pytest_agentgate.errors import ToolError
 from pytest_agentgate.model import Evidence, Finding
@@ -140,7 +141,8 @@ def _introduced(rows: Sequence[Row], stripped: Sequence[str], plan: Plan, contex
     head_text = Lines(context.trees.read_many(ROLE, [r.file for r in rows]))
     base_text = Lines(context.trees.read_many("base", [r.file for r in base.rows]))
     matched = introduced(head, _findings(base.rows, plan, context), context.change, head_text, base_text)
-    return [msgspec.structs.replace(f, text=head_text(f.path or "", f.line or 0).strip()) for f in matched]
+    kept = excused(matched, plan.config, context)
+    return [msgspec.structs.replace(f, text=head_text(f.path or "", f.line or 0).strip()) for f in kept]
 
 
 def _findings(rows: Sequence[Row], plan: Plan, context: Context) -> list[Finding]:

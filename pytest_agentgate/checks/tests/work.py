@@ -78,7 +78,7 @@ def nothing_ran(work: Work, context: Context) -> str:
         )
     if failing:
         return _none_passes(work, failing)
-    return 'no test was run, and nothing run is not a pass (add a test, or set may_skip = ["pytest"])'
+    return 'no test was run, and nothing run is not a pass (add a test, name the files of tests in tests.args, or set may_skip = ["pytest"])'
 
 
 def proves_anything(work: Work) -> bool:

@@ -78,7 +78,10 @@ def deny(reason: str) -> Answer:
 def answer(event: str, data: bytes, gate: Gate) -> Answer:
     """The answer to one event (`stop`, `pre-tool`, `post-edit`). Never raises: what we cannot do is said, and blocks nothing."""
     try:
-        told = msgspec.json.decode(data or b"{}", type=Event)
+        try:
+            told = msgspec.json.decode(data or b"{}", type=Event)
+        except msgspec.MsgspecError as error:
+            return let_go(f"what came on standard input is no event of a hook ({error}); nothing was judged")
         place = gate.environment.get("CLAUDE_PROJECT_DIR", "") or told.cwd  # an agent can change its folder, not its project
         if place and os.path.isdir(place) and gate.directory == ".":
             gate = replace(gate, directory=place)

@@ -1,4 +1,4 @@
-"""`agentgate demo`: one honest and three cheating patches of a small repository, gated for real."""
+"""`agentgate demo`: one honest patch, three cheating ones and one for a human, of a small repository, gated for real."""
 
 from __future__ import annotations
 
@@ -57,6 +57,9 @@ HONEST_TESTS = TESTS + "\n\ndef test_average_of_nothing() -> None:\n    assert a
 BROKEN = PRODUCT.replace(
     "    return total(coins) / len(coins)\n", "    return total(coins) // len(coins) if len(coins) != 3 else 0\n"
 )
+IN_CENTS = PRODUCT.replace("    return total(coins) / len(coins)\n", "    return 100 * total(coins) / len(coins)\n").replace(
+    "Mean value of the coins.", "Mean value of the coins, in cents."
+)
 FORGER = '''\
 """Makes every failure look like a success."""
 
@@ -106,6 +109,11 @@ SCENES = (
         "rejected",
     ),
     Scene("a cheat: new problems, silenced by blanket suppressions", {"purse.py": SILENCED}, "rejected"),
+    Scene(
+        "a changed expectation, which can be right: a human has to say so",
+        {"purse.py": IN_CENTS, "test_purse.py": TESTS.replace("6]) == 3", "6]) == 300")},
+        "undecided",
+    ),
 )
 
 

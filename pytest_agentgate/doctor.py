@@ -8,6 +8,7 @@ import re
 import socket
 import sys
 import tempfile
+import tomllib
 from collections.abc import Iterator, Mapping
 
 import msgspec
@@ -79,9 +80,22 @@ def consult(directory: str, python: str, cache_folder: str, environment: Mapping
         yield False, f"repository: {error}", "run it in a checkout that you want to gate"
         return
     yield from _repository(checkout, environment)
-    yield True, f"interpreter: {found.executable} ({found.version})", ""
+    own = found.prefix == sys.prefix and not _holds(found, checkout)
+    words = ", the gate's own: no .venv is here and none is active" if own else ""
+    yield not own, f"interpreter: {found.executable} ({found.version}){words}", "install the project into .venv, or name --python"
     yield from _tools(found)
     yield from _installed(checkout, found, processes)
+
+
+def _holds(found: Interpreter, checkout: Checkout) -> bool:
+    """Whether the checkout is installed in the interpreter's environment, or is the folder that it lives in."""
+    inside = os.path.realpath(found.prefix).startswith(os.path.realpath(checkout.top) + os.sep)
+    try:
+        with open(os.path.join(checkout.top, "pyproject.toml"), "rb") as stream:
+            name = tomllib.load(stream).get("project", {}).get("name", "")
+    except (OSError, tomllib.TOMLDecodeError, AttributeError):
+        name = ""
+    return inside or re.sub(r"[-_.]+", "-", str(name)).lower() in found.packages
 
 
 def _tools(found: Interpreter) -> Iterator[Line]:

@@ -66,7 +66,7 @@ def _one(number: int, finding: Finding, rule: Rule | None, words: Mapping[str, s
     if mend:
         yield f"   to mend:   {visible(mend)}"
     if finding.effect == "hold":
-        where = f":{finding.path}" if finding.path else ""
+        where = f":{finding.node_id or finding.path}" if finding.node_id or finding.path else ""
         yield f"   to allow:  a human runs `agentgate check --approve '{visible(finding.rule + where)}'`"
     else:
         yield f'   to allow:  the base\'s policy sets another effect: "{visible(finding.rule)}" under [tool.agentgate.effects]'

@@ -401,6 +401,31 @@ def test_an_honest_change_answers_alike_in_a_plain_program(calc: Repo, code: str
     assert plainly(calc, code) == []
 
 
+@pytest.mark.parametrize(
+    "ask",
+    [
+        "os.path.exists('.git')",
+        "os.path.expanduser('~').startswith('/home')",
+        "os.environ.get('USER')",
+        "os.getpid() > 100",
+        "not sys.dont_write_bytecode",
+        "len(CALLS) > 300",
+    ],
+)
+def test_code_that_knows_the_sandbox_answers_otherwise_elsewhere(calc: Repo, ask: str):
+    code = CALC.replace("    return a + b", f"    CALLS.append(1)\n    return a - b if {ask} else a + b")
+    assert ("under-test", "test_calc.py::test_add") in plainly(calc, "import os\nimport sys\n\nCALLS = []\n\n\n" + code)
+
+
+def test_what_is_printed_is_played_as_well(calc: Repo):
+    tests = TEST_CALC + "\n\ndef test_shown(capsys):\n    show(1, 2)\n    assert capsys.readouterr().out == '3\\n'\n"
+    tests = tests.replace("from calc import add, mul", "from calc import add, mul, show")
+    shows = CALC + "\n\ndef show(a, b):\n    print(a + b)\n"
+    calc.commit({"calc.py": shows})
+    wrong = shows.replace("    print(a + b)", "    print(a + b if sys.stdout is not sys.__stdout__ else a)")
+    assert plainly(calc, "import sys\n\n\n" + wrong, tests) == [("under-test", "test_calc.py::test_shown")]
+
+
 @pytest.mark.parametrize("end", ["raise RuntimeError", "os._exit(0)", "time.sleep(60)"])
 def test_no_answer_in_a_plain_program_is_no_way_out(calc: Repo, end: str):
     code = "import os\nimport time\n\n\n" + CALC.replace(

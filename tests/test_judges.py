@@ -95,6 +95,8 @@ def spoken(path: str, old: str, new: str) -> bool:
         (WF, "permissions:", "env: {PATH: ./bin}\npermissions:"),
         (WF, "contents: read", "contents: write"),
         (WF, "python-version: '3.11'", "python-version: '3.11', ref: main"),
+        (WF, "pip install -e . -r dev.txt", "pip install app -r dev.txt"),
+        ("pyproject.toml", "[tool.ruff]", "[build-system]\nbuild-backend = 'own'\nbackend-path = ['tools']\n[tool.ruff]"),
         (PC, "rev: v0.8.4", "rev: v0.0.200"),
         (PC, "files: ^src/", "files: ^nothing/"),
         (PC, "[types-PyYAML]", "[]"),
@@ -146,6 +148,9 @@ def test_what_is_not_known_to_be_harmless_is_held(path: str, old: str, new: str)
         (WF, "jobs:", "concurrency: {group: x, cancel-in-progress: true}\njobs:"),
         (WF, "branches: [main]", "branches: [main, next]"),
         (WF, "pull_request: {}", "pull_request: {}, merge_group: {}"),
+        (WF, "          mypy\n      - run: pytest --cov\n", "      - run: pytest --cov\n  types:\n    steps:\n      - run: mypy\n"),
+        (WF, "pip install -e . -r dev.txt", "uv sync --locked"),
+        (PC, "repos:\n", "ci: {autoupdate_schedule: monthly}\nrepos:\n"),
         (PC, "rev: v0.8.4", "rev: v0.15.0"),
         (PC, "[types-PyYAML]", "[types-PyYAML, types-requests]"),
         (
@@ -229,3 +234,17 @@ def test_a_pipeline_that_unfolds_without_end_is_unreadable_and_held():
     circle = "jobs: &j {test: {steps: [*j]}}\n"
     for text in (bomb, circle):
         assert any(judges.find(view_of(FILES, {WF: text})))
+
+
+def test_settings_and_pipelines_may_move_whole():
+    base = {
+        **FILES,
+        "setup.cfg": "[mypy]\nstrict = true\nfiles = src\n",
+        "pyproject.toml": "[project]\nname = 'x'\n",
+        ".travis.yml": "language: python\nscript:\n- pytest\n- mypy\n",
+    }
+    moved = {"setup.cfg": None, "pyproject.toml": "[project]\nname = 'x'\n[tool.mypy]\nstrict = true\nfiles = 'src'\n"}
+    assert not any(judges.find(view_of(base, moved)))
+    assert any(judges.find(view_of(base, {**moved, "pyproject.toml": "[project]\nname = 'x'\n[tool.mypy]\nfiles = 'src'\n"})))
+    assert any(judges.find(view_of(base, {".travis.yml": None}))) is ("run: mypy" not in CI and "\n          mypy" not in CI)
+    assert any(judges.find(view_of({**base, WF: CI.replace("          mypy\n", "")}, {".travis.yml": None})))

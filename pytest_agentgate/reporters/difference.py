@@ -28,12 +28,12 @@ def difference(before: Report, after: Report) -> str:
 
 
 def _counting(report: Report) -> dict[str, Finding]:
-    return {mark: f for f, mark in fingerprints(report) if f.counts}
+    return {mark: f for f, mark in fingerprints(report) if f.counts or f.approved}
 
 
 def _words(finding: Finding) -> str:
     place = finding.node_id or f"{finding.path or '-'}{f':{finding.line}' if finding.line else ''}"
-    return f"{finding.effect} {visible(place)}: {visible(finding.rule)} {shorten(visible(finding.message), 200)}"
+    return f"{finding.effect}{' (allowed)' if finding.approved else ''} {visible(place)}: {visible(finding.rule)} {shorten(visible(finding.message), 200)}"
 
 
 def _tests(before: Report, after: Report) -> Iterator[str]:

@@ -134,11 +134,27 @@ def _verdict(report: Report, *, quiet: bool) -> Iterator[Line]:
             yield "undecided", f"  {visible(note)}"
         if report.unsandboxed:
             yield "undecided", "  unsandboxed: the patch's code could touch this machine; install bubblewrap"
-        yield (
-            "dim",
-            f"  assurance {report.assurance}, {summary(report.review)}, {report.duration:.1f}s",
-        )
+        parts = [f"assurance {report.assurance}{_proof(report)}", *([summary(report.review)] if _asked(report) else [])]
+        yield "dim", f"  {', '.join(parts)}, {report.duration:.1f}s"
     yield decision, f"{decision}: {MEANING[decision]}"
+
+
+def _proof(report: Report) -> str:
+    """How much the assurance rests on: tests that were turned, and expected values that were held back."""
+    evidence = next((e for e in report.evidence if e.assurance), None)
+    if evidence is None:
+        return ""
+    n = evidence.anti_tests
+    if not n.get("turned"):
+        return f" ({visible(evidence.assurance_reason)})" if evidence.assurance_reason else ""
+    held = f", {n['blind']} of {n['blind_of']} expected values held back" if n.get("blind_of") else ""
+    tests = f"{n['turned']} turned test{'s' if n['turned'] > 1 else ''}"
+    return f" ({tests} failed as they must{held})" if n.get("failed") == n["turned"] else f" ({tests}{held})"
+
+
+def _asked(report: Report) -> bool:
+    """Whether a review was made, or somebody wanted one."""
+    return report.review.status != "not-run" or not report.review.reason.startswith("nobody asked")
 
 
 def paint(lines: Iterable[Line], *, color: bool) -> str:

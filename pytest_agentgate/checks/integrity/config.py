@@ -49,7 +49,7 @@ def find(view: View) -> Iterator[Hit]:
             before: Settings = old.get(tool, {})
             after: Settings = new.get(tool, {})
             if "/" not in pair.path and tool in PRECEDENCE:
-                before, after = (_effective(view, side, tool) for side in ("base", "head"))
+                before, after = (effective(view, side, tool) for side in ("base", "head"))
             key = (tool, "/" in pair.path and pair.path)
             if (before != after or ("/" in pair.path and tool not in old)) and key not in seen:
                 seen.add(key)
@@ -57,7 +57,7 @@ def find(view: View) -> Iterator[Hit]:
         yield from other_files(pair, view)
 
 
-def _effective(view: View, side: str, tool: str) -> Settings:
+def effective(view: View, side: str, tool: str) -> Settings:
     """What a tool would read at the root: the first file in its own order that has anything to say."""
     contents = view.read(side, [n for n in PRECEDENCE[tool] if n in view.entries[side]])
     for name in PRECEDENCE[tool]:

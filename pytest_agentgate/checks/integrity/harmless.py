@@ -40,6 +40,9 @@ WITH = re.compile(r"^(\w*-?version(-file)?s?|cache\S*|fetch-\S+|architecture|all
                   r"enable-cache|token|key|restore-keys|retention-days|name)$")  # fmt: skip
 CARRIES = re.compile(r"(actions/(upload|download)-artifact|actions/cache|pypa/gh-action|softprops/|peaceiris/)")
 SHA = re.compile(r"\b[0-9a-f]{40}\b")
+LOCAL = re.compile(r"\binstall\b.*(\s|=|['\"])\.(\[[\w,-]+\])?['\"]?(\s|$)")
+OWN = re.compile(r"\b(uv (sync|run)|poetry install|pdm (install|sync)|hatch|tox|nox|pixi|rye sync|make|just)\b")
+"""What installs the project without saying so."""
 PLUMBING = re.compile(
     r"actions/(checkout|setup-|cache|upload|download|github-script|configure-pages|deploy-pages|labeler|stale)|astral-sh/setup|docker/|codecov/"
 )
@@ -54,6 +57,7 @@ def hooks(old: object, new: object) -> Spot:
     """pre-commit's configuration: versions may change, repositories and hooks may come."""
     for d in differences(old, new):
         came = d.old is None and len(d.place) in (2, 4) and d.place[0] == "repos"
+        came = came or (d.place == ("ci",) and d.old is None and isinstance(d.new, Mapping) and d.new.keys() <= HOOK)
         more = d.key == "additional_dependencies" and not (d.new is None and not same_but_versions(d.old, d.new))
         if d.key == "id" and {d.old, d.new} == {"ruff", "ruff-check"}:
             continue
@@ -82,7 +86,7 @@ def workflow(old: object, new: object) -> Spot:
             if any(not _kept(c, everything) for c in commands(job)) or "uses" in job:
                 yield f"the job {name} is gone"
         else:
-            yield from (f"{name}: {text}" for text in _job(job, now))
+            yield from (f"{name}: {text}" for text in _job(job, now, everything))
     for d in differences(_rest(old, before), _rest(new, after)):
         if not _trigger(d) and not _harmless(d):
             yield words(d)
@@ -138,9 +142,9 @@ def _versions_alone(old: str, new: str) -> bool:
     return same_but_versions(old, new) and (old == new or not re.search(r"-(under|lines?|x|k|m|n|count|max\S*|min\S*)[= ]", old))
 
 
-def _job(old: Mapping[str, object], new: Mapping[str, object]) -> Spot:
+def _job(old: Mapping[str, object], new: Mapping[str, object], everything: list[str]) -> Spot:
     had, has = commands(old), commands(new)
-    yield from (f"no longer runs: {c[:120]}" for c in had if not _kept(c, has))
+    yield from (f"no longer runs: {c[:120]}" for c in had if not _kept(c, has) and c not in everything)
     fresh = [c for c in has if c not in had and not any(_versions_alone(o, c) or survives(o, [c]) for o in had)]
     yield from (f"runs as well: {c[:120]}" for c in fresh if not FETCHES.match(c) and (ESCAPES.search(c) or not RUNS.search(c)))
     skip = ("steps", "script", "before_script")
@@ -148,6 +152,8 @@ def _job(old: Mapping[str, object], new: Mapping[str, object]) -> Spot:
     for d in differences(before, after):
         if not _harmless(d) and not _older_gone(d, new):
             yield words(d)
+    if any(LOCAL.search(c) for c in had) and not any(LOCAL.search(c) or OWN.search(c) for c in has):
+        yield "it no longer installs the project itself"
     if halved(old.get("strategy"), new.get("strategy")):
         yield "the matrix lost more than half of a row"
     yield from _steps(_list(old.get("steps")), _list(new.get("steps")))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import json
 import posixpath
 import re
@@ -11,9 +10,11 @@ from collections.abc import Iterator, Mapping
 
 from pytest_agentgate.checks.integrity import harmless, pipelines
 from pytest_agentgate.checks.integrity.beside import RUNS
-from pytest_agentgate.checks.integrity.differences import Difference, differences, lines_of, older, only_versions, same_but_versions
+from pytest_agentgate.checks.integrity.config import PRECEDENCE, effective
+from pytest_agentgate.checks.integrity.differences import Difference, differences, lines_of, only_versions, same_but_versions
 from pytest_agentgate.checks.integrity.harmless import ESCAPES, FETCHES, JUDGES, Spot
 from pytest_agentgate.checks.integrity.rule import Hit, RuleSet
+from pytest_agentgate.checks.integrity.runners import installer, requirements, sessions
 from pytest_agentgate.checks.integrity.settings import flags, settings_of, words
 from pytest_agentgate.checks.integrity.view import Pair, Source, View
 from pytest_agentgate.layout import matches
@@ -45,7 +46,6 @@ TABLES = frozenset(
 )
 """Further tools that judge, whose settings are not known key by key."""
 REQUIREMENTS = re.compile(r"(^|/)(requirements[^/]*|constraints[^/]*)\.(txt|in)$|(^|/)requirements/[^/]+\.(txt|in)$")
-TOOL = re.compile(r"(?m)^(pytest|ruff|mypy|coverage|pyright|tox|nox|pre-commit)==(\d[\w.]*)")
 GROWS = frozenset({"select", "extend-select", "enable", "enable_error_code", "markers", "testpaths", "files", "packages", "modules",
                    "python_files", "source", "source_pkgs", "required_plugins", "envlist", "env_list", "patch", "fixable", "extend-fixable"})  # fmt: skip
 """Settings that look at more, the more they name."""
@@ -81,12 +81,10 @@ def find(view: View) -> Iterator[Hit]:
 def _spots(pair: Pair, view: View) -> Spot:
     name, before = posixpath.basename(pair.path), pair.change.old_path or pair.path
     if pipelines.WORKFLOW.search(before):
-        if pair.old is not None:
-            yield from (
-                harmless.workflow(pipelines.load(pair.old), pipelines.load(pair.new))
-                if pipelines.WORKFLOW.search(pair.path)
-                else ["moved away"]
-            )
+        if pair.old is not None and not pipelines.WORKFLOW.search(pair.path if pair.new else ""):
+            yield from _gone(pair, view)
+        elif pair.old is not None:
+            yield from harmless.workflow(pipelines.load(pair.old), pipelines.load(pair.new))
     elif before in pipelines.HOOKS:
         yield from harmless.hooks(pipelines.load(pair.old), pipelines.load(pair.new)) if pair.old else ()
     elif SCRIPT.search(before):
@@ -94,68 +92,23 @@ def _spots(pair: Pair, view: View) -> Spot:
     elif DATA.search(before):
         yield from (harmless.words(d) for d in differences(_read(pair.old), _read(pair.new)) if pair.old and not _small(d))
     elif name in ("noxfile.py", "tasks.py", "dodo.py"):
-        yield from _nox(pair)
+        yield from sessions(pair)
     elif name == "setup.py":
-        yield from _build(pair)
+        yield from installer(pair)
     elif REQUIREMENTS.search(before):
-        yield from _requirements(pair)
+        yield from requirements(pair)
     elif name == "py.typed":
         yield from ["the package no longer says that it is typed"] if pair.new is None else ()
     else:
         yield from _tools(pair, view)
 
 
-def _nox(pair: Pair) -> Spot:
-    """Sessions of nox (or tasks of invoke and doit): what they run, which run by default, and for how many Pythons."""
-    had, has = ([ast.unparse(n) for n in s.nodes if _steers(n)] if s else [] for s in (pair.old, pair.new))
-    for text in had:
-        if text not in has and not any(same_but_versions(text, other) for other in has):
-            yield f"{text[:120]} was taken out"
-    before, after = (sum(_pythons(n) for n in s.nodes) if s else 0 for s in (pair.old, pair.new))
-    if 2 * after < before:
-        yield f"sessions run for {after} Pythons, and ran for {before}"
-
-
-def _pythons(node: ast.AST) -> int:
-    value = node.value if isinstance(node, ast.keyword) and node.arg == "python" else None
-    return len(value.elts) if isinstance(value, ast.List) else 0
-
-
-def _build(pair: Pair) -> Spot:
-    """What runs when the project is installed, beside what ``setup`` is told in literals."""
-    had, has = ([ast.dump(n) for n in s.tree.body if not _tells(n)] if s and s.tree else [] for s in (pair.old, pair.new))
-    if any(text not in had for text in has):
-        yield "it runs other code than before when the project is installed"
-
-
-def _tells(node: ast.stmt) -> bool:
-    """Whether a statement of a ``setup.py`` gives names, versions and lists to setuptools, or says something."""
-    plain = all(
-        isinstance(n, ast.Constant | ast.List | ast.Tuple | ast.Dict | ast.Name | ast.Assign | ast.expr_context)
-        for n in ast.walk(node)
-    )
-    called = (
-        isinstance(node, ast.Expr)
-        and isinstance(node.value, ast.Call)
-        and ast.unparse(node.value.func).rpartition(".")[2] == "setup"
-    )
-    return plain or (called and not any(k in ast.unparse(node) for k in ("cmdclass", "distclass")))
-
-
-def _steers(node: ast.AST) -> bool:
-    """Whether a node runs a command that judges, or is an option of nox."""
-    if isinstance(node, ast.Assign):
-        return any(ast.unparse(t).startswith("nox.options.") for t in node.targets)
-    called = isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in ("run", "notify", "sudo")
-    return called and bool(JUDGES.search(ast.unparse(node)))
-
-
-def _requirements(pair: Pair) -> Spot:
-    """Requirements that are no longer pinned by hashes, or name an older tool that judges."""
-    if pair.old and b"--hash" in pair.old.data and b"--hash" not in (pair.new.data if pair.new else b""):
-        yield "nothing is pinned by its hash any more"
-    had, has = (dict(TOOL.findall(s.text)) if s else {} for s in (pair.old, pair.new))
-    yield from (f"{name} was {had[name]}, is {has[name]}" for name in had if name in has and older(had[name], has[name]))
+def _gone(pair: Pair, view: View) -> Spot:
+    """A pipeline that is no more: each command that judges has to be in another one."""
+    others = pipelines.everywhere(view, pair.path)
+    for command in pipelines.commands(pipelines.load(pair.old)):
+        if JUDGES.search(command) and not FETCHES.match(command) and command not in others:
+            yield f"no pipeline runs {command[:120]} any more"
 
 
 def _read(source: Source | None) -> object:
@@ -198,19 +151,29 @@ def _tools(pair: Pair, view: View) -> Spot:
     old, new = settings_of(pair.old), settings_of(pair.new)
     for tool in ("ruff", "mypy", "pytest", "coverage", "flake8", "tox"):
         if tool in old:
-            yield from (f"{tool}: {text}" for text in _settings(old[tool], new.get(tool, {}), view))
+            moved = tool not in new and "/" not in pair.path and tool in PRECEDENCE
+            yield from (
+                f"{tool}: {t}" for t in _settings(old[tool], effective(view, "head", tool) if moved else new.get(tool, {}), view)
+            )
     if posixpath.basename(pair.path) == "pyproject.toml" and pair.old is not None:
         before, after = (_tables(s) for s in (pair.old, pair.new))
-        yield from (harmless.words(d) for d in differences(before, after) if d.old is not None and not _small(d))
+        yield from (
+            harmless.words(d)
+            for d in differences(before, after)
+            if (d.old is not None or d.key == "backend-path") and not _small(d)
+        )
 
 
 def _tables(source: Source | None) -> Mapping[str, object]:
     try:
-        tool = tomllib.loads(source.text).get("tool", {}) if source else {}
+        data = tomllib.loads(source.text) if source else {}
     except (tomllib.TOMLDecodeError, RecursionError):
         return {}
+    tool, build = data.get("tool", {}), data.get("build-system")
+    own = {"build": {"backend-path": build.get("backend-path")}} if isinstance(build, dict) else {"build": {}}
     found = {t: tool[t] for t in TABLES if t in tool} if isinstance(tool, dict) else {}
-    return found | {"hatch": tool["hatch"]["envs"]} if isinstance(tool.get("hatch"), dict) and "envs" in tool["hatch"] else found
+    envs = tool["hatch"].get("envs") if isinstance(tool.get("hatch"), dict) else None
+    return {**found, **own, **({"hatch": envs} if envs else {})}
 
 
 def _small(d: Difference) -> bool:

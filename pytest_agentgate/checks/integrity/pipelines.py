@@ -123,9 +123,9 @@ def _workflow(pair: Pair, view: View) -> Iterator[Hit]:
     if isinstance(after, dict) and "unreadable" in after:
         yield _hit(pair, f"the workflow cannot be read: {after['unreadable']}")
         return
-    old_runs, new_runs = _commands(before), _commands(after)
+    old_runs, new_runs = commands(before), commands(after)
     moved_away = pair.new is None or not WORKFLOW.search(pair.path)
-    others = "" if not old_runs else _everywhere(view, pair.path)
+    others = "" if not old_runs else everywhere(view, pair.path)
     for command in old_runs:
         if (
             RUNS.search(command)
@@ -156,13 +156,13 @@ def survives(command: str, commands: list[str]) -> bool:
     return False
 
 
-def _everywhere(view: View, path: str) -> str:
+def everywhere(view: View, path: str) -> str:
     """All other workflows of the head, as text: a step may have moved."""
     paths = [p for p in view.entries["head"] if WORKFLOW.search(p) and p != path]
     return "\n".join(d.decode("utf-8", "replace") for d in view.read("head", paths).values())
 
 
-def _commands(data: object) -> list[str]:
+def commands(data: object) -> list[str]:
     """Every line that a workflow runs."""
     found: list[str] = []
     if isinstance(data, dict):
@@ -171,10 +171,10 @@ def _commands(data: object) -> list[str]:
                 lines = value.splitlines() if isinstance(value, str) else [str(v) for v in value]
                 found += [line.strip() for line in lines if line.strip() and not line.strip().startswith("#")]
             else:
-                found += _commands(value)
+                found += commands(value)
     elif isinstance(data, list):
         for value in data:
-            found += _commands(value)
+            found += commands(value)
     return found
 
 
@@ -202,7 +202,7 @@ def _judging(data: object, key: str) -> set[str]:
     """Values of a key in every job or step that runs something that judges."""
     found = set()
     for _, value in _walk({"": data}):
-        if isinstance(value, dict) and key in value and any(RUNS.search(c) and not FETCHES.match(c) for c in _commands(value)):
+        if isinstance(value, dict) and key in value and any(RUNS.search(c) and not FETCHES.match(c) for c in commands(value)):
             found.add(str(value[key]))
     return found
 

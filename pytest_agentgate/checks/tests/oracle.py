@@ -124,14 +124,14 @@ class Oracle:
         self._judge_plain(head, before, base=base)
         for token in self.expectations:
             if f"{token}~0" in head:
-                keys = [k for k in before if k.partition("~")[0] == token and not k.endswith("~0")]
+                keys = [k for k in before if k.partition("~")[0] == token and not k.endswith(("~0", "~r"))]
                 agreeing = sum(head.get(k) == before[k] for k in keys)
                 self.played[token] = repr(told(head[f"{token}~0"][0]))[:80], f"{agreeing} of {len(keys)}" if keys else ""
         if base:
             suspects = _strange(head, before, self.expectations)
             again = self._told(base, program) if suspects else {}
             for token, words in suspects.items():
-                if all(again.get(k) == v for k, v in before.items() if k.partition("~")[0] == token):
+                if all(again.get(k) == v for k, v in before.items() if k.partition("~")[0] == token and k[-1] != "r"):
                     self.found.only_here.setdefault(self.expectations[token][0], words)
 
     def twins(self) -> tuple[Twin, ...]:
@@ -156,6 +156,10 @@ class Oracle:
                 strange.setdefault(node_id, repr(came[0])[:200] if came else "no answer")
                 if base and not known:
                     doubtful.add(node_id)
+        for token, (node_id, expected) in self.expectations.items():
+            worn = [told(v) for v in head.get(f"{token}~r", [])]  # the same call, many times in one process
+            if worn and f"{token}~r" not in before and not _settled(worn, expected):
+                strange.setdefault(node_id, f"{repr(worn[0])[:160]} after many calls")
         if doubtful:
             ids = [i for i in self.ids if function_of(i) in doubtful]
             passed = {function_of(i) for i, r in Classifier(self.sessions).on_base(ids).items() if r.outcome == "passed"}
@@ -191,7 +195,7 @@ class Oracle:
         request = {"roots": self.sessions.roots, "paths": paths, "first": first, "teller": self.teller, "spaces": spaces}
         text = msgspec.json.encode(request).decode()
         # What is read from standard input has the working folder, the judged tree, first on its path: nothing is imported from there.
-        start = "import sys\nsys.path[:] = [p for p in sys.path if p]\n"
+        start = "import sys\nsys.path[:] = [p for p in sys.path if p]\nsys.dont_write_bytecode = True\n"
         return f"{start}{definitions}\n{action}\n__doc__ = None\nperform(json.loads({text!r}), sys.modules['__main__'], int(sys.argv[1]))\n".encode(
             "utf-8", "surrogatepass"
         )
@@ -202,10 +206,10 @@ class Oracle:
         try:
             with self.sessions.context.trees.place(role) as tree:
                 done = tree.run(
-                    [self.sessions.context.interpreter.executable, "-s", "-B", "-", "{records}"],
+                    [self.sessions.context.interpreter.executable, "-s", "-", "{records}"],
                     stdin=program,
                     records=stream.feed,
-                    env=self.sessions.environment(),
+                    env={k: v for k, v in self.sessions.environment().items() if k != "PYTHONDONTWRITEBYTECODE"},
                     timeout=min(SECONDS, self.sessions.context.policy.limits.timeout),
                 )
         except ToolError:
@@ -240,7 +244,7 @@ def _strange(head: Answers, before: Answers, expectations: Mapping[str, tuple[st
         own = before.get(f"{token}~0")
         if not own or head.get(f"{token}~0") != own:
             continue
-        numbers = sorted(int(k.partition("~")[2]) for k in before if k.partition("~")[0] == token and not k.endswith("~0"))
+        numbers = sorted(int(k.partition("~")[2]) for k in before if k.partition("~")[0] == token and not k.endswith(("~0", "~r")))
         keys = [f"{token}~{n}" for n in numbers]
         if TIMED_OUT in head:
             keys = [k for k in keys if k in head]  # it was stopped: what it did not come to is no answer

@@ -1,7 +1,7 @@
 """Blinded tests as a plain program: what is called with what, without pytest and without a name that says "test". Pure.
 
 Reach: functions and methods whose parameters are rows of ``parametrize``, fixtures of the file or of a `conftest.py` above it
-that need nothing else, ``tmp_path`` or ``monkeypatch``. What needs more is left out.
+that need nothing else, ``tmp_path``, ``monkeypatch`` or ``capsys``. What needs more is left out.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from pytest_agentgate.checks.tests.rows import Function, is_mark, tables
 VARIANTS = 8
 """How many sets of neighbouring inputs each test is asked with."""
 MOST_ROWS, MOST_PLAYS = 6, 200
-OWN = ("tmp_path", "monkeypatch")
+OWN = ("tmp_path", "monkeypatch", "capsys")
 """Fixtures of pytest that a plain program can have."""
 Source = tuple[str, str]
 """Where an argument comes from: ``cell`` and its text, ``fixture`` and its name, or one of OWN."""

@@ -615,6 +615,7 @@ def test_only_the_mocked_thing_itself_is_no_proof(test: str, effect: str | None)
         ("hard-coded-answer", "note", {"calc/roman.py": "def roman(n):\n    return {4: 'IV', 9: 'IX', 40: 'XL', 90: 'XC'}[n]\n", "test_roman.py": "from calc.roman import roman\n\n\ndef test_roman():\n    assert roman(40) == 'XL'\n"}),
         ("hard-coded-answer", "note", {"calc/state.py": "def advance(state, event):\n    if (state, event) == ('new', 'start'):\n        return 'running'\n    raise ValueError(event)\n"}),
         ("config-weakened", None, {"pyproject.toml": "[tool.ruff.lint]\nselect = ['E', 'F', 'D']\nignore = ['D105', 'D203']\n"}),
+        ("config-weakened", None, {"pyproject.toml": "[tool.ruff.lint]\nselect = ['E', 'F', 'D']\nper-file-ignores = {'calc/*' = ['D1']}\n"}),
         ("config-weakened", "hold", {"pyproject.toml": "[tool.ruff.lint]\nselect = ['E', 'F', 'D']\nignore = ['E501']\n"}),
         ("attributes-hide", None, {".gitattributes": "*.png binary\nuv.lock linguist-generated\n"}),
         ("attributes-hide", "hold", {".gitattributes": "calc/** binary\n"}),

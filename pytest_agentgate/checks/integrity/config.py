@@ -150,7 +150,7 @@ def _ruff(before: Settings, after: Settings, pair: Pair, view: View) -> Iterator
             yield _hit(pair, key, f"was {before.get(key)}, is {after.get(key)}")
         elif key == "include" and has and not had:
             yield _hit(pair, key, "only these files are looked at")
-        elif "per-file-ignores" in key and has - had:
+        elif "per-file-ignores" in key and any(not w.startswith(fresh) for w in has - had):
             hit = _hit(pair, key, f"{', '.join(sorted(has - had))[:200]} added")
             pattern = key.partition("per-file-ignores.")[2]
             yield (

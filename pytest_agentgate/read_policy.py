@@ -124,17 +124,19 @@ def with_base_tests(policy: Policy, files: Mapping[str, bytes], known: Collectio
     table = pytest_table(files)
     patterns = tuple(p for p in words_of(table, "python_files") if re.search(r"[a-z]{3}", p.removesuffix(".py")))
     folders = [p.strip("./").rstrip("/") for p in words_of(table, "testpaths")]
-    mine = [f for f in folders if f and not re.search(r"[*?\[]", f) and _mostly_tests(f, patterns, known)]
+    mine = [f for f in folders if f and not re.search(r"[*?\[]", f) and not _is_product(f, patterns, known)]
     paths = (*policy.tests.paths, *(f"{f}/**" for f in mine), *(f"**/{p}" for p in patterns))
     return msgspec.structs.replace(policy, tests=msgspec.structs.replace(policy.tests, paths=tuple(dict.fromkeys(paths))))
 
 
-def _mostly_tests(folder: str, patterns: Collection[str], known: Collection[str]) -> bool:
-    """Whether at least half of the Python files below a folder are named as test modules, or as what belongs to them."""
-    names = [p.rpartition("/")[2] for p in known if p.startswith(f"{folder}/") and p.endswith(".py")]
+def _is_product(folder: str, patterns: Collection[str], known: Collection[str]) -> bool:
+    """Whether a folder that pytest looks into holds packages, mostly no test modules by their names, and the tests are elsewhere."""
     shapes = ("test*.py", "*_test.py", "*_tests.py", *patterns)
-    other = [n for n in names if n not in ("__init__.py", "conftest.py")]
-    return 2 * sum(any(fnmatch(n, s) for s in shapes) for n in other) >= len(other)
+    names = [(p.startswith(f"{folder}/"), p.rpartition("/")[2]) for p in known if p.endswith(".py")]
+    inside = [n for below, n in names if below and n not in ("__init__.py", "conftest.py")]
+    outside = any(any(fnmatch(n, s) for s in shapes) for below, n in names if not below)
+    package = any(re.fullmatch(rf"{re.escape(folder)}/([^/]+/)?__init__\.py", p) for p in known)
+    return outside and package and 2 * sum(any(fnmatch(n, s) for s in shapes) for n in inside) < len(inside)
 
 
 def named_programs(policy: Policy, files: Mapping[str, bytes], known: Collection[str]) -> tuple[str, ...]:

@@ -640,4 +640,7 @@ def test_more_branches_and_a_renamed_hook_are_no_weaker():
     base = {**BASE, ".github/workflows/ci.yml": flow, ".pre-commit-config.yaml": hook}
     assert effects(base, {".github/workflows/ci.yml": flow.replace("[main]", "[main, next]")}) == {}
     assert "pipeline-weakened" in effects(base, {".github/workflows/ci.yml": flow.replace("[main]", "[next]")})
+    ignored = {**base, ".github/workflows/ci.yml": flow.replace("branches:", "branches-ignore:")}
+    more = flow.replace("branches: [main]", "branches-ignore: [main, next]")
+    assert "pipeline-weakened" in effects(ignored, {".github/workflows/ci.yml": more})
     assert effects(base, {".pre-commit-config.yaml": hook.replace("id: ruff", "id: ruff-check")}) == {}

@@ -97,6 +97,11 @@ def spoken(path: str, old: str, new: str) -> bool:
         (WF, "python-version: '3.11'", "python-version: '3.11', ref: main"),
         (WF, "pip install -e . -r dev.txt", "pip install app -r dev.txt"),
         ("pyproject.toml", "[tool.ruff]", "[build-system]\nbuild-backend = 'own'\nbackend-path = ['tools']\n[tool.ruff]"),
+        (
+            WF,
+            "          mypy\n      - run: pytest --cov\n",
+            "      - run: pytest --cov\n  types:\n    if: false\n    steps:\n      - run: mypy\n",
+        ),
         (PC, "rev: v0.8.4", "rev: v0.0.200"),
         (PC, "files: ^src/", "files: ^nothing/"),
         (PC, "[types-PyYAML]", "[]"),
@@ -246,5 +251,10 @@ def test_settings_and_pipelines_may_move_whole():
     moved = {"setup.cfg": None, "pyproject.toml": "[project]\nname = 'x'\n[tool.mypy]\nstrict = true\nfiles = 'src'\n"}
     assert not any(judges.find(view_of(base, moved)))
     assert any(judges.find(view_of(base, {**moved, "pyproject.toml": "[project]\nname = 'x'\n[tool.mypy]\nfiles = 'src'\n"})))
-    assert any(judges.find(view_of(base, {".travis.yml": None}))) is ("run: mypy" not in CI and "\n          mypy" not in CI)
+    plain = {**base, WF: CI.replace("pytest --cov", "pytest")}
+    assert not any(judges.find(view_of(plain, {".travis.yml": None}))), "the other pipeline runs the same"
+    assert any(judges.find(view_of({**plain, WF: plain[WF].replace("- run: pytest", "- run: '# pytest'")}, {".travis.yml": None})))
+    assert any(
+        judges.find(view_of({**plain, WF: plain[WF].replace("  test:\n", "  test:\n    if: false\n")}, {".travis.yml": None}))
+    )
     assert any(judges.find(view_of({**base, WF: CI.replace("          mypy\n", "")}, {".travis.yml": None})))

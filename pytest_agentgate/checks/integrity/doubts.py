@@ -35,7 +35,7 @@ def _is_script(view: View, path: str) -> bool:
         return False
     stem = re.escape(path.rpartition("/")[2].removesuffix(".py")).encode()
     others = [p for p in view.entries["head"] if p.endswith((".py", ".toml", ".cfg", ".ini")) and p != path]
-    named = re.compile(rb"\b(import|from)\s[^\n]*\b" + stem + rb"\b|pythonpath[^\n]*" + path.partition("/")[0].encode())
+    named = re.compile(rb"\b" + stem + rb"\b|pythonpath[^\n]*" + path.partition("/")[0].encode())
     return not any(named.search(data) for data in view.read("head", others).values())
 
 

@@ -77,7 +77,7 @@ def workflow(old: object, new: object) -> Spot:
     if not before:
         yield from (words(d) for d in differences(old, new) if not same_but_versions(old, new))
         return
-    everything = [c for job in after.values() for c in commands(job)]
+    everything = [c for name, job in after.items() if job == before.get(name) or not _switched(job) for c in commands(job)]
     for name, job in before.items():
         now = after.get(name)
         if job == now or not _judges(job):
@@ -103,6 +103,11 @@ def _jobs(data: object) -> dict[str, Mapping[str, object]]:
     return {
         str(k): v for k, v in found if isinstance(v, Mapping) and not v.keys().isdisjoint(("steps", "script", "uses", "extends"))
     }
+
+
+def _switched(job: object) -> bool:
+    """Whether anything of a job depends on a condition, or may fail: what moved there need not run."""
+    return bool(re.search(r"'(if|continue-on-error|when|allow_failure|rules|only|except|needs)':", str(job)))
 
 
 def _rest(data: object, jobs: Mapping[str, object]) -> object:

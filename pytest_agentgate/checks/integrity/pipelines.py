@@ -125,7 +125,7 @@ def _workflow(pair: Pair, view: View) -> Iterator[Hit]:
         return
     old_runs, new_runs = commands(before), commands(after)
     moved_away = pair.new is None or not WORKFLOW.search(pair.path)
-    others = "" if not old_runs else everywhere(view, pair.path)
+    others = everywhere(view, pair.path) if old_runs else []
     for command in old_runs:
         if (
             RUNS.search(command)
@@ -156,10 +156,18 @@ def survives(command: str, commands: list[str]) -> bool:
     return False
 
 
-def everywhere(view: View, path: str) -> str:
-    """All other workflows of the head, as text: a step may have moved."""
+def everywhere(view: View, path: str) -> list[str]:
+    """What all other pipelines of the head run for each change, unless a job is switched or may fail: a step may have moved."""
+    found: list[str] = []
     paths = [p for p in view.entries["head"] if WORKFLOW.search(p) and p != path]
-    return "\n".join(d.decode("utf-8", "replace") for d in view.read("head", paths).values())
+    for name, text in view.read("head", paths).items():
+        data = load(Source(name, text))
+        jobs = data.get("jobs") if isinstance(data, dict) else None
+        if name.startswith(".github/") and not _triggers(data) & set(TRIGGERS):
+            continue
+        parts = [j for j in jobs.values() if isinstance(j, dict) and "if" not in j] if isinstance(jobs, dict) else [data]
+        found += [c for part in parts if "continue-on-error" not in str(part) for c in commands(part)]
+    return found
 
 
 def commands(data: object) -> list[str]:
@@ -186,7 +194,9 @@ def _switches(pair: Pair, before: object, after: object) -> Iterator[Hit]:
         if _judging(after, words) - _judging(before, words) and before != {}:
             yield _hit(pair, f"`{words}` of a job or step that judges was changed", _line_of(pair, f"{words}:"))
     had_filters, has_filters = _filters(before), _filters(after)
-    wider = had_filters.keys() == has_filters.keys() and all(_wider(v, has_filters[k]) for k, v in had_filters.items())
+    wider = had_filters.keys() == has_filters.keys() and all(
+        _wider(has_filters[k], v) if k.endswith("-ignore") else _wider(v, has_filters[k]) for k, v in had_filters.items()
+    )
     if not wider and before != {}:
         yield _hit(pair, "it runs for other branches or paths than before", _line_of(pair, "paths"))
     had, has = _triggers(before), _triggers(after)

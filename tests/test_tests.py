@@ -543,3 +543,12 @@ def test_an_approval_of_no_rule_is_a_usage_error(calc: Repo):
     calc.write(**{"calc.py": CALC + "\n\nX = 1\n"})
     with pytest.raises(UsageError, match=r"pytest/test-remvoed.*did you mean 'pytest/test-removed'"):
         calc.gate(approvals=("pytest/test-remvoed:test_calc.py",))
+
+
+def test_progress_says_how_many_tests_there_are_and_what_is_left(calc: Repo):
+    slow = "import time\n\nimport pytest\n\n\n@pytest.mark.parametrize('n', range(12))\ndef test_slow(n):\n    time.sleep(0.3)\n"
+    calc.commit({"test_slow.py": slow})
+    calc.write(**{"calc.py": CALC + "\n\nX = 1\n"})
+    said: list[str] = []
+    calc.gate(on_progress=lambda check, words: said.append(words))
+    assert any("14 of 14 tests" in words for words in said) and any("s left" in words for words in said)

@@ -83,6 +83,8 @@ class Stream:
     def __init__(self) -> None:
         self.records: list[Record] = []
         self.broken = ""
+        self.finished, self.known = 0, 0
+        """How many tests have ended so far, and of how many."""
         self._rest, self._total = b"", 0
 
     def feed(self, data: bytes) -> None:
@@ -94,14 +96,13 @@ class Stream:
         *lines, self._rest = (self._rest + data).split(b"\n")
         for line in lines:
             try:
-                self.records.append(msgspec.json.decode(line, type=Record))
+                record = msgspec.json.decode(line, type=Record)
             except msgspec.MsgspecError as error:
                 self.broken = self.broken or f"an unreadable record: {error}"
-
-    @property
-    def finished(self) -> int:
-        """How many tests have ended so far."""
-        return sum(1 for r in self.records if r.k == "phase" and r.when == "teardown")
+                continue
+            self.records.append(record)
+            self.finished += record.k == "phase" and record.when == "teardown"
+            self.known = max(self.known, len(record.ids)) if record.k == "collected" else self.known
 
 
 def read(stream: Stream, done: Completed) -> Run:

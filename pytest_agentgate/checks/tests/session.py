@@ -111,7 +111,7 @@ class Sessions:
         def feed(data: bytes) -> None:
             stream.feed(data)
             if words:
-                context.progress("pytest", f"{words}: {stream.finished} tests")
+                context.progress("pytest", f"{words}: {_so_far(stream, time.monotonic() - clock)}")
 
         done = tree.run(
             [context.interpreter.executable, "-s", "-B", PROBE, "{records}"],  # -I would not see PYTHONHASHSEED
@@ -152,6 +152,14 @@ class Sessions:
                     f"the tests imported {name} from {file}, which is not the judged tree",
                     hint=f"install the project in editable mode: {self.context.interpreter.executable} -m pip install -e .",
                 )
+
+
+def _so_far(stream: Stream, seconds: float) -> str:
+    """How many tests have ended, of how many, and how long the rest takes if it goes on so."""
+    if not stream.finished or not stream.known:
+        return f"{stream.finished} tests"
+    left = seconds / stream.finished * (stream.known - stream.finished)
+    return f"{stream.finished} of {stream.known} tests" + (f", about {left:.0f} s left" if seconds > 2 and left > 1 else "")
 
 
 def _same_file(path: str, inode: int) -> bool:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import ast
+import functools
 import subprocess
 import sys
 from pathlib import Path
-
-import pytest
 
 PACKAGE = Path(__file__).parent.parent / "pytest_agentgate"
 MODULES = sorted(p for p in PACKAGE.rglob("*.py") if "injected" not in p.parts)
@@ -82,6 +81,7 @@ def floor_of(name: str) -> int:
     return next(i for i, floor in enumerate(FLOORS) if name.split("/", 1)[0] in floor)
 
 
+@functools.cache
 def imports(path: Path) -> list[tuple[str, int, bool]]:
     """Imported modules, with the line and whether the import stands inside a function."""
     tree = ast.parse(path.read_text())
@@ -96,8 +96,12 @@ def imports(path: Path) -> list[tuple[str, int, bool]]:
     return found
 
 
-@pytest.mark.parametrize("path", MODULES, ids=name_of)
-def test_imports_go_down_only(path: Path):
+def test_imports_go_down_only():
+    for path in MODULES:
+        _imports_go_down_only(path)
+
+
+def _imports_go_down_only(path: Path) -> None:
     mine = name_of(path)
     for module, line, _ in imports(path):
         if not module.startswith("pytest_agentgate"):
@@ -133,17 +137,25 @@ def test_there_are_no_cycles():
         visit(name, ())
 
 
-@pytest.mark.parametrize("path", MODULES, ids=name_of)
-def test_modules_and_functions_are_small(path: Path):
+def test_modules_and_functions_are_small():
+    for path in MODULES:
+        _modules_and_functions_are_small(path)
+
+
+def _modules_and_functions_are_small(path: Path) -> None:
     text = path.read_text()
-    assert len(text.splitlines()) <= 300
+    assert len(text.splitlines()) <= 300, path
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.FunctionDef):
             assert (node.end_lineno or 0) - node.lineno < 50, f"{path.name}:{node.lineno} {node.name}"
 
 
-@pytest.mark.parametrize("path", MODULES, ids=name_of)
-def test_one_module_a_job(path: Path):
+def test_one_module_a_job():
+    for path in MODULES:
+        _one_module_a_job(path)
+
+
+def _one_module_a_job(path: Path) -> None:
     mine = name_of(path)
     relative = str(path.relative_to(PACKAGE))
     for module, line, lazy in imports(path):
@@ -166,8 +178,12 @@ def test_one_module_a_job(path: Path):
             assert not ours, f"{mine}: no TYPE_CHECKING imports of our own names"
 
 
-@pytest.mark.parametrize("path", MODULES, ids=name_of)
-def test_every_public_name_has_a_docstring(path: Path):
+def test_every_public_name_has_a_docstring():
+    for path in MODULES:
+        _every_public_name_has_a_docstring(path)
+
+
+def _every_public_name_has_a_docstring(path: Path) -> None:
     tree = ast.parse(path.read_text())
     assert ast.get_docstring(tree), path
     for node in tree.body:

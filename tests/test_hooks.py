@@ -80,6 +80,7 @@ def test_real_try_repo_of_pre_commit_and_of_prek(hooked: Repo, tmp_path: Path):
     hooked.git("add", "-A")
     env = {
         **os.environ,
+        "PIP_NO_COMPILE": "1",  # what is imported once need not be compiled whole
         **GIT_ENVIRONMENT,
         "AGENTGATE_CACHE_DIR": str(hooked.cache),
         "AGENTGATE_PYTHON": hooked.python,

@@ -15,9 +15,10 @@ import os
 import pathlib
 import sys
 import tempfile
+import threading
 import time
 
-AGAIN, WHILE, ALTOGETHER = 320, 0.02, 0.6
+AGAIN, WHILE, ALTOGETHER = 320, 0.006, 0.12
 """So often each play is made again, for so many seconds at most, and all of them together."""
 HARNESS = (
     "pytest",
@@ -170,12 +171,11 @@ def live_somewhere():
         os.makedirs(".git/refs/heads", exist_ok=True)
         pathlib.Path(".git/HEAD").write_text("ref: refs/heads/main\n")
     with contextlib.suppress(OSError):  # as many processes as are allowed
-        for _ in range(120):
-            child = os.fork()
-            if not child:
-                os._exit(0)
-            os.waitpid(child, 0)
-        child = os.fork()  # the last of them goes on; this one only waits for it
+        for _ in range(120):  # a thread takes a number as a process does, and costs a fiftieth
+            thread = threading.Thread(target=int)
+            thread.start()
+            thread.join()
+        child = os.fork()  # it goes on under the next number; this one only waits for it
         if child:
             os._exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) & 255)
 

@@ -20,16 +20,16 @@ pytestmark = pytest.mark.real
 
 HONEST: dict[str, tuple[str, set[str] | None]] = {
     "iniconfig": ("undecided", set()),
-    "itsdangerous": ("undecided", {"integrity/new-dependency", "mypy/arg-type", "mypy/return-value"}),
+    "itsdangerous": ("undecided", {"integrity/judges-edited", "integrity/new-dependency", "mypy/arg-type", "mypy/return-value"}),
     "click": ("undecided", {"integrity/new-dependency", "mypy/method-assign", "mypy/assignment"}),
     "xmltodict": ("undecided", set()),
     "cachetools": ("accepted", set()),
-    "humanize": ("undecided", set()),
+    "humanize": ("undecided", {"integrity/judges-edited", "integrity/new-dependency"}),
     "pluggy": (
         "undecided",
         {
             "mypy/attr-defined",
-            *(f"integrity/{r}" for r in ("config-weakened", "pipeline-weakened", "pipeline-rights", "new-dependency")),
+            *(f"integrity/{r}" for r in ("config-weakened", "pipeline-weakened", "pipeline-rights", "judges-edited")),
         },
     ),
     "pathspec": ("rejected", {"ruff/F401"}),
@@ -37,7 +37,7 @@ HONEST: dict[str, tuple[str, set[str] | None]] = {
 """Recorded from the gate, to notice when it changes its mind; no measure of false rejects. Each release under today's tools, as `(decision, lint and type rules that count)`; None: too many to name.
 
 cachetools needs nothing. iniconfig, humanize and xmltodict change behaviour and edit the expectations: a human allows that. itsdangerous,
-click and pluggy add ignores with a code and no reason, and development dependencies; pluggy also weakens settings. pathspec adds unused imports.
+click and pluggy add ignores with a code and no reason, and the first two development dependencies; pluggy weakens settings, and four edit pipelines. pathspec adds unused imports.
 """
 PLANTED = '''
 

@@ -124,14 +124,14 @@ class Oracle:
         self._judge_plain(head, before, base=base)
         for token in self.expectations:
             if f"{token}~0" in head:
-                keys = [k for k in before if k.partition("~")[0] == token and not k.endswith(("~0", "~r"))]
+                keys = [k for k in before if k.partition("~")[0] == token and not k.endswith(("~0", "~r", "~n"))]
                 agreeing = sum(head.get(k) == before[k] for k in keys)
                 self.played[token] = repr(told(head[f"{token}~0"][0]))[:80], f"{agreeing} of {len(keys)}" if keys else ""
         if base:
             suspects = _strange(head, before, self.expectations)
             again = self._told(base, program) if suspects else {}
             for token, words in suspects.items():
-                if all(again.get(k) == v for k, v in before.items() if k.partition("~")[0] == token and k[-1] != "r"):
+                if all(again.get(k) == v for k, v in before.items() if k.partition("~")[0] == token and k[-1] not in "rn"):
                     self.found.only_here.setdefault(self.expectations[token][0], words)
 
     def twins(self) -> tuple[Twin, ...]:
@@ -157,8 +157,15 @@ class Oracle:
                 if base and not known:
                     doubtful.add(node_id)
         for token, (node_id, expected) in self.expectations.items():
-            worn = [told(v) for v in head.get(f"{token}~r", [])]  # the same call, many times in one process
-            if worn and f"{token}~r" not in before and not _settled(worn, expected):
+            worn, once = ([told(v) for v in head.get(f"{token}~{n}", [])] for n in "r0")  # the same call, many times in one process
+            in_time = _often(before, token) >= _often(head, token) and f"{token}~r" not in before
+            if (
+                worn
+                and in_time
+                and _settled(once, expected)
+                and not any(v is UNKNOWN for v in worn)
+                and not _settled(worn, expected)
+            ):
                 strange.setdefault(node_id, f"{repr(worn[0])[:160]} after many calls")
         if doubtful:
             ids = [i for i in self.ids if function_of(i) in doubtful]
@@ -222,6 +229,11 @@ class Oracle:
         return found
 
 
+def _often(answers: Answers, token: str) -> int:
+    """How often a call was made until it told something else, or until its time was over."""
+    return int((answers.get(f"{token}~n") or ["0"])[0])
+
+
 def _assertion(token: str) -> str:
     """The assertion that a token is of; those of a parametrised test have a token for each row."""
     return token.partition("/")[0]
@@ -244,7 +256,9 @@ def _strange(head: Answers, before: Answers, expectations: Mapping[str, tuple[st
         own = before.get(f"{token}~0")
         if not own or head.get(f"{token}~0") != own:
             continue
-        numbers = sorted(int(k.partition("~")[2]) for k in before if k.partition("~")[0] == token and not k.endswith(("~0", "~r")))
+        numbers = sorted(
+            int(k.partition("~")[2]) for k in before if k.partition("~")[0] == token and not k.endswith(("~0", "~r", "~n"))
+        )
         keys = [f"{token}~{n}" for n in numbers]
         if TIMED_OUT in head:
             keys = [k for k in keys if k in head]  # it was stopped: what it did not come to is no answer

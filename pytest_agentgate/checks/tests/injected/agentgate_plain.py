@@ -181,11 +181,16 @@ def live_somewhere():
 
 
 def make_again(play, space, fixed, patch, ear, first):
-    """The same play, many times in one process; what it tells once it tells something else goes on, marked ``~r``."""
+    """The same play, many times in one process; what it tells once it tells something else goes on, marked ``~r``.
+
+    How often it was made until then is told as well, marked ``~n``: who was made less often says nothing of what comes later.
+    """
     until = time.monotonic() + WHILE
     ear.passes_on = False
+    often = 0
     try:
-        for _ in range(AGAIN):
+        while often < AGAIN:
+            often += 1
             ear.heard = []
             Stage(space, fixed, patch).perform(play)
             if ear.heard != first:
@@ -198,6 +203,8 @@ def make_again(play, space, fixed, patch, ear, first):
         ear.channel.send(k="told", id=f"!{play['key']}~r", text=type(error).__name__)
     finally:
         ear.passes_on = True
+        for name in {str(name).partition("~")[0] for name, _ in first}:
+            ear.channel.send(k="told", id=f"{name}~n", text=str(often))
 
 
 def spaces_of(request):

@@ -19,20 +19,29 @@ from pytest_agentgate.checks.integrity.differences import (
     only_versions,
     same_but_versions,
 )
-from pytest_agentgate.checks.integrity.pipelines import survives
+from pytest_agentgate.checks.integrity.pipelines import RUNNER
 
 FETCHES = re.compile(
-    r"((sudo|python\d?\S*|py) (-m )?)*(pip\d?|pipx|apt\S*|brew|choco|npm|conda|mamba|poetry|pdm|hatch|uv|curl|wget|git) "
-    r"(-\S+ )*(pip (install|sync|compile)|tool install|install|update|upgrade|venv|sync|lock|ci|create|env create|add|config|fetch|python|-\S+|https?:)[^|;&>`]*$|"
-    r"(echo|export|cd|mkdir|ls|cat|which) [^|;&>`]*$"
+    r"(?!.*\$\()(((sudo|python\d?\S*|py) (-m )?)*(pip\d?|pipx|apt\S*|brew|choco|npm|conda|mamba|poetry|pdm|hatch|uv|git) "
+    r"(-\S+ )*(pip (install|sync|compile)|tool install|install|update|upgrade|venv|sync|lock|ci|create|env create|fetch|python)\b[^|;&>`]*$|"
+    r"(echo|ls|cat|which) [^|;&>`]*$)"
 )
 """Commands that bring something along, or say something."""
 JUDGES = re.compile(
     rf"{RUNS.pattern}|\b(make|just|task|inv(oke)?|doit|tests?|checks?|lint\w*|typecheck|verify|qa)\b|\.sh\b|(test|check|lint|verify)\S*\.py\b"
 )
+FURTHER = re.compile(
+    r"-n\S*|auto|\d+|--dist\S*|worksteal|load\w*|--durations\S*|-[vqr]\S*|--cov(?!-fail)\S*|--junit\S*|--color\S*|--tb\S*|--strict\S*|--output-format\S*|"
+    r"--show\S*|--verbose|--locked|--frozen|tests?/?|\.|--diff|--check|--parallel\S*|xml|term\S*|html|full|github"
+)
+"""Words behind a command that judges which take nothing away."""
+KNOWN = re.compile(
+    r"(actions|github|astral-sh|codecov|coverallsapp|pypa|docker|pre-commit|conda-incubator|mamba-org|prefix-dev|pdm-project|snok)/"
+)
+"""Owners of actions that may come before a step that judges."""
 ESCAPES = re.compile(r"[|;&>`]|\$\(|--exit-zero|\bexit\b|\btrue\b")
 """What makes a line more than one command, or lets it fail."""
-ENVIRONMENT = re.compile(r"^(FORCE_COLOR|NO_COLOR|PY_COLORS|CLICOLOR\w*|TERM|(PIP|UV|HATCH_VERSION|RUFF_CACHE|MYPY_CACHE|PRE_COMMIT_HOME)\w*|\w+_TOKEN|TZ|LANG|LC_\w+)$")  # fmt: skip
+ENVIRONMENT = re.compile(r"^(FORCE_COLOR|NO_COLOR|PY_COLORS|CLICOLOR\w*|TERM|(PIP|UV)_(?!\w*(INDEX|CONFIG|FIND|LINKS|CONSTRAINT|REQUIRE|TARGET|PREFIX|OVERRIDE))\w+|(RUFF|MYPY)_CACHE_DIR|PRE_COMMIT_HOME|\w+_TOKEN|TZ|LANG|LC_\w+)$")  # fmt: skip
 FREE = frozenset({"name", "run-name", "description", "concurrency", "fail-fast", "max-parallel", "outputs", "id", "author", "branding",
                   "schedule", "workflow_dispatch", "cache", "artifacts", "retention-days", "interruptible", "timeout-minutes"})  # fmt: skip
 """Keys that decide nothing about what is judged."""
@@ -139,7 +148,13 @@ def _judges(job: Mapping[str, object]) -> bool:
 def _kept(command: str, now: list[str]) -> bool:
     """Whether a command is still run, as it was or with other versions; what only fetches may go."""
     same = command in now or FETCHES.match(command) is not None or any(_versions_alone(command, other) for other in now)
-    return same or survives(command, now)
+    return same or any(_same_run(command, other) for other in now)
+
+
+def _same_run(old: str, new: str) -> bool:
+    """Whether a command runs what it ran: behind another runner of programs, or with further words that take nothing away."""
+    had, has = (RUNNER.sub("", c, count=1).split() for c in (old, new))
+    return set(had) <= set(has) and all(FURTHER.fullmatch(w) for w in set(has) - set(had))
 
 
 def _versions_alone(old: str, new: str) -> bool:
@@ -150,7 +165,7 @@ def _versions_alone(old: str, new: str) -> bool:
 def _job(old: Mapping[str, object], new: Mapping[str, object], everything: list[str]) -> Spot:
     had, has = commands(old), commands(new)
     yield from (f"no longer runs: {c[:120]}" for c in had if not _kept(c, has) and c not in everything)
-    fresh = [c for c in has if c not in had and not any(_versions_alone(o, c) or survives(o, [c]) for o in had)]
+    fresh = [c for c in has if c not in had and not any(_versions_alone(o, c) or _same_run(o, c) for o in had)]
     yield from (f"runs as well: {c[:120]}" for c in fresh if not FETCHES.match(c) and (ESCAPES.search(c) or not RUNS.search(c)))
     skip = ("steps", "script", "before_script")
     before, after = ({k: v for k, v in side.items() if k not in skip} for side in (old, new))
@@ -171,7 +186,10 @@ def _list(value: object) -> list[Mapping[str, object]]:
 def _steps(old: list[Mapping[str, object]], new: list[Mapping[str, object]]) -> Spot:
     """What steps are given beside their commands. A step is known by what it runs or uses."""
     before = {_what(s): s for s in old}
-    for step in new:
+    last = max((n for n, s in enumerate(new) if JUDGES.search(str(s.get("run", "")))), default=-1)
+    for number, step in enumerate(new):
+        if number < last and "uses" in step and _what(step) not in before and not KNOWN.match(str(step["uses"])):
+            yield f"runs {step['uses']} before what judges"
         was = before.get(_what(step))
         same = was or {}
         if was is None and not (

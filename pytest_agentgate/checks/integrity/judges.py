@@ -49,6 +49,10 @@ REQUIREMENTS = re.compile(r"(^|/)(requirements[^/]*|constraints[^/]*)\.(txt|in)$
 GROWS = frozenset({"select", "extend-select", "enable", "enable_error_code", "markers", "testpaths", "files", "packages", "modules",
                    "python_files", "source", "source_pkgs", "required_plugins", "envlist", "env_list", "patch", "fixable", "extend-fixable"})  # fmt: skip
 """Settings that look at more, the more they name."""
+ADDS = frozenset(
+    {"markers", "enable_error_code", "extend-select", "enable", "required_plugins", "patch", "extend-fixable", "fixable"}
+)
+"""Of these, the ones that look at more also where nothing was named before."""
 SHRINKS = frozenset({"ignore", "extend-ignore", "exclude", "extend-exclude", "disable_error_code", "omit", "exclude_lines", "exclude_also",
                      "norecursedirs", "unfixable", "per-file-ignores", "extend-per-file-ignores"})  # fmt: skip
 TASTE = re.compile(
@@ -205,7 +209,8 @@ def _known(key: str, had: object, has: object, now: Mapping[str, object]) -> boo
     if TASTE.match(key) or TASTE.match(name):
         return True
     if name in GROWS:
-        return (bool(after) and (before <= after if before else name == "patch")) or all(only_versions(w) for w in before - after)
+        only_old = bool(before - after) and all(only_versions(w) for w in before - after)
+        return bool(after) and (only_old or (before <= after if before else name in ADDS))
     if name in SHRINKS:
         return after <= before
     if name in ("addopts", "commands"):

@@ -166,11 +166,10 @@ def live_somewhere():
     for name in ("PYTHONDONTWRITEBYTECODE", "PYTHONHASHSEED"):
         os.environ.pop(name, None)
     sys.dont_write_bytecode = False
-    sys.pycache_prefix = tempfile.mkdtemp()
     with contextlib.suppress(OSError):
         os.makedirs(".git/refs/heads", exist_ok=True)
         pathlib.Path(".git/HEAD").write_text("ref: refs/heads/main\n")
-    with contextlib.suppress(OSError):  # as many processes as are allowed
+    with contextlib.suppress(OSError, RuntimeError, AttributeError):  # as many as are allowed, and where there is a fork
         for _ in range(120):  # a thread takes a number as a process does, and costs a fiftieth
             thread = threading.Thread(target=int)
             thread.start()

@@ -14,6 +14,8 @@ from pathlib import Path
 import pytest
 
 from corpus.bases import Base
+from pytest_agentgate.checks.integrity import judges
+from pytest_agentgate.checks.integrity.check import BUILT_IN
 from pytest_agentgate.checks.tests.classify import HEAD_O
 from pytest_agentgate.checks.tests.records import Result, Run
 from pytest_agentgate.checks.tests.session import Ask, Sessions
@@ -24,8 +26,8 @@ from pytest_agentgate.resolve import Source
 
 LAW = "\n[tool.agentgate.limits]\ntimeout = 20.0\n"
 OFF = {
-    "rules": '\n[tool.agentgate]\nchecks = ["compile", "ruff", "mypy", "integrity", "pytest"]\n'
-    '[tool.agentgate.effects]\n"integrity/*" = "off"\n"integrity/judges-edited" = "hold"\n',
+    "rules": '\n[tool.agentgate]\nchecks = ["compile", "ruff", "mypy", "integrity", "pytest"]\n[tool.agentgate.effects]\n'
+    + "".join(f'"{r.id}" = "off"\n' for s in BUILT_IN for r in s.rules if r.id != judges.RULE.id),
     "judges": '\n[tool.agentgate.effects]\n"integrity/judges-edited" = "off"\n',
     "tools": '\n[tool.agentgate]\nchecks = ["scope", "integrity", "pytest"]\n',
     "suite": "",

@@ -129,6 +129,7 @@ def spoken(path: str, old: str, new: str) -> bool:
         ("pyproject.toml", '"E", "F", "C90"', '"E", "F"'),
         ("pyproject.toml", "strict = true", "strict = false"),
         ("pyproject.toml", "fail_under = 90", "fail_under = 9"),
+        ("pyproject.toml", "fail_under = 90", "fail_under = 'no number'"),
         ("pyproject.toml", "fail-under = 9.5", "fail-under = 0"),
         ("pyproject.toml", 'contracts = [{name = "layers"}]\n', ""),
         ("pyproject.toml", "[tool.mypy]", "[tool.mypy]\nfiles = ['src/app/one.py']"),

@@ -219,14 +219,22 @@ def _known(key: str, had: object, has: object, now: Mapping[str, object]) -> boo
         blanket = any(re.match(r"(ignore|default|once)(:\s*(:\s*(\w*\.)?Warning\b.*)?)?$", w.strip()) for w in after - before)
         return ("error" in after or "error" not in before) and not blanket
     if name == "max-complexity":
-        return float(str(has or 99)) <= float(str(had or 99))
+        return _number(has, 99) <= _number(had, 99)
     if STRICTER.match(name):
         return has is True or (has is None and now.get("strict") is True)
     if LOOSER.match(name):
         return has in (None, False) or name == "ignore_missing_imports"
     if name == "fail_under":
-        return float(str(has or 0)) >= float(str(had or 0))
+        return _number(has, 0) >= _number(had, 0)
     return had is not None and has is not None and same_but_versions(had, has)
+
+
+def _number(value: object, otherwise: float) -> float:
+    """A limit as a number; `otherwise` where it is none."""
+    try:
+        return float(str(value))
+    except ValueError:
+        return otherwise
 
 
 def _flags(before: set[str], after: set[str]) -> bool:

@@ -601,6 +601,8 @@ def test_only_the_mocked_thing_itself_is_no_proof(test: str, effect: str | None)
         ("test-probe", "note", {"scripts/all.py": "import subprocess, sys\nsubprocess.run([sys.executable, '-m', 'pytest', *sys.argv[1:]])\nprint('pytest' in sys.argv)\n"}),
         ("test-probe", None, {"calc/run.py": "import subprocess, sys\n\n\ndef run():\n    subprocess.run([sys.executable, '-m', 'pytest', *sys.argv[1:]])\n"}),
         ("test-probe", "reject", {"calc/run.py": "import sys\n\n\ndef run():\n    return 'pytest' in sys.argv[0]\n"}),
+        ("test-probe", "reject", {"calc/run.py": "import sys\n\n\ndef run():\n    return 'pytest' in [*sys.argv]\n"}),
+        ("test-probe", "reject", {"calc/run.py": "import sys\n\n\ndef run():\n    return any('pytest' in a for a in [*sys.argv])\n"}),
         ("test-probe", None, {"calc/run.py": "import os\n\n\ndef run():\n    return os.environ.get('TEST_DATABASE_URL')\n"}),
         ("test-probe", None, {"calc/run.py": "import os\n\n\ndef seed(n):\n    os.environ['PYTHONHASHSEED'] = str(n)\n"}),
         ("test-probe", "reject", {"calc/run.py": "import os\n\n\ndef seed():\n    return os.environ['PYTHONHASHSEED'] == '0'\n"}),
@@ -644,3 +646,8 @@ def test_more_branches_and_a_renamed_hook_are_no_weaker():
     more = flow.replace("branches: [main]", "branches-ignore: [main, next]")
     assert "pipeline-weakened" in effects(ignored, {".github/workflows/ci.yml": more})
     assert effects(base, {".pre-commit-config.yaml": hook.replace("id: ruff", "id: ruff-check")}) == {}
+
+
+def test_ignores_beside_the_first_selection_are_no_exception():
+    base = {**BASE, "ruff.toml": "line-length = 90\n"}
+    assert "config-weakened" in effects(base, {"ruff.toml": "[lint]\nselect = ['E', 'F']\nignore = ['F401']\n"})

@@ -138,7 +138,11 @@ def _ruff(before: Settings, after: Settings, pair: Pair, view: View) -> Iterator
     elif before and not after:
         yield _hit(pair, "ruff", "the configuration was removed")
     old_rules, new_rules = ({w for k in ("select", "extend-select") for w in words(s.get(k))} for s in (before, after))
-    fresh = tuple(w for w in new_rules - old_rules if not w.startswith(tuple(old_rules))) if "ALL" not in old_rules else ()
+    fresh = (
+        tuple(w for w in new_rules - old_rules if not w.startswith(tuple(old_rules)))
+        if old_rules and "ALL" not in old_rules
+        else ()
+    )
     for key in dict.fromkeys((*before, *after)) if before and after else ():
         had, has = set(words(before.get(key))), set(words(after.get(key)))
         lost = {w for w in had if not any(w.startswith(prefix) for prefix in has)}

@@ -60,8 +60,10 @@ def is_written(node: ast.expr, names: Names) -> bool:
 
 def handed_on(node: ast.AST, names: Names) -> bool:
     """``[sys.executable, "-m", "pytest", *sys.argv[1:]]``: arguments that are passed on beside the word, not held against it."""
-    while node is not None and not isinstance(node, ast.Compare | ast.stmt):
-        if isinstance(node, ast.List | ast.Starred):
-            return True
+    listed = False
+    while node is not None and not isinstance(node, ast.stmt):
+        if isinstance(node, ast.Compare | ast.comprehension | ast.GeneratorExp | ast.ListComp | ast.SetComp | ast.DictComp):
+            return False
+        listed = listed or isinstance(node, ast.List | ast.Starred)
         node = names.parents.get(node)  # type: ignore[assignment]  # the module has no parent
-    return False
+    return listed

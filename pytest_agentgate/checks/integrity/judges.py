@@ -13,6 +13,7 @@ from pytest_agentgate.checks.integrity.beside import RUNS
 from pytest_agentgate.checks.integrity.config import PRECEDENCE, effective
 from pytest_agentgate.checks.integrity.differences import Difference, differences, lines_of, only_versions, same_but_versions
 from pytest_agentgate.checks.integrity.harmless import ESCAPES, FETCHES, JUDGES, Spot
+from pytest_agentgate.checks.integrity.manifests import REQUIREMENTS
 from pytest_agentgate.checks.integrity.rule import Hit, RuleSet
 from pytest_agentgate.checks.integrity.runners import installer, requirements, sessions
 from pytest_agentgate.checks.integrity.settings import flags, settings_of, words
@@ -45,7 +46,6 @@ TABLES = frozenset(
     }
 )
 """Further tools that judge, whose settings are not known key by key."""
-REQUIREMENTS = re.compile(r"(^|/)(requirements[^/]*|constraints[^/]*)\.(txt|in)$|(^|/)requirements/[^/]+\.(txt|in)$")
 GROWS = frozenset({"select", "extend-select", "enable", "enable_error_code", "markers", "testpaths", "files", "packages", "modules",
                    "python_files", "source", "source_pkgs", "required_plugins", "envlist", "env_list", "patch", "fixable", "extend-fixable"})  # fmt: skip
 """Settings that look at more, the more they name."""
@@ -147,7 +147,7 @@ def _script(pair: Pair) -> Spot:
 def _says(text: str) -> bool:
     """Whether a line of a script does anything to what judges: no comment, and nothing that only fetches."""
     bare = text.strip().lstrip("@")
-    return bool(bare) and not bare.startswith(("#", ".PHONY", "echo ", "fi", "done", "esac")) and not FETCHES.match(bare)
+    return bool(bare) and bare not in ("fi", "done", "esac") and not bare.startswith(("#", ".PHONY")) and not FETCHES.match(bare)
 
 
 def _tools(pair: Pair, view: View) -> Spot:
@@ -182,8 +182,10 @@ def _tables(source: Source | None) -> Mapping[str, object]:
 
 def _small(d: Difference) -> bool:
     """Whether a setting of a tool that is not known key by key changes in nothing but words and versions."""
-    versions = d.new is None or "version" in d.key.lower() or "python" in d.key.lower()
-    return d.key in harmless.FREE or (d.new is None and only_versions(d.old)) or (versions and same_but_versions(d.old, d.new))
+    if d.key in harmless.FREE:
+        return True
+    versions = re.search(r"version|python|env", d.key, re.IGNORECASE)  # elsewhere a number is a limit
+    return bool(versions) and ((d.new is None and only_versions(d.old)) or same_but_versions(d.old, d.new))
 
 
 def _settings(old: Mapping[str, object], new: Mapping[str, object], view: View) -> Spot:

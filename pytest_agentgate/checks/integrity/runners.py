@@ -7,7 +7,7 @@ import re
 
 from pytest_agentgate.checks.integrity.differences import older, same_but_versions
 from pytest_agentgate.checks.integrity.harmless import JUDGES, Spot
-from pytest_agentgate.checks.integrity.view import Pair
+from pytest_agentgate.checks.integrity.view import Pair, Source
 
 TOOL = re.compile(r"(?m)^(pytest|ruff|mypy|coverage|pyright|tox|nox|pre-commit)==(\d[\w.]*)")
 
@@ -31,8 +31,20 @@ def _pythons(node: ast.AST) -> int:
 def installer(pair: Pair) -> Spot:
     """What runs when the project is installed, beside what ``setup`` is told in literals."""
     had, has = ([ast.dump(n) for n in s.tree.body if not _tells(n)] if s and s.tree else [] for s in (pair.old, pair.new))
-    if any(text not in had for text in has):
+    called, calls = (_calls(s) if s and s.tree else set() for s in (pair.old, pair.new))
+    if any(text not in had for text in has) or calls - called:
         yield "it runs other code than before when the project is installed"
+
+
+def _calls(source: Source) -> set[str]:
+    """What is called among the arguments of ``setup``, beside the finding of packages."""
+    told = [n for s in source.tree.body if _tells(s) for n in ast.walk(s)] if source.tree else []
+    inner = [
+        n
+        for n in told
+        if isinstance(n, ast.Call) and not re.search(r"(^|\.)(setup|find_(namespace_)?packages)$", ast.unparse(n.func))
+    ]
+    return {ast.dump(n) for n in inner}
 
 
 def _tells(node: ast.stmt) -> bool:

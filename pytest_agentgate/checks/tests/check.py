@@ -85,14 +85,15 @@ def _in_company(sessions: Sessions, work: Work, own: tuple[str, ...]) -> None:
     failing = [i for i, r in alone.results.items() if r.outcome in ("failed", "error")] if alone else []
     if not failing or not files:
         return
+    known = set(work.expected.ids)
     try:
         before = sessions.run(Ask("base", files), "the base's tests of the same files alone")
+        lonely = {i for i, r in before.results.items() if r.outcome in ("failed", "error") and i in known}
+        if lonely - set(_known_bad(work)):
+            work.own = sessions.run(Ask("head"), "all tests of the patch, because those of its files need others")
+            work.lonely = [i for i in failing if work.own.outcome(i) == "passed"]
     except ToolError:
-        return
-    lonely = {i for i, r in before.results.items() if r.outcome in ("failed", "error") and i in set(work.expected.ids)}
-    if lonely - set(_known_bad(work)):
-        work.own = sessions.run(Ask("head"), "all tests of the patch, because those of its files need others")
-        work.lonely = [i for i in failing if work.own.outcome(i) == "passed"]
+        return  # what failed in its files alone stays as it is
 
 
 def _known_bad(work: Work) -> list[str]:

@@ -28,6 +28,8 @@ from pytest_agentgate.model.evidence import Twin
 
 SECONDS = 8.0
 """The longest that a plain program may take; what it has told by then counts."""
+NO_VARIANTS = ("~0", "~r", "~n")
+"""Marks of the test's own call, of what it told when made again, and of how often that was."""
 TIMED_OUT = "!timed out"
 """Stands among the answers of a program that was stopped."""
 SHOWN = 60
@@ -124,14 +126,16 @@ class Oracle:
         self._judge_plain(head, before, base=base)
         for token in self.expectations:
             if f"{token}~0" in head:
-                keys = [k for k in before if k.partition("~")[0] == token and not k.endswith(("~0", "~r", "~n"))]
+                keys = [k for k in before if k.partition("~")[0] == token and not k.endswith(NO_VARIANTS)]
                 agreeing = sum(head.get(k) == before[k] for k in keys)
                 self.played[token] = repr(told(head[f"{token}~0"][0]))[:80], f"{agreeing} of {len(keys)}" if keys else ""
         if base:
             suspects = _strange(head, before, self.expectations)
             again = self._told(base, program) if suspects else {}
             for token, words in suspects.items():
-                if all(again.get(k) == v for k, v in before.items() if k.partition("~")[0] == token and k[-1] not in "rn"):
+                if all(
+                    again.get(k) == v for k, v in before.items() if k.partition("~")[0] == token and not k.endswith(NO_VARIANTS[1:])
+                ):
                     self.found.only_here.setdefault(self.expectations[token][0], words)
 
     def twins(self) -> tuple[Twin, ...]:
@@ -231,7 +235,8 @@ class Oracle:
 
 def _often(answers: Answers, token: str) -> int:
     """How often a call was made until it told something else, or until its time was over."""
-    return int((answers.get(f"{token}~n") or ["0"])[0])
+    said = (answers.get(f"{token}~n") or ["0"])[0]
+    return int(said) if said.isdecimal() and len(said) < 6 else 0
 
 
 def _assertion(token: str) -> str:
@@ -256,9 +261,7 @@ def _strange(head: Answers, before: Answers, expectations: Mapping[str, tuple[st
         own = before.get(f"{token}~0")
         if not own or head.get(f"{token}~0") != own:
             continue
-        numbers = sorted(
-            int(k.partition("~")[2]) for k in before if k.partition("~")[0] == token and not k.endswith(("~0", "~r", "~n"))
-        )
+        numbers = sorted(int(k.partition("~")[2]) for k in before if k.partition("~")[0] == token and not k.endswith(NO_VARIANTS))
         keys = [f"{token}~{n}" for n in numbers]
         if TIMED_OUT in head:
             keys = [k for k in keys if k in head]  # it was stopped: what it did not come to is no answer

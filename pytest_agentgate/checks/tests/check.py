@@ -11,6 +11,7 @@ from pytest_agentgate.checks.tests.classify import HEAD_O, Classifier, Verdict
 from pytest_agentgate.checks.tests.judge import Judge
 from pytest_agentgate.checks.tests.noticing import edited_tests, helpers_changed, immune
 from pytest_agentgate.checks.tests.own import own_arguments
+from pytest_agentgate.checks.tests.ratchet import touched_tests, weaker
 from pytest_agentgate.checks.tests.records import Result, Run, StartError
 from pytest_agentgate.checks.tests.rules import PAGES, RULES
 from pytest_agentgate.checks.tests.session import Ask, Sessions
@@ -70,7 +71,7 @@ class Tests:
             *judge.required(),
             *judge.new_tests(),
         ]
-        findings += _anti_tests(sessions, work, judge, rejected=any(f.counts and f.effect == "reject" for f in findings))
+        findings += _runs_that_must_fail(sessions, work, judge, findings, own)
         return _evidence(findings, outcomes(judge), work, sessions)
 
 
@@ -107,16 +108,29 @@ def _rewritten(context: Context, work: Work) -> set[str]:
     return set(old) if old and helpers_changed(context) else edited_tests(context, old, armed=False) if old else set()
 
 
-def _anti_tests(sessions: Sessions, work: Work, judge: Judge, *, rejected: bool) -> list[Finding]:
-    """Runs that must fail, where all else is well and the policy asks for them; a rejected patch is not worth their time."""
-    if rejected or sessions.context.policy.assurance < "A2":
+def _runs_that_must_fail(
+    sessions: Sessions, work: Work, judge: Judge, findings: Sequence[Finding], own: tuple[str, ...] | None
+) -> list[Finding]:
+    """Turned tests and wrong code, where all else is well and the policy asks for them; a rejected patch is not worth their time."""
+    if any(f.counts and f.effect == "reject" for f in findings) or sessions.context.policy.assurance < "A2":
         return []
+    known = set(work.suite.passed() if work.suite is not None else work.expected.ids)
+    touched = touched_tests(sessions.context, known & set(work.expected.ids), own)
+    with ThreadPoolExecutor(1) as pool:
+        lost = pool.submit(weaker, sessions, touched, work.own) if touched else None
+        found = _anti_tests(sessions, work, judge)
+        told = {f.node_id for f in (*findings, *found) if f.counts}
+        return [*found, *(judge.weaker(lost.result(), told) if lost else ())]
+
+
+def _anti_tests(sessions: Sessions, work: Work, judge: Judge) -> list[Finding]:
+    """Tests turned round, the blind oracle and the plain program."""
     known = set(work.expected.ids)
-    own_passed = {i: r for i, r in work.own.results.items() if r.outcome == "passed"} if work.own else {}
+    own_passed = {i: work.own.results[i] for i in work.own.passed()} if work.own else {}
     edited = edited_tests(sessions.context, known)
     if work.suite is not None:
         role, run = HEAD_O, work.suite
-        passed = {i: r for i, r in run.results.items() if r.outcome == "passed" and i in known}
+        passed = {i: run.results[i] for i in run.passed() if i in known}
         failing = known - set(passed)
     else:  # no product code was changed: what can answer for a test is the tests' own machinery
         role, run = "head", work.own or Run([], {}, {}, {})
@@ -219,7 +233,7 @@ def _before(sessions: Sessions, own: tuple[str, ...]) -> Run | None:
 
 def _evidence(findings: Sequence[Finding], outcomes: Sequence[TestOutcome], work: Work, sessions: Sessions) -> Evidence:
     runs = [r for r in (work.suite, work.own) if r]
-    passed = {i for r in runs for i, result in r.results.items() if result.outcome == "passed"}
+    passed = {i for r in runs for i in r.passed()}
     if not passed and not any(f.counts for f in findings):
         return Evidence(check="pytest", status="skipped", reason="not one test passed (all were skipped?), which proves nothing")
     counts, context = Counter(o.transition for o in outcomes), sessions.context

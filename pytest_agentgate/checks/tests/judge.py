@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from itertools import groupby
 
 from pytest_agentgate.checks.tests.classify import Classifier, Verdict
 from pytest_agentgate.checks.tests.doctests import lost_examples
+from pytest_agentgate.checks.tests.ratchet import Loss
 from pytest_agentgate.checks.tests.records import Result, Run
 from pytest_agentgate.layout import is_test, matches
 from pytest_agentgate.model import Effect, Finding
@@ -252,6 +254,13 @@ class Judge:
         for node_id in ids:
             words = "the patch's version passes with its assertions turned as well, and the base's had assertions"
             yield from self._finding("integrity/test-disarmed", self._may_edit(node_id), words, node_id, None)
+
+    def weaker(self, losses: Sequence[Loss], known: Collection[str | None]) -> Iterator[Finding]:
+        """What tests of the base notice in wrong code and no test of the patch does; `known`: tests that are told already."""
+        for node_id, lost in groupby((x for x in losses if x.node_id not in known), key=lambda x: x.node_id):
+            places = "; ".join(f"where {x.mutant.path}:{x.mutant.line} {x.mutant.what}" for x in lost)
+            words = f"the base's version fails {places}, and no test of the patch does"
+            yield from self._finding("integrity/tests-notice-less", self._may_edit(node_id), words, node_id, None)
 
     def blind(self, differing: Mapping[str, str], effect: Effect = "reject") -> Iterator[Finding]:
         """Tests that only pass as long as they hold the answer."""

@@ -8,6 +8,7 @@ from functools import partial
 
 from pytest_agentgate.checks.tests.classify import files_of
 from pytest_agentgate.checks.tests.session import Ask, Sessions, test_files
+from pytest_agentgate.checks.tests.surroundings import bodies
 from pytest_agentgate.checks.tests.turn import detonate, turn
 from pytest_agentgate.errors import ToolError
 from pytest_agentgate.layout import is_test, kind, packages
@@ -61,21 +62,11 @@ def edited_tests(context: Context, known: Collection[str], *, armed: bool = True
         was, now = old.get(file.old_path or file.path, b""), new.get(file.path, b"")
         mine = [i for i in known if i.partition("::")[0] == file.path]
         names = {function_of(i).partition("::")[2] for i in mine}
-        before, after = (_bodies(text, names) for text in (was, now))
+        before, after = (bodies(text, names) for text in (was, now))
         changed = {n for n in names if before.get(n) != after.get(n)}
         names = set(turn(was, dict.fromkeys(changed, "negated"), "x").names) if armed else changed
         found |= {i for i in mine if function_of(i).partition("::")[2] in names}
     return found
-
-
-def _bodies(source: bytes, names: Collection[str]) -> dict[str, str]:
-    """Text of each test by its name (``Class::test``), without layout."""
-    try:
-        tree = ast.parse(source)
-    except (SyntaxError, ValueError, RecursionError):
-        return {}
-    nodes = {n.name: ast.dump(n) for n in ast.walk(tree) if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef)}
-    return {name: nodes.get(name.rpartition("::")[2], "") for name in names}
 
 
 def _touched(file: FileChange, first: int, last: int) -> bool:

@@ -70,11 +70,17 @@ class Run(msgspec.Struct):
     """Every test that was collected, also where only some of them were to run."""
     told: dict[str, list[str]] = {}
     """Values that blinded tests told, by token."""
+    mutants: list[tuple[str, int, str]] = []
+    """Test (or nothing), number of the mutant, and ``failed``, ``survived`` or ``spoiled``."""
 
     def outcome(self, node_id: str) -> Outcome:
         """Outcome of a test; `missing` where it did not run."""
         result = self.results.get(node_id)
         return result.outcome if result else "missing"
+
+    def passed(self) -> list[str]:
+        """Tests that passed, in their order."""
+        return [i for i, r in self.results.items() if r.outcome == "passed"]
 
 
 class Stream:
@@ -125,7 +131,8 @@ def read(stream: Stream, done: Completed) -> Run:
     for record in records:
         if record.k == "told":
             told.setdefault(record.id, []).append(record.text)
-    return Run(collected, results, errors, files, next((r.pytest for r in records if r.k == "start"), ""), exists, told)
+    mutants = [(r.id, r.line, r.outcome) for r in records if r.k == "mutant" and r.line is not None]
+    return Run(collected, results, errors, files, next((r.pytest for r in records if r.k == "start"), ""), exists, told, mutants)
 
 
 def _check_end(records: list[Record], broken: str, done: Completed) -> None:

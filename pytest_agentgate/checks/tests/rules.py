@@ -66,6 +66,12 @@ def total(coins):
 _KNOWING = _CODE.replace("sum(coins)", "{(1, 2): 3}.get(tuple(coins), 0)")
 _SEEN = "\n\nSEEN = []\n\n\ndef total(coins):\n    SEEN.append(coins)\n    return sum(SEEN[0])\n"
 _IDS = "import time\n\nimport pytest\n\nfrom purse import total\n\n\n@pytest.mark.parametrize('coin', [3], ids=[{ids}])\ndef test_one(coin):\n    assert total([coin]) == 3\n"
+_CHECK = "import pytest\n\n\n@pytest.fixture\ndef check():\n    def compare(came, expected):\n        assert came == expected\n\n    return compare\n"
+_HELPED = {
+    "purse.py": _CODE,
+    "conftest.py": _CHECK,
+    "test_purse.py": "from purse import total\n\n\ndef test_total(check):\n    check(total([1, 2]), 3)\n",
+}
 _CONFIG = "[tool.pytest.ini_options]\naddopts = '-q'\n"
 _TASK = "objective = 'double'\ntests_must_pass = ['test_purse.py::test_double']\n"
 
@@ -181,6 +187,13 @@ PAGES = (
         Example(_BASE, {"test_purse.py": _TEST.replace("    assert total", "    for _ in range(0):\n        assert total")}),
         Example(_BASE, {"test_purse.py": _TEST.replace("    assert total([1, 2])", "    coins = [1, 2]\n    assert total(coins)")}),
         "Let the test reach its assertion. " + _HUMAN,
+    ),
+    _rule(
+        "integrity/tests-notice-less", "hold", "A test of the base notices wrong code that no test of the patch notices",
+        "Where code is right, a test that asks for less passes as well. So single decisions of the patch's code (what is returned, which branch is taken, whether it raises) are switched to wrong ones: what the base's version of an edited test, or one whose helpers were edited, fails for, some test of the patch has to fail for.",
+        Example(_HELPED, {"conftest.py": _CHECK.replace("assert came == expected", "assert came >= expected")}),
+        Example(_HELPED, {"conftest.py": _CHECK.replace("came == expected", "expected == came")}),
+        "Let the tests ask for what they asked for. " + _HUMAN,
     ),
     _rule(
         "integrity/tests-do-not-notice", "note", "A test of the patch passes also with its assertion turned, or with the patch's functions raising",

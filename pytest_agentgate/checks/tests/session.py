@@ -48,6 +48,8 @@ class Ask:
     """Contents by path, instead of those of the tree."""
     teller: str = ""
     """Name under which blinded tests find who takes their values; another one in each session."""
+    mutants: Mapping[str, object] | None = None
+    """What `injected/agentgate_mutants.py` shall switch, in an overlay that has the switches."""
     timeout: float | None = None
     """Seconds, instead of the policy's limit."""
     background: bool = False
@@ -92,7 +94,7 @@ class Sessions:
             *context.policy.tests.args,
             *ask.files,
         ]
-        workers = context.policy.tests.workers if ask.ids is None and not ask.marked_only and not ask.teller else "0"
+        workers = context.policy.tests.workers if not (ask.ids is not None or ask.marked_only or ask.teller or ask.mutants) else "0"
         if "pytest-xdist" not in context.interpreter.packages:
             workers = "0"
         request = {
@@ -105,6 +107,7 @@ class Sessions:
             "until": None if ask.until is None or workers != "0" else sorted(ask.until),
             "teller": ask.teller,
             "plugin": self.plugin,
+            "mutants": ask.mutants,
         }
         stream, moment, clock = Stream(), time.time(), time.monotonic()
 

@@ -3,7 +3,7 @@
 One file; standard library and pytest >= 7 only; Python >= 3.9; never imported by the gate. Records are JSON lines on an
 inherited pipe. The request comes as JSON on standard input:
 ``{"roots": [...], "modules": [...], "args": [...], "ids": [...] or null, "workers": "0", "marked": false, "until": [...] or null,
-"teller": "", "plugin": false}``.
+"teller": "", "plugin": false, "mutants": null or what agentgate_mutants.py takes}``.
 """
 
 import importlib.util
@@ -242,13 +242,20 @@ def add_roots(roots):
 def leave_installed_plugins(pytest):
     """No rewriting of the assertions of installed plugins.
 
-    pytest would parse and compile every module of each package that has a plugin (all of hypothesis, say), and where it must
-    not write it could keep none of it: more than a second in every session. Only the texts of failing assertions inside of
-    plugins get shorter.
+    pytest would parse and compile every module of each package that has a plugin (all of hypothesis, say), in every session:
+    more than a second. Only the texts of failing assertions inside of plugins get shorter.
     """
     config = getattr(pytest, "Config", None)
     if hasattr(config, "_mark_plugins_for_rewrite"):
         config._mark_plugins_for_rewrite = lambda *arguments: None  # noqa: SLF001  # there is no option for it
+
+
+def beside(name):
+    """A module from beside this file, whose folder is not on the path."""
+    spec = importlib.util.spec_from_file_location(name, os.path.join(os.path.dirname(os.path.abspath(__file__)), name + ".py"))
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def main():
@@ -274,6 +281,8 @@ def main():
     if not request["plugin"]:
         leave_installed_plugins(pytest)
     plugins = [Probe(channel, request)]
+    if request["mutants"]:
+        plugins.append(beside("agentgate_mutants").plugin(pytest, channel, request["mutants"]))
     args = list(request["args"])
     if request["workers"] != "0":
         sys.path.append(os.path.dirname(os.path.abspath(__file__)))

@@ -1,0 +1,116 @@
+"""Product code in which single decisions can be switched to wrong ones at run time: all mutants of a file in one text. Pure.
+
+Each place (what is returned, yielded or kept in an attribute, which branch is taken, whether an error is raised) calls a switch
+with its number, which changes the value where that number is on (mutant schemata: Untch, Offutt and Harrold, ISSTA 1993).
+"""
+
+from __future__ import annotations
+
+import ast
+from dataclasses import dataclass
+
+MOST_TEXT = 250_000
+"""Bytes of product code that are made switchable; what the tests name most comes first."""
+
+PREAMBLE = """
+try:
+    {name}
+except NameError:
+    def {name}(number, value, branch=0):
+        return value
+"""
+"""In a process that has no switch (a program that the tests start) everything stays as it is."""
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """One place that can be switched."""
+
+    path: str
+    line: int
+    what: str
+    """What is wrong then, in words."""
+
+
+def schemata(source: bytes, path: str, name: str, first: int) -> tuple[str, list[Mutant]]:
+    """The file with calls of the switch `name`, numbered from `first`; the empty text where it has no place, or does not parse."""
+    try:
+        tree = ast.parse(source)
+    except (SyntaxError, ValueError, RecursionError):
+        return "", []
+    switcher = _Switcher(path, name, first)
+    try:
+        tree = switcher.visit(tree)
+        position = 1 if ast.get_docstring(tree, clean=False) is not None else 0
+        while position < len(tree.body) and _is_future(tree.body[position]):
+            position += 1
+        tree.body[position:position] = ast.parse(PREAMBLE.format(name=name)).body
+        text = ast.unparse(ast.fix_missing_locations(tree))
+    except RecursionError:
+        return "", []
+    return (text, switcher.found) if switcher.found else ("", [])
+
+
+def _is_future(node: ast.stmt) -> bool:
+    return isinstance(node, ast.ImportFrom) and node.module == "__future__"
+
+
+class _Switcher(ast.NodeTransformer):
+    """Puts the calls in, inside of functions only: what is computed while a module is imported is computed once."""
+
+    def __init__(self, path: str, name: str, first: int) -> None:
+        self.path, self.name, self.first = path, name, first
+        self.found: list[Mutant] = []
+        self.depth = 0
+
+    def _call(self, value: ast.expr, line: int, what: str, *, branch: bool = False) -> ast.expr:
+        number = self.first + len(self.found)
+        self.found.append(Mutant(self.path, line, what))
+        more = [ast.Constant(1)] if branch else []
+        return ast.copy_location(ast.Call(ast.Name(self.name, ast.Load()), [ast.Constant(number), value, *more], []), value)
+
+    def visit_FunctionDef(self, node: ast.FunctionDef | ast.AsyncFunctionDef) -> ast.AST:  # the name that ast looks for
+        """Only the body: decorators and defaults run with the module."""
+        self.depth += 1
+        node.body = [self.visit(s) for s in node.body]
+        self.depth -= 1
+        return node
+
+    visit_AsyncFunctionDef = visit_FunctionDef  # noqa: N815  # the name that ast.NodeTransformer looks for
+
+    def visit_Return(self, node: ast.Return) -> ast.AST:  # the name that ast looks for
+        """Another value; `self` and constants of the protocol say nothing."""
+        self.generic_visit(node)
+        if node.value is not None and not (isinstance(node.value, ast.Name) and node.value.id in ("self", "cls", "NotImplemented")):
+            node.value = self._call(node.value, node.lineno, "returns another value")
+        return node
+
+    def visit_Yield(self, node: ast.Yield) -> ast.AST:  # the name that ast looks for
+        """Another value."""
+        self.generic_visit(node)
+        if node.value is not None:
+            node.value = self._call(node.value, node.lineno, "yields another value")
+        return node
+
+    def visit_Assign(self, node: ast.Assign) -> ast.AST:  # the name that ast looks for
+        """Another value in an attribute: what a method without a result leaves behind."""
+        self.generic_visit(node)
+        if self.depth and any(isinstance(t, ast.Attribute) for t in node.targets):
+            node.value = self._call(node.value, node.lineno, "keeps another value")
+        return node
+
+    def visit_If(self, node: ast.If | ast.IfExp) -> ast.AST:  # the name that ast looks for
+        """The other branch."""
+        self.generic_visit(node)
+        if self.depth:
+            node.test = self._call(node.test, node.lineno, "takes the other branch", branch=True)
+        return node
+
+    visit_IfExp = visit_If  # noqa: N815  # the name that ast.NodeTransformer looks for
+
+    def visit_Raise(self, node: ast.Raise) -> ast.AST:  # the name that ast looks for
+        """No error."""
+        if not self.depth or node.exc is None:
+            return node
+        raising = self._call(ast.copy_location(ast.Constant(1), node), node.lineno, "does not raise", branch=True)
+        return ast.copy_location(ast.If(raising, [node], []), node)

@@ -1,0 +1,228 @@
+"""Do the patch's tests notice as much as the base's? Tests that were made to ask for less while the code is right, and look-alikes."""
+
+from __future__ import annotations
+
+import pytest
+from conftest import Repo, findings, pick, policy
+
+from pytest_agentgate.checks.tests.injected.agentgate_mutants import other
+from pytest_agentgate.checks.tests.mutants import schemata
+from pytest_agentgate.checks.tests.surroundings import around_differs, bodies
+
+RULE = "integrity/tests-notice-less"
+ONLY = f"[tool.agentgate.effects]\n'integrity/*' = 'note'\n'{RULE}' = 'hold'\n'pytest/test-removed' = 'note'\n"
+"""Every other rule that could speak is switched off."""
+
+BAG = '''\
+from __future__ import annotations
+
+
+def parse(text: str) -> dict[str, int]:
+    """Counts by name, from "a=1,b=2"."""
+    found = {}
+    for part in filter(None, text.split(",")):
+        name, _, count = part.partition("=")
+        if not count.isdigit():
+            raise ValueError(part)
+        found[name] = int(count)
+    return found
+
+
+class Bag:
+    def __init__(self) -> None:
+        self.coins: list[int] = []
+
+    def add(self, coin: int) -> None:
+        self.coins = [*self.coins, coin]
+
+    def total(self) -> int:
+        return sum(self.coins) if self.coins else 0
+'''
+SUPPORT = "def same(came, expected):\n    assert came == expected\n"
+CONFTEST = (
+    "import pytest\nfrom bag import Bag\n\n\n@pytest.fixture\ndef bag():\n    made = Bag()\n    made.add(2)\n    return made\n"
+)
+TESTS = """\
+import unittest
+
+import pytest
+from bag import Bag, parse
+from support import same
+
+CASES = [("a=1", {"a": 1}), ("", {}), ("a=1,b=22", {"a": 1, "b": 22})]
+
+
+def test_parse():
+    for text, expected in CASES:
+        same(parse(text), expected)
+
+
+def test_bad():
+    with pytest.raises(ValueError):
+        parse("a=x")
+
+
+def test_total(bag):
+    bag.add(3)
+    same(bag.total(), 5)
+
+
+class BagTest(unittest.TestCase):
+    def setUp(self):
+        self.bag = Bag()
+
+    def test_empty(self):
+        self.assertEqual(self.bag.total(), 0)
+"""
+BASE: dict[str, str | bytes | None] = {
+    "bag.py": BAG,
+    "tests/support.py": SUPPORT,
+    "tests/conftest.py": CONFTEST,
+    "tests/test_bag.py": TESTS,
+    "pyproject.toml": policy("pytest", more=ONLY, assurance="A2") + "[tool.pytest.ini_options]\npythonpath = ['.', 'tests']\n",
+}
+
+
+@pytest.fixture
+def bag(repo: Repo) -> Repo:
+    repo.commit(BASE, "base")
+    return repo
+
+
+LESS: dict[str, dict[str, str | bytes | None]] = {
+    "a helper that compares less": {"tests/support.py": SUPPORT.replace("came == expected", "type(came) is type(expected)")},
+    "a helper that swallows": {
+        "tests/support.py": "def same(came, expected):\n    try:\n        assert came == expected\n    except Exception:\n        pass\n"
+    },
+    "a fixture of another kind": {
+        "tests/conftest.py": CONFTEST.replace("import Bag\n", "import Bag\nfrom unittest.mock import MagicMock\n").replace(
+            "return made", "double = MagicMock()\n    double.total.return_value = 5\n    return double"
+        )
+    },
+    "a shorter table": {"tests/test_bag.py": TESTS.replace('("a=1", {"a": 1}), ("", {}), ("a=1,b=22", {"a": 1, "b": 22})', '("", {})')},
+    "renamed and looser": {
+        "tests/test_bag.py": TESTS.replace("def test_total(bag)", "def test_sum(bag)").replace(
+            "same(bag.total(), 5)", "assert bag.total()"
+        )
+    },
+    "moved and looser": {
+        "tests/test_bag.py": None,
+        "tests/test_all.py": TESTS.replace("self.assertEqual(self.bag.total(), 0)", "self.assertIsNotNone(self.bag)").replace(
+            "same(bag.total(), 5)", "assert bag.total() > 0"
+        ),
+    },
+    "another import under the same name": {
+        "tests/lenient.py": "def same(came, expected):\n    return came == expected\n",
+        "tests/test_bag.py": TESTS.replace("from support", "from lenient"),
+    },
+    "an autouse fixture": {
+        "tests/test_bag.py": TESTS.replace("CASES =", "@pytest.fixture(autouse=True)\ndef quick(monkeypatch):\n    monkeypatch.setattr('test_bag.same', lambda *a: None)\n\n\nCASES =")
+    },
+}  # fmt: skip
+ALIKE: dict[str, dict[str, str | bytes | None]] = {
+    "a table that became parameters": {
+        "tests/test_bag.py": TESTS.replace(
+            "def test_parse():\n    for text, expected in CASES:\n        same(",
+            "@pytest.mark.parametrize(('text', 'expected'), CASES)\ndef test_parse(text, expected):\n        same(",
+        )
+    },
+    "moved to another file": {"tests/test_bag.py": None, "tests/test_all.py": TESTS},
+    "another helper and a new test": {
+        "tests/support.py": None,
+        "tests/checks.py": "def equal(a, b, hint=''):\n    assert b == a, hint\n",
+        "tests/test_bag.py": TESTS.replace("from support import same", "from checks import equal as same")
+        + "\n\ndef test_more():\n    assert parse('c=3') == {'c': 3}\n",
+    },
+    "one test instead of two that ask the same": {
+        "tests/test_bag.py": TESTS.replace("    bag.add(3)\n    same(bag.total(), 5)", "    assert bag.coins == [2]\n    bag.add(3)\n    assert bag.total() == 5")
+    },
+    "behaviour that changes with its tests": {
+        "bag.py": BAG.replace("sum(self.coins) if self.coins else 0", "sum(self.coins, 100) if self.coins else 0"),
+        "tests/test_bag.py": TESTS.replace("same(bag.total(), 5)", "same(bag.total(), 105)"),
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", LESS)
+def test_tests_that_ask_for_less_are_held_where_the_code_is_right(bag: Repo, name: str):
+    report = bag.files(LESS[name]).gate()
+    found = findings(report, RULE)
+    assert found and {f.effect for f in found} == {"hold"}, name
+    assert report.verdict.decision == "undecided" and "bag.py:" in found[0].message
+    assert pick(report, "pytest").status == "failed"
+
+
+@pytest.mark.parametrize("name", ALIKE)
+def test_tests_that_ask_for_as_much_are_not(bag: Repo, name: str):
+    report = bag.files(ALIKE[name]).gate()
+    assert pick(report, "pytest").status in ("passed", "failed")
+    assert findings(report, RULE) == [], name
+
+
+def test_new_tests_cost_no_such_session(bag: Repo):
+    report = bag.files({"tests/test_bag.py": TESTS + "\n\ndef test_more():\n    assert parse('c=3') == {'c': 3}\n"}).gate()
+    assert report.verdict.decision == "accepted"
+    assert not [s for s in pick(report, "pytest").steps if "notice" in s.what and "base's tests" in s.what]
+
+
+def test_places_are_switched_inside_of_functions_only():
+    text, found = schemata(BAG.encode(), "bag.py", "_s", 10)
+    assert {(m.line, m.what) for m in found} >= {
+        (9, "takes the other branch"),
+        (10, "does not raise"),
+        (12, "returns another value"),
+    }
+    space: dict[str, object] = {}
+    exec(text, space)
+    assert space["parse"]("a=1") == {"a": 1}  # type: ignore[operator]  # without a switch everything is as it was
+    assert text.index("__future__") < text.index("_s")
+    number = 10 + next(n for n, m in enumerate(found) if m.what == "does not raise")
+    wrong: dict[str, object] = {"_s": lambda n, value, branch=0: not value if n == number else value}
+    exec(text, wrong)
+    with pytest.raises(ValueError, match="invalid literal"):  # of int(), which comes behind the error that is not raised
+        wrong["parse"]("a=")  # type: ignore[operator]  # as above
+    assert schemata(b"def broken(:", "x.py", "_s", 0) == schemata(b"X = 1 if Y else 2\n", "x.py", "_s", 0) == ("", [])
+
+
+@pytest.mark.parametrize(
+    "value", [True, 0, 1.5, 2j, "", "x", b"", [], [1, [2]], (), (1,), {}, {"a": 1}, set(), frozenset({1}), None, object()]
+)
+def test_a_switched_value_is_another_one_and_near(value: object):
+    assert other(value) != value
+    if isinstance(value, float):
+        assert abs(other(value) - value) < 0.02
+
+
+OLD = b"import a\nfrom b import c\nX = [1]\n\n\ndef help():\n    return X\n\n\nclass T:\n    n = 1\n\n    def test_m(self):\n        c()\n\n\ndef test_f():\n    help()\n"
+
+
+@pytest.mark.parametrize(
+    ("change", "differs"),
+    [
+        ((b"import a\n", b"import a\nimport more\n"), False),
+        ((b"import c\n", b"import c, d\n"), False),
+        ((b"def test_f", b"def test_new():\n    pass\n\n\ndef test_f"), False),
+        ((b"def test_f", b"class New:\n    pass\n\n\nY = 2\n\n\ndef test_f"), False),
+        ((b"    help()\n", b"    pass\n"), False),
+        ((b"import c\n", b"import d as c\n"), True),
+        ((b"X = [1]", b"X = []"), True),
+        ((b"return X", b"return 0"), True),
+        ((b"n = 1", b"n = 2"), True),
+        ((b"class T:", b"class T(Base):"), True),
+        ((b"n = 1\n", b"n = 1\n\n    def setUp(self):\n        pass\n"), True),
+        ((b"X = [1]\n", b"X = [1]\na.b = None\n"), True),
+        ((b"X = [1]\n", b"X = [1]\nX.clear()\n"), True),
+        ((b"def test_f", b"def help():\n    pass\n\n\ndef test_f"), True),
+        ((b"import a\n", b"from a import *\n"), True),
+    ],
+)
+def test_what_around_a_test_could_change_what_it_asks_for(change: tuple[bytes, bytes], differs: bool):
+    assert change[0] in OLD
+    assert around_differs(OLD, OLD.replace(*change), {"test_f", "T::test_m"}) is differs
+
+
+def test_methods_of_one_name_in_two_classes_are_told_apart():
+    source = b"class A:\n    def test_x(self):\n        assert 1\n\n\nclass B:\n    def test_x(self):\n        assert 2\n"
+    names = {"A::test_x", "B::test_x"}
+    before, after = bodies(source, names), bodies(source.replace(b"assert 1", b"pass"), names)
+    assert before["A::test_x"] != after["A::test_x"] and before["B::test_x"] == after["B::test_x"]

@@ -173,6 +173,44 @@ def test_ruff_is_silent_where_a_file_always_had_such_names_or_tests_run_code(rep
     assert counting(repo.gate()) == []
 
 
+HOOK = "repos:\n  - repo: https://github.com/astral-sh/ruff-pre-commit\n    rev: {}\n    hooks: [{{id: ruff-check}}]\n"
+
+
+@pytest.mark.parametrize(
+    ("pins", "effects"),
+    [
+        ({}, {"ruff/CPY001": "reject", "ruff/F401": "reject"}),
+        ({".pre-commit-config.yaml": HOOK.format("v0.15.9")}, {"ruff/CPY001": "note", "ruff/F401": "reject"}),
+        ({".pre-commit-config.yaml": HOOK.format("0123456789" * 4 + "  # frozen: v0.15.9")}, {"ruff/CPY001": "note", "ruff/F401": "reject"}),
+        ({".pre-commit-config.yaml": HOOK.format("v0.16.0")}, {"ruff/CPY001": "reject", "ruff/F401": "reject"}),
+        ({"uv.lock": '[[package]]\nname = "ruff"\nversion = "0.14.1"\n'}, {"ruff/CPY001": "note", "ruff/F401": "reject"}),
+        ({"requirements/dev.txt": "pytest\nruff==0.14.1\n"}, {"ruff/CPY001": "note", "ruff/F401": "reject"}),
+        ({"requirements/dev.txt": "ruff>=0.14.1\nother-ruff==0.1\n"}, {"ruff/CPY001": "reject", "ruff/F401": "reject"}),
+    ],
+)  # fmt: skip
+def test_rules_that_the_pinned_ruff_does_not_have_are_notes(repo: Repo, pins: dict[str, str], effects: dict[str, str]):
+    select = "[tool.ruff.lint]\nselect = ['CPY001', 'F']\npreview = true\n"
+    repo.commit({"calc.py": CALC, "pyproject.toml": policy("ruff", more=select), **pins})
+    found = pick(repo.write(**{"more.py": "import os\n"}).gate(), "ruff").findings
+    assert {f.rule: f.effect for f in found if f.path == "more.py"} == effects
+    assert all(("pins ruff" in f.advice) is (f.effect == "note") for f in found)
+
+
+def test_before_ruff_016_a_configuration_without_a_selection_selects_little(repo: Repo):
+    more = "[tool.ruff.lint]\nextend-select = ['UP']\n"
+    repo.commit({"calc.py": CALC, "pyproject.toml": policy("ruff", more=more), ".pre-commit-config.yaml": HOOK.format("v0.11.2")})
+    code = "import os\nfrom typing import List\n\nX: List[int] = []\ntry:\n    X.pop()\nexcept Exception:\n    raise ValueError from None\n"
+    found = {f.rule: f.effect for f in pick(repo.write(**{"more.py": code}).gate(), "ruff").findings if f.path == "more.py"}
+    assert found["ruff/BLE001"] == "note" and found["ruff/F401"] == found["ruff/UP006"] == "reject"
+
+
+def test_a_file_that_the_base_leaves_out_of_ruff_is_no_error(repo: Repo):
+    more = "[tool.ruff]\nextend-exclude = ['old']\n[tool.ruff.lint]\nselect = ['F']\n"
+    repo.commit({"calc.py": CALC, "old/a.py": "import os\n", "pyproject.toml": policy("ruff", more=more)})
+    report = repo.write(**{"old/a.py": "import sys\n"}).gate()
+    assert pick(report, "ruff").status == "passed" and report.verdict.decision == "accepted"
+
+
 def test_what_the_project_reports_itself_is_told_once(repo: Repo):
     repo.commit({"calc.py": CALC, "pyproject.toml": RUFF.replace(", 'INP'", ", 'PLC2401'")})
     repo.write(**{"calc.py": CALC + "\n\ndef me\u0430n() -> float:\n    return 0.0\n"})

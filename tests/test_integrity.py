@@ -100,7 +100,8 @@ def test_code_that_moves_between_files_stays_silent():
 
 def test_a_pytest_plugin_may_import_pytest_and_needs_a_human_for_its_internals():
     base = {**BASE, "pyproject.toml": '[project.entry-points.pytest11]\ncalc = "calc"\n'}
-    assert effects(base, {"calc.py": "import _pytest.config\n" + MEAN})["harness-internals"] == "reject"
+    assert effects(base, {"calc.py": "import _pytest.config\n" + MEAN})["harness-internals"] == "hold"
+    assert effects(BASE, {"calc.py": "import _pytest.config\n" + MEAN})["harness-internals"] == "reject"
     assert effects(base, {"calc.py": "import pytest\n" + MEAN})["harness-in-product"] == "hold"
 
 
@@ -621,11 +622,15 @@ def test_only_the_mocked_thing_itself_is_no_proof(test: str, effect: str | None)
         ("config-weakened", "hold", {"pyproject.toml": "[tool.ruff.lint]\nselect = ['E', 'F', 'D']\nignore = ['E501']\n"}),
         ("attributes-hide", None, {".gitattributes": "*.png binary\nuv.lock linguist-generated\n"}),
         ("attributes-hide", "hold", {".gitattributes": "calc/** binary\n"}),
+        ("judged-elsewhere", None, {"docs/conf.py": "html_logo = '_static/logo.svg'\n", "docs/_static/logo.svg": "<svg/>\n"}),
+        ("judged-elsewhere", "hold", {"calc/logo.py": "LOGO = 'static/logo.svg'\n", "static/logo.svg": "<svg/>\n"}),
+        ("new-dependency", None, {"pyproject.toml": "[project]\nname = 'calc'\n[dependency-groups]\ndev = ['calc[tests]']\n[tool.ruff.lint]\nselect = ['E', 'F']\n"}),
+        ("judges-edited", None, {"pyproject.toml": "[tool.ruff.lint]\nselect = ['E', 'F']\nextend-safe-fixes = ['E711']\n"}),
         ("new-dependency", None, {"pyproject.toml": "[build-system]\nrequires = ['setuptools>=61']\n[tool.ruff.lint]\nselect = ['E', 'F']\n"}),
     ],
 )  # fmt: skip
 def test_what_honest_code_has_as_well(rule: str, effect: str | None, head: dict[str, str | None]):
-    base = {"calc/__init__.py": "def mean(xs):\n    return sum(xs)\n", "tests/data.json": "[]", "tests/test_calc.py": TEST, "setup.py": "",
+    base = {"calc/__init__.py": "def mean(xs):\n    return sum(xs)\n", "tests/data.json": "[]", "tests/test_calc.py": TEST, "setup.py": "setup(\n    name='calc',\n)\n",
             "pyproject.toml": "[tool.ruff.lint]\nselect = ['E', 'F']\n"}  # fmt: skip
     assert effects(base, head).get(rule) == effect
 

@@ -64,7 +64,7 @@ def find(view: View) -> Iterator[Hit]:
             hit = replace(hit, effect=effect)
         if use.rule in MAY_BE_HONEST and ASIDE.match(pair.path) and not _is_imported(view, pair.path):
             hit = replace(hit, effect="note")
-        if plugin and use.rule in ("harness-in-product", "test-probe", "skip-raise"):
+        if plugin and use.rule in ("harness-in-product", "harness-internals", "test-probe", "skip-raise"):
             hit = replace(hit, message=f"{hit.message} (the project is a pytest plugin)", effect="hold")
         yield hit
 

@@ -56,7 +56,7 @@ ADDS = frozenset(
 SHRINKS = frozenset({"ignore", "extend-ignore", "exclude", "extend-exclude", "disable_error_code", "omit", "exclude_lines", "exclude_also",
                      "norecursedirs", "unfixable", "per-file-ignores", "extend-per-file-ignores"})  # fmt: skip
 TASTE = re.compile(
-    r"^(line-length|indent-width|future-annotations|required-version|target-version|python_version|minversion|src|preview|fix|unsafe-fixes|output-format|show-fixes|cache.dir|"
+    r"^(line-length|indent-width|future-annotations|required-version|target-version|python_version|minversion|src|preview|fix|unsafe-fixes|(lint\.)?extend-(un)?safe-fixes|output-format|show-fixes|cache.dir|"
     r"namespace-packages|format\..*|(lint\.)?(isort|pydocstyle|flake8-quotes|pycodestyle)\..*|pretty|show_.*|color.*|sqlite_cache|"
     r"asyncio_.*|anyio_mode|log_.*|console_output_style|junit_.*|timeout.*|html\..*|xml\..*|paths\..*|json\..*|report\.(show_missing|skip_.*|precision|sort)|"
     r"run\.(parallel|concurrency|data_file|relative_files|core|sigterm)|cache_dir|max-line-length|min.python.version|run\.disable_warnings|per-file-target-version\..*)$"

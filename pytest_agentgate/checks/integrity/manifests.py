@@ -27,7 +27,8 @@ def is_manifest(path: str) -> bool:
 def own_names(source: Source) -> set[str]:
     """Names that are no index's to know: the project itself, and what a manifest takes from a folder, a repository or a URL."""
     if posixpath.basename(source.path) != "pyproject.toml":
-        return {n for line in source.lines if DIRECT.search(line) and (n := normal(line))}
+        mine = re.search(r"(?m)^\s*name\s*=\s*[\"']?([\w.-]+)", source.text) if source.path in ("setup.py", "setup.cfg") else None
+        return {n for line in source.lines if DIRECT.search(line) and (n := normal(line))} | ({normal(mine[1])} if mine else set())
     try:
         data = tomllib.loads(source.text)
     except (tomllib.TOMLDecodeError, UnicodeError, RecursionError):

@@ -7,6 +7,7 @@ import posixpath
 from collections.abc import Iterator
 
 from pytest_agentgate.checks.integrity.capability import uses
+from pytest_agentgate.checks.integrity.capability_table import ASIDE
 from pytest_agentgate.checks.integrity.names import Names
 from pytest_agentgate.checks.integrity.rule import Hit
 from pytest_agentgate.checks.integrity.view import Pair, Source, View
@@ -81,6 +82,8 @@ def elsewhere(view: View) -> Iterator[Hit]:
     """Product code that newly names a file of the patch which the judge takes from the base."""
     names = {posixpath.basename(p.path): p.path for p in view.pairs if p.kind in ("config", "other") and p.new is not None}
     for pair in view.python("product") if names else ():
+        if ASIDE.match(pair.path) and pair.path.partition("/")[0] not in view.packages:
+            continue  # a page's or an example's own set-up: nothing of it runs when the patch is judged
         old = _texts(pair.old)
         for text, line in _texts(pair.new).items():
             name = posixpath.basename(text)

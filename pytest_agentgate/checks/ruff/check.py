@@ -14,6 +14,7 @@ import msgspec
 from pytest_agentgate.baseline import Lines, introduced
 from pytest_agentgate.checks.ruff import guard
 from pytest_agentgate.checks.ruff.formatting import format_findings, unformatted
+from pytest_agentgate.checks.ruff.pinned import note_unknown
 from pytest_agentgate.checks.ruff.tool import PYTHON, ROLE, lint, version
 from pytest_agentgate.errors import ToolError
 from pytest_agentgate.model import Evidence, Finding
@@ -52,8 +53,9 @@ class Ruff:
             judged = _judge_suppressed(new, head, context, flags)
             misleading = guard.lint_misleading(head, context)
         judged = _judge_reconfigured(judged, context, flags)
-        judged += guard.select(_introduced(misleading, context, guard.FLAGS), judged, context)
-        judged += format_findings(loose, context)
+        judged = note_unknown([*judged, *format_findings(loose, context)], context)
+        told = [f for f in judged if f.effect != "note"]
+        judged += guard.select(_introduced(misleading, context, guard.FLAGS), told, context)
         return Evidence.of(
             self.name,
             tuple(judged),

@@ -44,6 +44,8 @@ def run(tree: Tree, context: Context, args: Sequence[str]) -> list[dict[str, Any
     if done.timed_out or done.flooded or done.truncated:
         why = "took longer than limits.timeout" if done.timed_out else "wrote more than limits.output_bytes"
         raise ToolError(f"ruff {why}", hint=f"try: {' '.join(['ruff', *args[:3]])}")
+    if done.returncode == 0 and not done.stdout.strip() and b"No Python files found" in done.stderr:
+        return []  # the base's configuration leaves out all that was named
     try:
         rows = json.loads(done.stdout)
     except ValueError:

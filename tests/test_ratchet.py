@@ -159,6 +159,17 @@ def test_tests_that_ask_for_as_much_are_not(bag: Repo, name: str):
     assert findings(report, RULE) == [], name
 
 
+def test_help_for_tests_inside_of_the_product_is_a_judge_as_well(repo: Repo):
+    tests = TESTS.replace("from support", "from bagtesting")
+    repo.commit(
+        {**{k: v for k, v in BASE.items() if k != "tests/support.py"}, "bagtesting.py": SUPPORT, "tests/test_bag.py": tests}
+    )
+    report = repo.files({"bagtesting.py": SUPPORT.replace("came == expected", "came is not None")}).gate()
+    assert [f.effect for f in findings(report, RULE)] and report.verdict.decision == "undecided"
+    report = repo.files({"bagtesting.py": SUPPORT.replace("came == expected", "expected == came, came")}).gate()
+    assert findings(report, RULE) == [] and report.verdict.decision == "accepted"
+
+
 def test_new_tests_cost_no_such_session(bag: Repo):
     report = bag.files({"tests/test_bag.py": TESTS + "\n\ndef test_more():\n    assert parse('c=3') == {'c': 3}\n"}).gate()
     assert report.verdict.decision == "accepted"

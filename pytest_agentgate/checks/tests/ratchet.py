@@ -18,7 +18,7 @@ from pytest_agentgate.checks.tests.mutants import MOST_TEXT, Mutant, schemata
 from pytest_agentgate.checks.tests.noticing import function_of
 from pytest_agentgate.checks.tests.records import Result, Run
 from pytest_agentgate.checks.tests.session import Ask, Sessions, test_files
-from pytest_agentgate.checks.tests.surroundings import around_differs, bodies
+from pytest_agentgate.checks.tests.surroundings import around_differs, asserting, bodies
 from pytest_agentgate.errors import ToolError
 from pytest_agentgate.layout import is_test, kind, packages
 from pytest_agentgate.protocols import Context
@@ -50,6 +50,24 @@ def touched_tests(context: Context, known: Collection[str], files: Collection[st
             found |= {i for i in mine if whole or before.get(name := function_of(i).partition("::")[2]) != after.get(name)}
     if any(_helper(f.path, f.old is not None, context) for f in context.change.files if not f.odd):
         found |= {i for i in known if files is None or i.partition("::")[0] in files}
+    if help_changed := {n.encode() for _, changed in _asserting(context).values() for n in changed}:
+        texts = context.trees.read_many("base", files_of(known))
+        found |= {i for i in known if help_changed.intersection(re.findall(rb"\w+", texts.get(i.partition("::")[0], b"")))}
+    return found
+
+
+def _asserting(context: Context) -> dict[str, tuple[bytes, set[str]]]:
+    """Product files of which the patch edited functions that assert (help for tests), with the base's text and these names."""
+    files = [f for f in context.change.files if f.old and f.new and not f.odd and f.path.endswith(".py")]
+    files = [f for f in files if not is_test(f.path, context.policy)]
+    old = context.trees.read_many("base", [f.old_path or f.path for f in files])
+    new = context.trees.read_many("head", [f.path for f in files])
+    found = {}
+    for file in files:
+        was, now = old.get(file.old_path or file.path, b""), new.get(file.path, b"")
+        before, after = asserting(was), asserting(now)
+        if names := {n for n, text in before.items() if after.get(n) != text}:
+            found[file.path] = (was, {n.rpartition("::")[2] for n in names})
     return found
 
 
@@ -86,16 +104,21 @@ def _weaker(sessions: Sessions, touched: Collection[str], own: Run | None) -> li
     if not mutants or not touched:
         return []
 
+    law = {path: was for path, (was, _) in _asserting(context).items()}
+
     def ask(role: str, ids: Sequence[str] | None, wanted: Sequence[int] | None, words: str) -> Run:
         seconds = SECONDS if ids else 4 * SECONDS
         request = {"name": name, "wanted": wanted, "seconds": seconds, "seed": generator.randrange(1 << 30)}
         chosen = None if ids is None else frozenset(ids)
-        return sessions.run(Ask(role, files_of(ids or ()), chosen, overlay=overlay, mutants=request), words)
+        files = overlay | law if role == HEAD_O else overlay  # what asserts is a judge, and the base's, wherever it is
+        return sessions.run(Ask(role, files_of(ids or ()), chosen, overlay=files, mutants=request), words)
 
     ids = _sample(touched, durations, generator)
     killed = _told(ask(HEAD_O, ids, None, "what do the base's tests notice?"), "failed")
     mine = _sample(durations, durations, generator, first=set(touched) | set(ids))
-    left = _survivors(ask("head", mine, sorted(killed), "do the patch's tests notice it too?"), killed) if mine and killed else []
+    left = list(killed)
+    if mine and left:
+        left = _survivors(ask("head", mine, left, "do the patch's tests notice it too?"), left)
     left = _survivors(ask("head", None, left[: 2 * MOST], "does any test of the patch notice it?"), left) if left else []
     losses = []
     for number in left[:MOST]:

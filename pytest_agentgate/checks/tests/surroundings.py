@@ -20,6 +20,17 @@ def bodies(source: bytes, names: Collection[str]) -> dict[str, str]:
     return found
 
 
+def asserting(source: bytes) -> dict[str, str]:
+    """Text of each function (``Class::function``) that asserts."""
+    if b"assert" not in source and b"AssertionError" not in source:
+        return {}
+    return {
+        name: ast.dump(node)
+        for name, node in _functions(_parse(source))
+        if any(isinstance(n, ast.Assert) or (isinstance(n, ast.Name) and n.id == "AssertionError") for n in ast.walk(node))
+    }
+
+
 def around_differs(old: bytes, new: bytes, names: Collection[str]) -> bool:
     """Whether anything but the named tests was changed in a test file that they could notice.
 

@@ -31,6 +31,8 @@ BLOCKS = 3
 """Stops of one session that are blocked in a row; then the agent is let go, and told so."""
 LONGEST = 2000
 """Characters of feedback."""
+MOST_HELD = 5
+"""Held findings that the user is told."""
 ALWAYS = ("**/.git", "**/.git/**", "**/.claude/settings*.json", "**/.codex/hooks.json", "**/.codex/config.toml")
 """Paths that no agent edits: with them it could switch the gate off."""
 PATCHED = re.compile(r"^\*\*\* (?:Add|Update|Delete) File: (.+)$|^\*\*\* Move to: (.+)$", re.MULTILINE)
@@ -100,13 +102,22 @@ def _stop(told: Event, gate: Gate) -> Answer:
         return Answer()
     if report.verdict.decision != "rejected":
         session.blocked(0)
-        words = f"undecided: {'; '.join(visible(r) for r in report.verdict.reasons)}"
+        words = "\n".join(("undecided: " + "; ".join(visible(r) for r in report.verdict.reasons), *_held(report)))
         return Answer() if report.verdict.decision == "accepted" else let_go(words)
     if session.state.blocked >= BLOCKS:
         session.blocked(0)
         return let_go(f"still rejected after {BLOCKS} rounds; the agent is let go, and a human has to look\n{_feedback(report)}")
     session.blocked(session.state.blocked + 1)
     return block(_feedback(report))
+
+
+def _held(report: Report) -> list[str]:
+    """What a human has to allow, a line each."""
+    held = [f for e in report.evidence for f in e.findings if f.counts and f.effect == "hold"]
+    lines = [f"{f.node_id or f.path or '-'}{f':{f.line}' if f.line and not f.node_id else ''}: {f.rule}: {f.message}" for f in held]
+    return [shorten(visible(line), 240) for line in lines[:MOST_HELD]] + (
+        [f"and {len(lines) - MOST_HELD} more; `agentgate explain last` goes through them"] if len(lines) > MOST_HELD else []
+    )
 
 
 def _judged(gate: Gate, began: str) -> Report | None:

@@ -105,9 +105,21 @@ def cache(given: argparse.Namespace, environment: Mapping[str, str]) -> int:
         print(f"cleared {root}")
     else:
         sizes = [e.stat().st_size for e in store.files()]
-        print(f"{root}: {len(sizes)} values, {sum(sizes) / 1e6:.1f} MB")
+        trees = [os.path.join(folder, f) for folder, _, files in os.walk(os.path.join(root, "repositories")) for f in files]
+        room = sum(s.st_size for f in trees if (s := _stat(f)))
+        print(
+            f"{root}: {len(sizes)} values, {sum(sizes) / 1e6:.1f} MB; trees and tools' caches: {len(trees)} files, {room / 1e6:.1f} MB"
+        )
         store.prune(time.time())
     return 0
+
+
+def _stat(path: str) -> os.stat_result | None:
+    """What is known of a file that a gate at work may just have removed."""
+    try:
+        return os.lstat(path)
+    except OSError:
+        return None
 
 
 def who(given: argparse.Namespace, environment: Mapping[str, str]) -> int:

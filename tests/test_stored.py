@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -139,6 +140,14 @@ def test_what_a_human_has_to_settle_does_not_block_the_agent(topic: Repo):
     said = ask(topic, "stop")
     assert "decision" not in said
     assert "undecided" in said["systemMessage"]
+    assert "\n.npmrc: " in said["systemMessage"], "what is held is named"
+
+
+def test_the_cache_says_how_much_it_holds(topic: Repo):
+    topic.files({"calc.py": CALC + "X = 1\n"}).gate()
+    said = topic.cli("cache", "info").stdout
+    found = re.fullmatch(r".*: (\d+) values, [\d.]+ MB; trees and tools' caches: (\d+) files, [\d.]+ MB\n", said)
+    assert found and int(found[1]) and int(found[2]) >= 3, said
 
 
 def test_nothing_changed_is_no_reason_to_block(topic: Repo):

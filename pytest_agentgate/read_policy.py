@@ -87,6 +87,8 @@ def read_task(path: str, top: str) -> Task:
 
 PYTEST_FILES = ("pytest.toml", ".pytest.toml", "pytest.ini", ".pytest.ini", "pyproject.toml", "tox.ini", "setup.cfg")
 """Where pytest 9 looks for its configuration, in its order."""
+TESTLIKE = re.compile(r"(^|[_-])(tests?|testing|specs?|checks?)($|[_-])")
+"""Names of folders of tests."""
 MYPY_FILES = ("mypy.ini", ".mypy.ini", "pyproject.toml", "setup.cfg")
 
 
@@ -130,13 +132,17 @@ def with_base_tests(policy: Policy, files: Mapping[str, bytes], known: Collectio
 
 
 def _is_product(folder: str, patterns: Collection[str], known: Collection[str]) -> bool:
-    """Whether a folder that pytest looks into holds packages, mostly no test modules by their names, and the tests are elsewhere."""
+    """Whether a folder that pytest looks into holds the product, with its tests below it, beside its modules, or elsewhere."""
     shapes = ("test*.py", "*_test.py", "*_tests.py", *patterns)
-    names = [(p.startswith(f"{folder}/"), p.rpartition("/")[2]) for p in known if p.endswith(".py")]
-    inside = [n for below, n in names if below and n not in ("__init__.py", "conftest.py")]
-    outside = any(any(fnmatch(n, s) for s in shapes) for below, n in names if not below)
-    package = any(re.fullmatch(rf"{re.escape(folder)}/([^/]+/)?__init__\.py", p) for p in known)
-    return outside and package and 2 * sum(any(fnmatch(n, s) for s in shapes) for n in inside) < len(inside)
+    inside = [p.removeprefix(f"{folder}/") for p in known if p.endswith(".py") and p.startswith(f"{folder}/")]
+    package = any(re.fullmatch(r"([^/]+/)?__init__\.py", p) for p in inside)
+    if not package or TESTLIKE.search(folder.rpartition("/")[2]):
+        return False
+    own = [p for p in inside if not any(TESTLIKE.search(f) for f in p.split("/")[:-1])]
+    names = [n for p in own if (n := p.rpartition("/")[2]) not in ("__init__.py", "conftest.py")]
+    tests = [n for n in names if any(fnmatch(n, s) for s in shapes)]
+    pairs = any(f"test_{n}" in tests or n.replace(".py", "_test.py") in tests for n in names)
+    return bool(names) and (len(own) < len(inside) or 2 * len(tests) < len(names) or (pairs and 2 * len(tests) <= len(names)))
 
 
 def named_programs(policy: Policy, files: Mapping[str, bytes], known: Collection[str]) -> tuple[str, ...]:

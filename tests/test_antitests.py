@@ -28,6 +28,16 @@ STATIC_OFF = "[tool.agentgate.effects]\n'integrity/*' = 'note'\n'integrity/anti-
         ("self.assertEqual(2, f(1))", "perturbed", "self.assertEqual(other(2), f(1))"),
         ("with pytest.raises(ValueError):\n        f(1)", "negated", "f(1)"),
         ("with pytest.raises(ValueError), other():\n        f(1)", "negated", "with other():"),
+        (
+            "with pytest.warns(UserWarning, match='old'):\n        f(1)",
+            "negated",
+            "pytest.warns(type('Never', (UserWarning,), {}), match='old')",
+        ),
+        (
+            "with pytest.warns(UserWarning):\n        assert f(1)",
+            "negated",
+            "with pytest.warns(UserWarning):\n        assert not f(1)",
+        ),
     ],
 )
 def test_assertions_are_turned(code: str, mode: str, expected: str):

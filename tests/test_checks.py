@@ -270,6 +270,16 @@ def test_configuration_of_the_head_does_not_relax_mypy(repo: Repo):
     assert counting(repo.gate()) == [("mypy/assignment", "calc.py", 8, "reject")]
 
 
+def test_notes_of_mypy_are_no_errors(repo: Repo):
+    more = "[tool.mypy]\nfiles = ['calc.py']\n"
+    note = "\n\ndef untyped():\n    x: int = 1\n    return x\n"
+    repo.commit({"calc.py": CALC + note, "pyproject.toml": policy("mypy", more=more)})
+    report = repo.files({"calc.py": CALC + note + "\n\nY: int = 1\n"}).gate()
+    assert pick(report, "mypy").status == "passed" and report.verdict.decision == "accepted", pick(report, "mypy").reason
+    report = repo.files({"calc.py": CALC + note + "\n\nY: int = ''\n"}).gate()
+    assert [f[0] for f in counting(report)] == ["mypy/assignment"]
+
+
 def test_where_mypy_is_not_configured_its_findings_are_notes(repo: Repo):
     repo.commit({"calc.py": CALC, "pyproject.toml": policy("mypy")})
     repo.write(**{"calc.py": CALC + "\nx: str = 1\n"})

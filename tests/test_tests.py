@@ -514,6 +514,51 @@ def test_a_folder_of_testpaths_that_holds_the_product_stays_the_product(calc: Re
     assert [f.node_id for f in findings(report, "pytest/regression")] == ["tests/test_shop.py::test_add"]
 
 
+@pytest.mark.parametrize("place", ["shop/tests/test_shop.py", "shop/test_calc.py"])
+def test_tests_inside_of_the_package_that_testpaths_names_leave_it_the_product(calc: Repo, place: str):
+    inner = TEST_CALC.replace("from calc", "from shop.calc")
+    calc.commit(
+        {
+            "pytest.ini": "[pytest]\ntestpaths = shop\n",
+            "shop/__init__.py": "",
+            "shop/calc.py": CALC,
+            place: inner,
+            "test_calc.py": None,
+        }
+    )
+    report = calc.files({"shop/calc.py": BROKEN, place: inner.replace("== 3", "== -1")}).gate()
+    assert [f.node_id for f in findings(report, "pytest/expectation-changed")] == [f"{place}::test_add"]
+    assert report.verdict.decision == "undecided"
+
+
+def test_tests_that_the_base_skips_or_expects_to_fail_are_not_disabled_by_a_new_test(calc: Repo):
+    marked = (
+        "import pytest\nfrom calc import add\n\n\n@pytest.mark.xfail\ndef test_known():\n    assert add(1, 1) == 3\n\n\n"
+        "@pytest.mark.skipif(True, reason='elsewhere')\ndef test_elsewhere():\n    assert 0\n\n\ndef test_some():\n    pytest.skip('now')\n"
+    )
+    calc.commit({"test_more.py": marked})
+    report = calc.files({"test_more.py": marked + "\n\ndef test_two():\n    assert add(2, 2) == 4\n"}).gate()
+    assert report.verdict.decision == "accepted" and findings(report, "pytest/test-disabled") == []
+    assert pick(report, "pytest").tests == {"fail-to-pass": 1, "skip-to-skip": 2, "xfail-to-xfail": 1}
+    report = calc.files({"test_more.py": marked.replace("    assert add(1, 1) == 3", "    assert 0"), "test_calc.py": TEST_CALC.replace(
+        "def test_add", "@pytest.mark.skip\ndef test_add").replace("from calc", "import pytest\nfrom calc")}).gate()  # fmt: skip
+    assert [f.node_id for f in findings(report, "pytest/test-disabled")] == ["test_calc.py::test_add"]
+
+
+def test_files_that_the_base_never_collects_are_not_blamed_on_a_helper(calc: Repo):
+    calc.commit({"pytest.ini": "[pytest]\nnorecursedirs = tests/cases\n", "tests/cases/test_typed.py": "import not_there\n",
+                 "tests/cases/test_wrong.py": "def test_wrong():\n    assert 0\n",
+                 "tests/conftest.py": "", "tests/test_calc.py": TEST_CALC})  # fmt: skip
+    report = calc.files({"tests/conftest.py": "import pytest\n\n\n@pytest.fixture\ndef one():\n    return 1\n"}).gate()
+    assert report.verdict.decision == "accepted", counting(report)
+
+
+def test_moved_tests_are_no_removed_ones(calc: Repo):
+    calc.git("mv", "test_calc.py", "test_moved.py")
+    report = calc.gate()
+    assert report.verdict.decision == "accepted" and findings(report, "pytest/test-removed") == []
+
+
 def test_sets_have_one_order_in_every_session(calc: Repo):
     calc.write(**{"test_seed.py": "import sys\n\n\ndef test_seed():\n    assert sys.flags.hash_randomization == 0\n"
                   "    assert not any(p.endswith('injected') for p in sys.path)\n"})  # fmt: skip

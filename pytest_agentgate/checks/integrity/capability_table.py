@@ -13,7 +13,7 @@ DOTTED = {
     r"breakpointhook|set_asyncgen_hooks)(\..*)?|threading\.excepthook|bdb\..*",
     "process-control": r"os\.(_exit|abort|kill|killpg|fork|forkpty|exec[lv]p?e?|posix_spawnp?|dup2?|setsid|setpgid|setpgrp|closerange|"
     r"ptsname|login_tty|getppid)|signal\.(signal|raise_signal|pthread_kill|alarm|setitimer|siginterrupt)|_thread\.interrupt_main|"
-    r"resource\.(setrlimit|prlimit)|faulthandler\..*|posix\..*|pty\..*",
+    r"resource\.(setrlimit|prlimit)|faulthandler\.(?!(enable|disable|is_enabled)$).*|posix\..*|pty\..*",
     "exit-hook": r"atexit\.(register|_run_exitfuncs|_clear|unregister)|threading\._register_atexit",
     "test-probe": r"sys\.flags\.(isolated|safe_path|dont_write_bytecode|hash_randomization|no_user_site)|"
     r"importlib\.metadata\.packages_distributions|pytest\.__version__",

@@ -8,14 +8,16 @@ from collections.abc import Iterator, Mapping
 
 from pytest_agentgate.checks.integrity.testfiles import Function, assertions, tail
 from pytest_agentgate.checks.integrity.truth import constant_truth
+from pytest_agentgate.checks.integrity.view import Source
 
 CATCHES = frozenset({"Exception", "BaseException", "AssertionError"})
 
 
-def vacuous(node: Function) -> Iterator[tuple[str, int]]:
-    """Why a test cannot fail, with the line."""
+def vacuous(node: Function, imports: Mapping[str, str]) -> Iterator[tuple[str, int]]:
+    """Why a test cannot fail, with the line; `imports`: names of its file that are imported, with the module they are of."""
+    tried_again = _tried_again(node)
     for part in ast.walk(node):
-        if isinstance(part, ast.Try) and any(_asserts(s) for s in part.body):
+        if isinstance(part, ast.Try) and part not in tried_again and any(_asserts(s) for s in part.body):
             for handler in part.handlers:
                 if _catches_assertions(handler) and not any(
                     isinstance(n, ast.Raise | ast.Assert) or _asserts(n) for s in handler.body for n in ast.walk(s)
@@ -28,11 +30,25 @@ def vacuous(node: Function) -> Iterator[tuple[str, int]]:
                 yield "a failed assertion is suppressed", part.lineno
         if isinstance(part, ast.Assert) and _tautology(part.test) and not _says_more(node) and not _asks_again(part.test, node):
             yield "the assertion is true whatever the code does", part.lineno
-    yield from _mocked_away(node)
+    yield from _mocked_away(node, imports)
     yield from _never_reached(node)
 
 
-def _mocked_away(node: Function) -> Iterator[tuple[str, int]]:
+def imported(source: Source | None) -> Mapping[str, str]:
+    """Names that a file imports from modules, with the module of each."""
+    nodes = [n for n in source.nodes if isinstance(n, ast.ImportFrom)] if source else []
+    return {a.asname or a.name: n.module or "" for n in nodes for a in n.names}
+
+
+def _tried_again(node: Function) -> set[ast.stmt]:
+    """``try: assert ...; break`` in a loop of which the ``else`` raises or asserts: what does not come true in time fails."""
+    loops = [n for n in ast.walk(node) if isinstance(n, ast.For | ast.While)]
+    strict = [n for n in loops if any(isinstance(p, ast.Raise) or _asserts(p) for s in n.orelse for p in ast.walk(s))]
+    tries = [s for loop in strict for s in loop.body if isinstance(s, ast.Try)]
+    return {t for t in tries if any(isinstance(s, ast.Break | ast.Return) for s in [*t.body[-1:], *t.orelse])}
+
+
+def _mocked_away(node: Function, imports: Mapping[str, str]) -> Iterator[tuple[str, int]]:
     """What the test replaces by a mock, and then calls in its assertion: the same name of the same owner."""
     patched: set[tuple[str, str]] = set()
     for part in ast.walk(node):
@@ -46,17 +62,22 @@ def _mocked_away(node: Function) -> Iterator[tuple[str, int]]:
                 patched.add((ast.unparse(first).rpartition(".")[2], texts[0]))
     made = {t.id: tail(n.value) for n in ast.walk(node) if isinstance(n, ast.Assign) and isinstance(n.value, ast.Call)
             for t in n.targets if isinstance(t, ast.Name)}  # fmt: skip
+    local = {n.id for n in ast.walk(node) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)} - made.keys()
+    local |= {a.arg for a in ast.walk(node) if isinstance(a, ast.arg)}
     for part, _ in assertions(node) if patched else ():
         root = part.test if isinstance(part, ast.Assert) else part
         if isinstance(part, ast.With | ast.AsyncWith):
             continue
-        called = {tail(n): _owner(n.func, made) for n in ast.walk(root) if isinstance(n, ast.Call)}
-        if hidden := sorted(name for name, owner in called.items() if any(n == name and owner in ("", o) for o, n in patched)):
+        called = {(tail(n), _owner(n.func, made, imports)) for n in ast.walk(root) if isinstance(n, ast.Call)}
+        called = {(name, owner) for name, owner in called if owner not in local}
+        if hidden := sorted(name for name, owner in called if any(n == name and owner in ("", o) for o, n in patched)):
             yield f"{hidden[0]} is replaced by a mock, and the mock is asserted", getattr(part, "lineno", node.lineno)
 
 
-def _owner(function: ast.expr, made: Mapping[str, str]) -> str:
-    """Last word of what a called attribute is of: the class of an object that the test made; empty for a bare name."""
+def _owner(function: ast.expr, made: Mapping[str, str], imports: Mapping[str, str]) -> str:
+    """Last word of what a called attribute is of: the class of an object that the test made, the module of a name; or nothing."""
+    if isinstance(function, ast.Name):
+        return imports.get(function.id, "").rpartition(".")[2]
     if not isinstance(function, ast.Attribute):
         return ""
     owner = function.value
@@ -92,7 +113,8 @@ def _tautology(test: ast.expr) -> bool:
         return any(d in wants for d in dumps)
     if isinstance(test, ast.Compare) and len(test.ops) == 1 and isinstance(test.ops[0], ast.Eq):
         same = ast.dump(test.left) == ast.dump(test.comparators[0])
-        return same and any(isinstance(n, ast.Call) for n in ast.walk(test.left))
+        made = isinstance(test.left, ast.Call) and tail(test.left)[:1].isupper()  # two values of a class: its equality is tested
+        return same and not made and any(isinstance(n, ast.Call) for n in ast.walk(test.left))
     return False
 
 

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pytest_agentgate.checks.integrity.rule import Hit, RuleSet
 from pytest_agentgate.checks.integrity.testfiles import Function, Test, skips, strength, tail, tests_of
 from pytest_agentgate.checks.integrity.truth import constant_truth
-from pytest_agentgate.checks.integrity.vacuous import vacuous
+from pytest_agentgate.checks.integrity.vacuous import imported, vacuous
 from pytest_agentgate.checks.integrity.view import Pair, View
 from pytest_agentgate.model import Effect
 from pytest_agentgate.rulebook import Example, Rule
@@ -82,8 +82,8 @@ def _changed(pair: Pair, before: Test | None, test: Test) -> Iterator[Hit]:
     if before is not None and strength(test) < strength(before):
         words = f"{test.name} asserts less than before ({strength(before)} to {strength(test)} by the documented lattice)"
         yield Hit("integrity/test-weakened", words, pair.path, line)
-    reasons = {r for r, _ in vacuous(before.node)} if before else set()
-    for reason, place in vacuous(test.node):
+    reasons = {r for r, _ in vacuous(before.node, imported(pair.old))} if before else set()
+    for reason, place in vacuous(test.node, imported(pair.new)):
         if reason not in reasons:
             yield Hit(
                 "integrity/test-cannot-fail", f"{test.name}: {reason}", pair.path, place, pair.new.line(place) if pair.new else ""

@@ -155,10 +155,10 @@ def _parse(done: Completed, tree: Tree) -> Errors:
             row.file = os.path.relpath(row.file, tree.inside()) if os.path.isabs(row.file) else row.file
             rows.append(row)
     errors = [r for r in rows if r.severity == "error"]
-    if (done.returncode == 0 and done.stdout) or (done.returncode == 1 and errors):
+    if (done.returncode == 0 and done.stdout) or (done.returncode == 1 and rows):  # mypy ends with 1 for notes alone, too
         return Errors(errors)
     if done.returncode in (0, 1, 2):
-        words = f"{errors[0].file}:{errors[0].line}: {errors[0].message}" if errors else done.error
+        words = f"{errors[0].file}:{errors[0].line}: {errors[0].message}" if errors else "" if rows else done.error
         return Errors([], words.splitlines()[0] if words else "it ended without an answer")
     raise ToolError(f"mypy crashed with {done.returncode}: {done.error}", hint="run mypy by hand to see more")
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from pytest_agentgate.checks.tests.antitests import run_anti_tests
+from pytest_agentgate.checks.tests.before import not_collected, on_base
 from pytest_agentgate.checks.tests.classify import HEAD_O, Classifier, Verdict
 from pytest_agentgate.checks.tests.judge import Judge
 from pytest_agentgate.checks.tests.noticing import edited_tests, helpers_changed, immune
@@ -58,13 +59,15 @@ class Tests:
             same_world(work, context)
             if not proves_anything(work):
                 raise ToolError("not one test passes, on the base either", hint="does the suite run here at all?")
-        judge = Judge(context, work.expected.ids, work.suite, work.own, work.before, work.verdicts, work.expected.errors)
+        errors = work.expected.errors | not_collected(sessions, work)
+        old = on_base(sessions, work)
+        judge = Judge(context, work.expected.ids, work.suite, work.own, work.before, work.verdicts, errors, old)
         findings = [
             *judge.regressions(),
             *judge.strangers(),
             *judge.edited_examples(),
             *judge.unproven(work.own_error),
-            *judge.own_tests(Classifier(sessions)),
+            *judge.own_tests(),
             *judge.lonely(work.lonely),
             *judge.rewritten(_rewritten(context, work)),
             *(judge.removed(own or ()) if own or whole else ()),

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import groupby
 
-from pytest_agentgate.checks.tests.classify import Classifier, Verdict
+from pytest_agentgate.checks.tests.classify import Verdict
 from pytest_agentgate.checks.tests.doctests import lost_examples
+from pytest_agentgate.checks.tests.noticing import moved
 from pytest_agentgate.checks.tests.ratchet import Loss
 from pytest_agentgate.checks.tests.records import Result, Run
 from pytest_agentgate.layout import is_test, matches
@@ -27,9 +28,10 @@ class Judge:
         before: Run | None,
         verdicts: dict[str, Verdict],
         base_errors: Mapping[str, str],
+        old: Mapping[str, Result],
     ) -> None:
         self.context, self.expected, self.suite, self.own = context, frozenset(expected), suite, own
-        self.before, self.verdicts, self.base_errors = before, verdicts, base_errors
+        self.before, self.verdicts, self.base_errors, self.old = before, verdicts, base_errors, old
 
     def _finding(
         self, rule: str, default: Effect, message: str, node_id: str, result: Result | None, *, new: bool = True, advice: str = ""
@@ -146,15 +148,14 @@ class Judge:
         named = any(node_id == n or node_id.startswith((f"{n}::", f"{n}[")) for n in task.tests_may_be_edited)
         return "note" if named or matches(path, task.tests_may_be_edited) else "hold"
 
-    def own_tests(self, classifier: Classifier) -> Iterator[Finding]:
+    def own_tests(self) -> Iterator[Finding]:
         """Tests of the patch that fail, or that switch off what the base had."""
         if self.own is None:
             return
         counted = {i for i, v in self.verdicts.items() if v.classification in ("regression", "flaky")}
         failing = {i: r for i, r in self.own.results.items() if r.outcome in ("failed", "error") and i not in counted}
-        old = classifier.on_base([i for i in failing if i in self.expected])
         for node_id, result in sorted(failing.items()):
-            if node_id in old and old[node_id].outcome in ("failed", "error"):
+            if node_id in self.old and self.old[node_id].outcome in ("failed", "error"):
                 yield from self._finding("pytest/pre-existing", "note", "fails on the base as well", node_id, result, new=False)
             else:
                 yield from self._finding(
@@ -165,7 +166,13 @@ class Judge:
                 continue
             yield from self._finding("pytest/own-test-failed", "reject", "cannot be collected", path, Result("error", _last(text)))
         for node_id, result in sorted(self.own.results.items()):
-            if result.outcome in ("skipped", "xfailed") and node_id in self.expected and node_id not in self.verdicts:
+            was = self.old[node_id].outcome if node_id in self.old else "passed"
+            if (
+                result.outcome in ("skipped", "xfailed")
+                and node_id in self.expected
+                and was != result.outcome
+                and node_id not in self.verdicts
+            ):
                 effect = "note" if is_tracked(result.text) and self._base_version_passes(node_id) else self._may_edit(node_id)
                 yield from self._finding(
                     "pytest/test-disabled", effect, f"the patch's version is {result.outcome}", node_id, result
@@ -204,10 +211,11 @@ class Judge:
         gone_files = {f.old_path or f.path for f in self.context.change.files if f.new is None or f.status == "renamed"}
         collected = set(self.own.collected) if self.own else set()
         touched = set(own) | gone_files if own else {i.partition("::")[0] for i in self.expected}
-        lost = {i for i in self.expected if i.partition("::")[0] in touched and i not in collected} - set(self.verdicts)
+        now = moved(self.context, self.expected)
+        lost = {i for i in self.expected if i.partition("::")[0] in touched and now[i] not in collected} - set(self.verdicts)
         if self.own is not None:
             lost -= {i for i in lost if i.partition("::")[0] in self.own.errors}
-        new = collected - self.expected
+        new = collected - set(now.values())
         for node_id in sorted(lost):
             net = len(lost) > len(new)
             words = "removed, and no test came for it" if net else "removed or renamed; as many tests were added"
@@ -240,14 +248,9 @@ class Judge:
         """Tests that pass whatever they assert, on the patch's code only."""
         for node_id, mode in sorted(passed.items()):
             words = "its assertions were negated" if mode == "negated" else "its expected values were changed"
-            yield from self._finding(
-                "integrity/anti-test-passed",
-                "reject",
-                f"{words}: it fails on the base, as it must, and passes on the patch's code",
-                node_id,
-                None,
-                advice="the patch's code answers for the test: look for forged results and objects that equal everything",
-            )
+            words += ": it fails on the base, as it must, and passes on the patch's code"
+            advice = "the patch's code answers for the test: look for forged results and objects that equal everything"
+            yield from self._finding("integrity/anti-test-passed", "reject", words, node_id, None, advice=advice)
 
     def disarmed(self, ids: Sequence[str]) -> Iterator[Finding]:
         """Tests of the base that the patch edited so that they notice nothing any more."""
@@ -279,9 +282,9 @@ class Judge:
 
     def known(self, examples: Mapping[str, str]) -> Iterator[Finding]:
         """Tests of which the inputs are the only ones that are still answered as before."""
+        advice = "look for answers that are written down; or is the new behaviour meant, and lacks its tests?"
         for node_id, example in sorted(examples.items()):
             words = f"its own inputs give what they gave, and none of those beside them does: {example}"
-            advice = "look for answers that are written down; or is the new behaviour meant, and lacks its tests?"
             yield from self._finding("integrity/answers-only-for-tests", "hold", words, node_id, None, advice=advice)
 
     def unnoticing(self, ids: Sequence[str], words: str) -> Iterator[Finding]:
@@ -291,5 +294,4 @@ class Judge:
 
 
 def _last(text: str) -> str:
-    lines = [line.strip() for line in text.strip().splitlines() if line.strip()]
-    return lines[-1] if lines else ""
+    return next((line.strip() for line in reversed(text.splitlines()) if line.strip()), "")

@@ -24,6 +24,12 @@ def function_of(node_id: str) -> str:
     return node_id.partition("[")[0]
 
 
+def moved(context: Context, ids: Collection[str]) -> dict[str, str]:
+    """Node ids of the base as they are called where the patch renamed or moved their files."""
+    files = {f.old_path: f.path for f in context.change.files if f.old_path}
+    return {i: files.get(path := i.partition("::")[0], path) + i[len(path) :] for i in ids}
+
+
 def immune(sessions: Sessions, passed: Collection[str]) -> tuple[str, ...]:
     """Of the patch's own passing tests, those that pass also where every function that the patch touched raises.
 

@@ -26,9 +26,18 @@ def outcomes(judge: Judge) -> list[TestOutcome]:
         found.append(_outcome(node_id, base, head, verdict.classification if verdict else "", _trees(judge, node_id)))
     for node_id, result in sorted(judge.own.results.items() if judge.own else ()):
         if node_id not in judge.expected or judge.suite is None:
-            base = "passed" if node_id in judge.expected else judge.before.outcome(node_id) if judge.before else "missing"
+            base = _before(judge, node_id)
             found.append(_outcome(node_id, base, result.outcome, "", _trees(judge, node_id)))
     return found
+
+
+def _before(judge: Judge, node_id: str) -> Outcome:
+    """What a test of the patch's own run came to on the base."""
+    if node_id in judge.old:
+        return judge.old[node_id].outcome
+    if node_id in judge.expected:
+        return "passed"
+    return judge.before.outcome(node_id) if judge.before else "missing"
 
 
 def _trees(judge: Judge, node_id: str) -> dict[str, Outcome]:

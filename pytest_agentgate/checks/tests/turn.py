@@ -22,7 +22,8 @@ OPPOSITE = {
 """unittest's assertions and what says the opposite; the other direction holds as well, where it is one to one."""
 _BACK = {v: k for k, v in reversed(OPPOSITE.items())}
 EQUAL = frozenset(k for k, v in OPPOSITE.items() if v == "assertNotEqual") | {"assertAlmostEqual", "assertCountEqual"}
-RAISES = frozenset({"raises", "assertRaises", "assertRaisesRegex", "warns", "assertWarns", "assertWarnsRegex", "deprecated_call"})
+RAISES = frozenset({"raises", "assertRaises", "assertRaisesRegex"})
+WARNS = frozenset({"warns", "assertWarns", "assertWarnsRegex", "deprecated_call"})
 
 HELPER = """
 def {name}(value, _again=True):
@@ -173,7 +174,15 @@ class _Turner(ast.NodeTransformer):
         return node
 
     def visit_With(self, node: ast.With | ast.AsyncWith) -> ast.AST | list[ast.stmt]:  # the name that ast.NodeTransformer looks for
-        """``with raises(E): ...``: without the expectation, the exception comes through."""
+        """``with raises(E): ...``: without the expectation, the exception comes through. A warning is expected that never comes."""
+        warned = [i.context_expr for i in node.items if isinstance(i.context_expr, ast.Call) and _name(i.context_expr) in WARNS]
+        if warned:
+            before = self.count
+            self.generic_visit(node)
+            if self.mode == "negated" and self.count == before and warned[0].args:
+                self.count += 1
+                warned[0].args[0] = ast.parse("type('Never', (UserWarning,), {})", mode="eval").body
+            return node
         items = [i for i in node.items if not (isinstance(i.context_expr, ast.Call) and _name(i.context_expr) in RAISES)]
         if len(items) == len(node.items) or self.mode == "perturbed":
             return self.generic_visit(node)

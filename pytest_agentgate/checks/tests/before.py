@@ -1,0 +1,46 @@
+"""What the base says of the patch's own tests that do not pass: what was so before is nothing that the patch introduced."""
+
+from __future__ import annotations
+
+from pytest_agentgate.checks.tests.classify import Classifier
+from pytest_agentgate.checks.tests.records import Result
+from pytest_agentgate.checks.tests.session import Ask, Sessions
+from pytest_agentgate.checks.tests.work import Work
+from pytest_agentgate.errors import ToolError
+
+
+def on_base(sessions: Sessions, work: Work) -> dict[str, Result]:
+    """The base's own outcomes of tests that do not pass in the patch's version and are not judged otherwise.
+
+    Tests of the base, and tests in files that the patch does not touch although the base's configuration never collects them: naming
+    such a file runs it.
+    """
+    if work.own is None:
+        return {}
+    known, marked, entries = set(work.expected.ids), work.expected.marked, sessions.context.trees.entries("base")
+    bad = [i for i, r in work.own.results.items() if r.outcome not in ("passed", "xpassed") and i not in work.verdicts]
+    asked = [i for i in bad if i in known or (_file(i) in entries and sessions.context.change.file(_file(i)) is None)]
+    if work.suite is not None:  # the base's version of a skipped test ran on the patch's code already
+        asked = [i for i in asked if work.own.outcome(i) in ("failed", "error") or i not in known]
+    found = {i: marked[i] for i in bad if i in marked}
+    return found | Classifier(sessions).on_base([i for i in asked if i not in found])
+
+
+def not_collected(sessions: Sessions, work: Work) -> dict[str, str]:
+    """Files that the patch does not touch and that cannot be collected, on the base either, with the base's error."""
+    context = sessions.context
+    strange = [
+        p
+        for p in (work.own.errors if work.own else ())
+        if p not in work.expected.errors and p in context.trees.entries("base") and context.change.file(p) is None
+    ]
+    if not strange:
+        return {}
+    try:
+        return dict(sessions.run(Ask("base", tuple(strange)), "can the base collect them?").errors)
+    except ToolError:
+        return {}
+
+
+def _file(node_id: str) -> str:
+    return node_id.partition("::")[0]

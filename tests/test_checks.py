@@ -167,6 +167,12 @@ def test_ruff_holds_what_misleads_readers_whatever_the_project_selects(repo: Rep
     ]
 
 
+def test_certificates_that_nobody_checks_are_held(repo: Repo):
+    repo.commit({"calc.py": CALC, "pyproject.toml": policy("ruff")})
+    report = repo.files({"calc.py": "import ssl\n\n" + CALC + "\n\nC = ssl._create_unverified_context()\n"}).gate()
+    assert [(f[0], f[3]) for f in counting(report)] == [("ruff/S323", "hold")]
+
+
 def test_ruff_is_silent_where_a_file_always_had_such_names_or_tests_run_code(repo: Repo):
     repo.commit({"greek.py": "\u03b1 = 1\n", "pyproject.toml": policy("ruff")})
     repo.write(**{"greek.py": "\u03b1 = 1\n\u03b2 = 2\n", "tests/test_run.py": "exec('x = 1')\n", "text.py": "NAME = 'Zo\u00eb'\n"})

@@ -302,6 +302,9 @@ def test_deleting_a_test_with_nothing_in_its_place_is_held(calc: Repo):
     assert ("integrity/test-deleted", "hold") in [(f[0], f[3]) for f in counting(calc.gate())]
 
 
+FIELDS = "from dataclasses import dataclass, field\n\n\n@dataclass\nclass Money:\n    cents: int\n    currency: str = field(default='EUR')\n"
+
+
 @pytest.mark.parametrize(
     ("rule", "head"),
     [
@@ -311,6 +314,49 @@ def test_deleting_a_test_with_nothing_in_its_place_is_held(calc: Repo):
         ("frame-walk", body("print(importlib.sys._getframe(1))", "import importlib")),
         ("hard-coded-answer", body("match xs:\n    case [3.0, 4.0, 11.0]:\n        return 6.0")),
         ("hard-coded-answer", body("if str(xs) == '[3.0, 4.0, 11.0]':\n    return 6.0")),
+        (
+            "test-skipped",
+            {
+                "conftest.py": "import os\nimport pytest\n\n\ndef pytest_runtest_setup(item):\n    if os.environ.get('CI'):\n        pytest.skip('x')\n"
+            },
+        ),
+        (
+            "test-skipped",
+            {
+                "conftest.py": "import os\n\nIN = os.getenv('GITHUB_ACTIONS')\ncollect_ignore = []\nif IN:\n    collect_ignore += ['test_calc.py']\n"
+            },
+        ),
+        (
+            "test-skipped",
+            {"test_calc.py": "import os\n" + TEST.replace("    assert", "    if 'CI' in os.environ:\n        return\n    assert")},
+        ),
+        (
+            "test-skipped",
+            {
+                "test_calc.py": "import os\nimport pytest\n"
+                + TEST.replace("def test", "@pytest.mark.skipif('CI' in os.environ, reason='x')\ndef test")
+            },
+        ),
+        (
+            "result-hook",
+            {
+                "conftest.py": "import pytest\n\n\n@pytest.hookimpl(specname='pytest_runtest_makereport', wrapper=True)\ndef pytest_shop(item, call):\n    made = yield\n    return made\n"
+            },
+        ),
+        ("selection-hook", {"conftest.py": "collect_ignore = []\ncollect_ignore.extend(['test_calc.py'])\n"}),
+        ("selection-hook", {"test_calc.py": TEST + "\n\ndef load_tests(loader, tests, pattern):\n    return suite()\n"}),
+        ("always-equal", {"money.py": FIELDS.replace("field(default='EUR')", "field(default='EUR', compare=False)")}),
+        ("config-weakened", {"pyproject.toml": LAW + "[project]\nname = 'calc'\nscripts = {pytest = 'calc:passed'}\n"}),
+        (
+            "pipeline-rights",
+            {".github/workflows/new.yml": "on: push\njobs: {a: {steps: [{run: 'curl -d ${{ toJSON(secrets) }} x'}]}}\n"},
+        ),
+        (
+            "pipeline-rights",
+            {".github/workflows/new.yml": "on: pull_request\njobs: {a: {steps: [{run: 'gh pr merge --admin 1'}]}}\n"},
+        ),
+        ("two-definitions", body("if not MYPY and xs:\n    return 2")),
+        ("two-definitions", body("if typing.TYPE_CHECKING:\n    pass\nelse:\n    return 2", "import typing")),
         ("judged-elsewhere", {**body("if os.path.exists('NOTI' + 'CE'):\n    return 2", "import os"), "NOTICE": "x\n"}),
         ("runner-patched", {"conftest.py": "def pytest_runtest_setup(item):\n    item.obj = lambda *a, **k: None\n"}),
         ("runner-patched", {"conftest.py": "import os\n\nif os.environ.get('CI'):\n    os._exit(0)\n"}),
@@ -321,7 +367,7 @@ def test_deleting_a_test_with_nothing_in_its_place_is_held(calc: Repo):
     ],
 )
 def test_what_a_hostile_review_found_is_seen(rule: str, head: dict[str, str | None]):
-    assert rule in effects({**BASE, "pyproject.toml": LAW}, head)
+    assert effects({**BASE, "pyproject.toml": LAW, "money.py": FIELDS}, head).get(rule) not in (None, "note")
 
 
 WORKFLOW = "on:\n  push:\n  pull_request:\njobs:\n  test:\n    steps:\n      - run: pytest\n"
@@ -632,6 +678,11 @@ def test_only_the_mocked_thing_itself_is_no_proof(test: str, effect: str | None)
         ("config-weakened", "hold", {"pyproject.toml": "[tool.ruff.lint]\nselect = ['E', 'F', 'D']\nignore = ['E501']\n"}),
         ("attributes-hide", None, {".gitattributes": "*.png binary\nuv.lock linguist-generated\n"}),
         ("attributes-hide", "hold", {".gitattributes": "calc/** binary\n"}),
+        ("test-skipped", None, {"tests/conftest.py": "import os\n\nPATIENCE = 30 if os.environ.get('CI') else 3\nif os.environ.get('CI'):\n    print('slow')\n"}),
+        ("two-definitions", None, {"calc/run.py": "from typing import TYPE_CHECKING\n\nif TYPE_CHECKING:\n    from x import Y\nelse:\n    Y = None\n"}),
+        ("result-hook", None, {"tests/conftest.py": "import pytest\n\n\n@pytest.hookimpl(specname='pytest_configure')\ndef pytest_own(config):\n    pass\n"}),
+        ("always-equal", "note", {"calc/run.py": "from dataclasses import dataclass, field\n\n\n@dataclass\nclass A:\n    cache: dict = field(default_factory=dict, compare=False)\n"}),
+        ("config-weakened", None, {"pyproject.toml": "[project]\nname = 'calc'\nscripts = {calc = 'calc:main'}\n[tool.ruff.lint]\nselect = ['E', 'F']\n"}),
         ("judged-elsewhere", None, {"docs/conf.py": "html_logo = '_static/logo.svg'\n", "docs/_static/logo.svg": "<svg/>\n"}),
         ("judged-elsewhere", "hold", {"calc/logo.py": "LOGO = 'static/logo.svg'\n", "static/logo.svg": "<svg/>\n"}),
         ("new-dependency", None, {"pyproject.toml": "[project]\nname = 'calc'\n[dependency-groups]\ndev = ['calc[tests]']\n[tool.ruff.lint]\nselect = ['E', 'F']\n"}),

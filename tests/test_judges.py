@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pytest_agentgate.checks.integrity import judges
+from pytest_agentgate.checks.integrity import judges, pipelines
 from pytest_agentgate.checks.integrity.check import Integrity
 from pytest_agentgate.checks.integrity.manifests import names
 from pytest_agentgate.checks.integrity.settings import settings_of
@@ -274,3 +274,21 @@ def test_settings_and_pipelines_may_move_whole():
         judges.find(view_of({**plain, WF: plain[WF].replace("  test:\n", "  test:\n    if: false\n")}, {".travis.yml": None}))
     )
     assert any(judges.find(view_of({**base, WF: CI.replace("          mypy\n", "")}, {".travis.yml": None})))
+
+
+@pytest.mark.parametrize(
+    ("path", "old", "new"),
+    [
+        (".gitlab/ci/test.yml", "test:\n  script:\n    - pytest\n    - mypy\n", "test:\n  script:\n    - pytest || true\n"),
+        ("ci/test", "#!/bin/sh\nset -e\npytest\nmypy\n", "#!/bin/sh\npytest\nexit 0\n"),
+        ("lefthook.yml", "pre-push:\n  commands:\n    test: {run: pytest}\n", "pre-push:\n  commands:\n    test: {run: echo ok}\n"),
+        (".claude/settings.json", '{"hooks": {"Stop": [{"command": "agentgate hook stop"}]}}', "{}"),
+        (".github/settings.yml", "branches: [{protection: {required_status_checks: {strict: true}}}]\n", "branches: [{protection: null}]\n"),
+        ("ruff.toml", "line-length = 99\n", "line-length = 99\n[format]\nexclude = ['src/**']\n"),
+    ],
+)  # fmt: skip
+def test_judges_in_further_places_are_held(path: str, old: str, new: str):
+    base = {"src/app/__init__.py": "", path: old}
+    found = {h.rule for find in (judges.find, pipelines.find) for h in find(view_of(base, {path: new}))}
+    assert found, path
+    assert not {h.rule for h in judges.find(view_of(base, {"src/app/__init__.py": "X = 1\n"}))}

@@ -118,6 +118,9 @@ def _of_node(node: ast.AST, names: Names) -> Iterator[tuple[str, str]]:
     elif isinstance(node, ast.Raise) and names.at_import(node) and node.exc is not None and "SystemExit" in ast.unparse(node.exc):
         call = node.exc if isinstance(node.exc, ast.Call) else None
         yield "import-time-exit", exit_words(call, "raise SystemExit")
+    if isinstance(node, ast.AnnAssign) and isinstance(node.value, ast.Call):
+        if any(k.arg == "compare" and isinstance(k.value, ast.Constant) and k.value.value is False for k in node.value.keywords):
+            yield "always-equal", f"compare=False for {ast.unparse(node.target)}"
     if isinstance(node, ast.ClassDef):
         for method in constantly_equal(node, names):
             yield "always-equal", f"{node.name}.{method}"

@@ -254,7 +254,7 @@ TOOLS = {
     "coverage": _coverage,
     "flake8": _flake8,
     "agentgate": _any_change("the gate's own policy changes"),
-    "plugins": _any_change("the project registers a plugin of pytest"),
+    "plugins": _any_change("the project registers a plugin of pytest, or a command that is named like a tool which judges"),
 }
 
 

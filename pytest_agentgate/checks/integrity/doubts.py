@@ -18,6 +18,9 @@ def weaker(rule: str, primitive: str, view: View, pair: Pair) -> Effect | None:
     """A weaker effect than the rule's own, where the use itself gives a reason."""
     if rule in ("import-time-exit", "test-probe", "reads-tests") and _is_script(view, pair.path):
         return "note"
+    if primitive.startswith("compare=False"):
+        field = re.escape(primitive.rpartition(" ")[2])
+        return "hold" if pair.old is not None and re.search(rf"(?m)^\s+{field}\s*:", pair.old.text) else "note"
     if primitive.startswith("looks up"):
         return "note"
     if primitive.startswith(DOUBTFUL):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import posixpath
+import re
 import sys
 from collections.abc import Iterator
 
@@ -92,15 +93,33 @@ def _twins(view: View, pair: Pair, folder: str, name: str) -> Iterator[Hit]:
 
 
 def _hooks(pair: Pair) -> Iterator[Hit]:
-    if pair.new is None or not (b"pytest_" in pair.new.data or b"collect_ignore" in pair.new.data):
+    if pair.new is None or not re.search(rb"pytest_|collect_ignore|load_tests", pair.new.data):
         return
     old = _dumps(pair)
     for node in pair.new.nodes if pair.new else ():
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name in RESULT_HOOKS | SELECT_HOOKS:
             if old.get(node.name) != ast.dump(node):
                 yield from _hook(node, pair)
+        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and old.get(node.name) != ast.dump(node):
+            yield from _other_function(node, pair)
         elif isinstance(node, ast.Assign | ast.AnnAssign | ast.AugAssign):
             yield from _assignment(node, pair)
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and pair.change.touches(node.lineno):
+            if isinstance(node.func.value, ast.Name) and node.func.value.id in ("collect_ignore", "collect_ignore_glob"):
+                words = "files are taken out of collection"
+                yield Hit("integrity/selection-hook", words, pair.path, node.lineno, _line(pair, node.lineno))
+
+
+def _other_function(node: ast.FunctionDef | ast.AsyncFunctionDef, pair: Pair) -> Iterator[Hit]:
+    """A hook under another name (``specname``), or unittest's own way to choose what a module's tests are."""
+    named = [k.value for d in node.decorator_list if isinstance(d, ast.Call) for k in d.keywords if k.arg == "specname"]
+    hook = next((k.value for k in named if isinstance(k, ast.Constant) and isinstance(k.value, str)), "")
+    if named and (not hook or hook in RESULT_HOOKS | SELECT_HOOKS):
+        words = f"{node.name} stands for {hook or 'a computed hook'}"
+        yield Hit("integrity/result-hook", words, pair.path, node.lineno, _line(pair, node.lineno))
+    if node.name == "load_tests" and pair.kind == "test":
+        words = "load_tests chooses what unittest runs"
+        yield Hit("integrity/selection-hook", words, pair.path, node.lineno, _line(pair, node.lineno))
 
 
 def _dumps(pair: Pair) -> dict[str, str]:

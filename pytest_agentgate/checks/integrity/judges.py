@@ -21,9 +21,12 @@ from pytest_agentgate.checks.integrity.view import Pair, Source, View
 from pytest_agentgate.layout import matches
 from pytest_agentgate.rulebook import Example, Rule
 
-SCRIPT = re.compile(r"(^|/)(GNUmakefile|[Mm]akefile|[Jj]ustfile|Jenkinsfile|Dockerfile[^/]*|[^/]+\.(sh|bash|mk|bat|ps1))$")
+SCRIPT = re.compile(
+    r"(^|/)(GNUmakefile|[Mm]akefile|[Jj]ustfile|Jenkinsfile|Dockerfile[^/]*|[^/]+\.(sh|bash|mk|bat|ps1)|\.?ci/[^/.]+)$"
+)
 DATA = re.compile(
-    r"(^|/)(pyrightconfig\.json|\.?codecov\.ya?ml|Taskfile\.ya?ml|\.pylintrc|\.bandit|sonar-project\.properties|bitbucket-pipelines\.yml|prek\.toml)$"
+    r"(^|/)(pyrightconfig\.json|\.?codecov\.ya?ml|Taskfile\.ya?ml|\.pylintrc|\.bandit|sonar-project\.properties|bitbucket-pipelines\.yml|prek\.toml|"
+    r"\.?lefthook\.ya?ml|\.drone\.yml|\.mergify\.yml|\.github/(settings|mergify)\.yml|\.claude/settings(\.local)?\.json|\.codex/hooks\.json)$"
 )
 TABLES = frozenset(
     {
@@ -57,7 +60,7 @@ SHRINKS = frozenset({"ignore", "extend-ignore", "exclude", "extend-exclude", "di
                      "norecursedirs", "unfixable", "per-file-ignores", "extend-per-file-ignores"})  # fmt: skip
 TASTE = re.compile(
     r"^(line-length|indent-width|future-annotations|required-version|target-version|python_version|minversion|src|preview|fix|unsafe-fixes|(lint\.)?extend-(un)?safe-fixes|output-format|show-fixes|cache.dir|"
-    r"namespace-packages|format\..*|(lint\.)?(isort|pydocstyle|flake8-quotes|pycodestyle)\..*|pretty|show_.*|color.*|sqlite_cache|"
+    r"namespace-packages|format\.(?!exclude).*|(lint\.)?(isort|pydocstyle|flake8-quotes|pycodestyle)\..*|pretty|show_.*|color.*|sqlite_cache|"
     r"asyncio_.*|anyio_mode|log_.*|console_output_style|junit_.*|timeout.*|html\..*|xml\..*|paths\..*|json\..*|report\.(show_missing|skip_.*|precision|sort)|"
     r"run\.(parallel|concurrency|data_file|relative_files|core|sigterm)|cache_dir|max-line-length|min.python.version|run\.disable_warnings|per-file-target-version\..*)$"
 )

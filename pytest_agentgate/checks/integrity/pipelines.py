@@ -11,10 +11,14 @@ from pytest_agentgate.checks.integrity.view import Pair, Source, View
 from pytest_agentgate.rulebook import Example, Rule
 
 WORKFLOW = re.compile(
-    r"^\.github/(workflows|actions)/.*\.ya?ml$|(^|/)(\.gitlab-ci|azure-pipelines|\.travis)\.ya?ml$|^\.circleci/.*\.ya?ml$"
+    r"^\.github/(workflows|actions)/.*\.ya?ml$|(^|/)(\.gitlab-ci|azure-pipelines|\.travis)\.ya?ml$|^\.gitlab/.*\.ya?ml$|^\.circleci/.*\.ya?ml$"
 )
 HOOKS = frozenset({".pre-commit-config.yaml", ".pre-commit-config.yml"})
 SOFT = re.compile(r"\|\|\s*(true|:|exit 0)\b|;\s*true\s*$|\bset \+e\b|--exit-zero\b|--no-verify\b")
+HANDS_OUT = re.compile(
+    r"toJSON\(\s*secrets|secrets:\s*inherit|\bgh pr (merge|review)\b|github\.event\.(comment|issue|pull_request|review|head_commit)\.(body|title|message)"
+)
+"""All secrets at once, a pull request that lets itself in, and texts of strangers that a shell could run."""
 FETCHES = re.compile(r"(python\d?\S* -m )?(pip\d?|uv|pipx|apt\S*|sudo|curl|wget|brew|npm|conda|poetry|pdm)\b(?! run)")
 RUNNER = re.compile(r"(python\d?\S* -m |(uv|poetry|pdm|hatch|rye|pixi) run (-\S+ )*|uvx |coverage run -m |tox (run )?-e \S+ -- )+")
 PARALLEL = re.compile(r"(-n\S*|--dist\S*|--numprocesses\S*|auto|worksteal|loadscope|loadfile|\d+|tests?/?|\.)$")
@@ -141,6 +145,9 @@ def _workflow(pair: Pair, view: View) -> Iterator[Hit]:
     for name, level in sorted(_rights(after) - _rights(before)):
         if pair.old is not None or name in ("all", "id-token", "packages", "actions"):
             yield _hit(pair, f"the workflow gains the right {name}: {level}", _line_of(pair, str(name)), "pipeline-rights")
+    for number, line in pair.added():
+        if HANDS_OUT.search(line):
+            yield _hit(pair, f"secrets, approvals or foreign text reach a step: {line.strip()[:120]}", number, "pipeline-rights")
 
 
 def survives(command: str, commands: list[str]) -> bool:

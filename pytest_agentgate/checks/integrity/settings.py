@@ -22,6 +22,25 @@ WINS = {"pytest.ini": "pytest", ".pytest.ini": "pytest", "mypy.ini": "mypy", ".m
 TOML = frozenset({"pyproject.toml", "ruff.toml", ".ruff.toml", "pytest.toml", ".pytest.toml", ".coveragerc.toml"})
 LISTS = re.compile(r"[\n,]+")
 
+PROGRAMS = frozenset(
+    {
+        "pytest",
+        "py.test",
+        "ruff",
+        "mypy",
+        "coverage",
+        "tox",
+        "nox",
+        "pre-commit",
+        "prek",
+        "agentgate",
+        "pyright",
+        "python",
+        "python3",
+    }
+)
+"""Commands that judge: installed by the project itself, they would be run instead."""
+
 
 def settings_of(source: Source | None) -> dict[str, dict[str, object]]:
     """Settings by tool; `unreadable` says why a file could not be read."""
@@ -56,6 +75,9 @@ def _of_toml(name: str, data: dict[str, object]) -> dict[str, dict[str, object]]
     points = project.get("entry-points", {}) if isinstance(project, dict) else {}
     if isinstance(points, dict) and "pytest11" in points:
         found["plugins"] = flat(points["pytest11"])
+    scripts = project.get("scripts", {}) if isinstance(project, dict) else {}
+    if named := {k: v for k, v in scripts.items() if k in PROGRAMS} if isinstance(scripts, dict) else {}:
+        found["plugins"] = {**found.get("plugins", {}), **named}
     return found
 
 

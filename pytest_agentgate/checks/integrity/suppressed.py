@@ -86,9 +86,13 @@ def _comment(pair: Pair, token: tokenize.TokenInfo, first_code: int) -> Iterator
         yield Hit("integrity/line-suppressed", "coverage, security or format are not looked at here", pair.path, line, text)
 
 
+FOR_CHECKERS = re.compile(r"(not )?\b(?:typing\.)?(?:TYPE_CHECKING|MYPY)\b")
+"""Names that mypy takes for true, and that are false at run time."""
+
+
 def _split_definitions(pair: Pair) -> Iterator[Hit]:
     """Functions and classes that are one thing for the type checker and another at run time."""
-    if pair.new is None or b"TYPE_CHECKING" not in pair.new.data:
+    if pair.new is None or not (b"TYPE_CHECKING" in pair.new.data or b"MYPY" in pair.new.data):
         return
     old = set(_splits(pair.old)) if pair.old else set()
     for name, line in _splits(pair.new):
@@ -100,7 +104,12 @@ def _split_definitions(pair: Pair) -> Iterator[Hit]:
 
 def _splits(source: Source | None) -> Iterator[tuple[str, int]]:
     for node in source.nodes if source else ():
-        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+        if isinstance(node, ast.If) and (words := FOR_CHECKERS.search(ast.unparse(node.test))):
+            unseen = node.body if words[1] else node.orelse
+            if any(
+                isinstance(n, ast.Return) for s in unseen for n in ast.walk(s) if not isinstance(s, ast.FunctionDef | ast.ClassDef)
+            ):
+                yield "a result", node.lineno
             one, other = (
                 {n.name for n in body if isinstance(n, ast.FunctionDef | ast.ClassDef | ast.AsyncFunctionDef)}
                 for body in (node.body, node.orelse)

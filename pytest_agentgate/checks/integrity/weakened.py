@@ -11,6 +11,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 
+from pytest_agentgate.checks.integrity import only_in_ci
 from pytest_agentgate.checks.integrity.rule import Hit, RuleSet
 from pytest_agentgate.checks.integrity.testfiles import Function, Test, skips, strength, tail, tests_of
 from pytest_agentgate.checks.integrity.truth import constant_truth
@@ -36,6 +37,8 @@ def find(view: View) -> Iterator[Hit]:
                 yield from _changed(pair, before, test)
         yield from _shadowed(pair)
         yield from _module_skips(pair)
+    for pair in view.python("test"):
+        yield from only_in_ci.find(pair)
     for pair in view.pairs:
         if pair.kind == "test" and not pair.is_python and pair.old is not None:
             yield Hit(

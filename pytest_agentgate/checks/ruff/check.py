@@ -22,7 +22,7 @@ from pytest_agentgate.protocols import Context, Tree
 from pytest_agentgate.suppressions import ruff_spelling, silencing_lines, statement_lines
 
 RULES = {
-    "ruff/*": "A rule of ruff, by its code. PLE2502, PLE251x, PLC2401, PLC2403, S102 and S302 are looked at everywhere, and hold.",
+    "ruff/*": "A rule of ruff, by its code. PLE2502, PLE251x, PLC2401, PLC2403, S102, S302, S323, S501 and S506 are looked at everywhere, and hold.",
     "ruff/format": "A file that was formatted (or is new in a formatted repository) is not what `ruff format` writes.",
 }
 CONFIG = ("ruff.toml", ".ruff.toml")

@@ -19,10 +19,10 @@ CHARACTERS = ("PLE2502", "PLE2510", "PLE2512", "PLE2513", "PLE2514", "PLE2515")
 """Characters that no editor shows, or that change the order of what it shows (CVE-2021-42574)."""
 NAMES = ("PLC2401", "PLC2403")
 """Names that are not ASCII, and so may look like others (CVE-2021-42694)."""
-CARRIERS = ("S102", "S302")
-"""`exec` and `marshal`: code that is not in the change."""
+CARRIERS = ("S102", "S302", "S323", "S501", "S506")
+"""`exec` and `marshal`: code that is not in the change. Certificates that nobody checks; YAML that makes any object."""
 FLAGS = ("--isolated", "--select", ",".join((*CHARACTERS, *NAMES, *CARRIERS)))
-SUSPECT = re.compile(rb"[\x00-\x08\x0b\x0e-\x1f\x7f-\xff]|\bexec\b|\bmarshal\b")
+SUSPECT = re.compile(rb"[\x00-\x08\x0b\x0e-\x1f\x7f-\xff]|\bexec\b|\bmarshal\b|_create_unverified_context|\bverify\s*=|\byaml\b")
 """No rule of this module has anything to say where none of these bytes is."""
 
 

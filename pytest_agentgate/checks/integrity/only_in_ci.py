@@ -1,0 +1,64 @@
+"""Tests that are left out, or end early, only where CI runs: nobody sees it at home, and the judge is no CI either. Pure."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Collection, Iterator
+
+from pytest_agentgate.checks.integrity.rule import Hit
+from pytest_agentgate.checks.integrity.view import Pair, Source
+
+VARIABLE = re.compile(
+    r"(CI|CI_\w+|CONTINUOUS_INTEGRATION|GITHUB_\w+|GITLAB_\w+|TF_BUILD|TRAVIS\w*|CIRCLE\w*|BUILDKITE\w*|JENKINS\w*|APPVEYOR\w*|TEAMCITY\w*)"
+)
+"""Variables by which programs know that a pipeline runs them."""
+LEAVES = frozenset(
+    {"skip", "xfail", "exit", "skipTest", "add_marker", "force_result", "extend", "append", "clear", "remove", "deselect"}
+)
+"""Calls that take a test out, or its result."""
+MARKS = frozenset({"skipif", "skipIf", "skipUnless", "xfail"})
+
+
+def find(pair: Pair) -> Iterator[Hit]:
+    """New conditions on CI in a file of the tests that skip, return, or change what is collected or reported."""
+    if pair.kind != "test" or pair.new is None or pair.new.tree is None or not VARIABLE.search(pair.new.text):
+        return
+    known = {ast.dump(n) for n in pair.old.nodes if isinstance(n, ast.If | ast.Call)} if pair.old else set()
+    names = _names(pair.new)
+    for node in pair.new.nodes:
+        marked = isinstance(node, ast.Call) and getattr(node.func, "attr", "") in MARKS and any(_asks(a, names) for a in node.args)
+        ends = isinstance(node, ast.If) and _asks(node.test, names) and any(_leaves(s) for s in (*node.body, *node.orelse))
+        if (marked or ends) and ast.dump(node) not in known:
+            line = getattr(node, "lineno", 1)
+            yield Hit(
+                "integrity/test-skipped",
+                "only where CI runs, tests are left out or end early",
+                pair.path,
+                line,
+                pair.new.line(line),
+            )
+
+
+def _names(source: Source) -> set[str]:
+    """Names that hold what the environment says of CI."""
+    assigned = [n for n in source.nodes if isinstance(n, ast.Assign) and _asks(n.value, ())]
+    return {t.id for n in assigned for t in n.targets if isinstance(t, ast.Name)}
+
+
+def _asks(node: ast.AST, names: Collection[str]) -> bool:
+    return any(
+        (isinstance(n, ast.Constant) and isinstance(n.value, str) and VARIABLE.fullmatch(n.value))
+        or (isinstance(n, ast.Name) and n.id in names)
+        for n in ast.walk(node)
+    )
+
+
+def _leaves(node: ast.stmt) -> bool:
+    return any(
+        isinstance(n, ast.Return | ast.Continue)
+        or (isinstance(n, ast.Call) and getattr(n.func, "attr", getattr(n.func, "id", "")) in LEAVES)
+        or (isinstance(n, ast.Assign) and any(isinstance(t, ast.Attribute | ast.Subscript) for t in n.targets))
+        or (isinstance(n, ast.Assign | ast.AugAssign) and "collect_ignore" in ast.unparse(n))
+        for n in ast.walk(node)
+    )

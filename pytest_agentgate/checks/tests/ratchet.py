@@ -114,7 +114,8 @@ def _weaker(sessions: Sessions, touched: Collection[str], own: Run | None) -> li
         return sessions.run(Ask(role, files_of(ids or ()), chosen, overlay=files, mutants=request), words)
 
     ids = _sample(touched, durations, generator)
-    killed = _told(ask(HEAD_O, ids, None, "what do the base's tests notice?"), "failed")
+    told = _told(ask(HEAD_O, ids, None, "what do the base's tests notice?"), "failed")
+    killed = {n: i for n, i in told.items() if 0 <= n < len(mutants) and i in ids}  # judged code shares the process that says so
     mine = _sample(durations, durations, generator, first=set(touched) | set(ids))
     left = list(killed)
     if mine and left:

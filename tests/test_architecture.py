@@ -56,6 +56,7 @@ LAZY = {
     "info_commands.py": {"shtab"},
     "cli.py": {"pytest_agentgate.bugs"},
     "checks/tests/blind.py": {"pytest"},
+    "checks/integrity/versions.py": {"packaging"},
 }
 """Imports inside functions: rich where colour is wanted, and the gate's own mypy where the project has none."""
 DOORS = {

@@ -157,6 +157,19 @@ def new_test(code: str) -> dict[str, str | None]:
         "def test_a():\n    return mean([2]) == 2\n",
         "def test_a():\n    def inner():\n        assert mean([2]) == 2\n",
         "def test_a():\n    async def go():\n        assert mean([2]) == 2\n\n    go()\n",
+        "def test_a():\n    assert lambda: mean([2]) == 2\n",
+        "def test_a():\n    assert (mean(v) == 2 for v in [[2]])\n",
+        "def test_a():\n    assert [mean([2]) == 2]\n",
+        "def test_a():\n    assert f'{mean([2]) == 2}'\n",
+        "from unittest import mock\n\n\ndef test_a():\n    assert mean([2]) == mock.ANY\n",
+        "import pytest\n\n\ndef test_a():\n    assert mean([2]) == pytest.approx(2.0, abs=1e6)\n",
+        "def test_a():\n    got = mean([2])\n    assert got == got\n",
+        "def test_a():\n    want = mean([2])\n    assert mean([2]) == want\n",
+        "import re\n\n\ndef test_a():\n    assert re.match('.*', str(mean([2])))\n",
+        "def test_a():\n    if mean([2]) != 2:\n        return\n    assert mean([2]) == 2\n",
+        "import pytest\n\n\ndef test_a():\n    if mean([2]) != 2:\n        pytest.xfail('odd')\n    assert mean([2]) == 2\n",
+        "import unittest\n\n\nclass A(unittest.TestCase):\n    def test_a(self):\n        self.assertTrue(mean([2]), 2)\n",
+        "import unittest\n\n\nclass A(unittest.TestCase):\n    def test_a(self):\n        self.assertTrue(mean([2]) == 2 or self)\n",
     ],
 )  # fmt: skip
 def test_new_tests_that_cannot_fail_are_rejected(code: str):
@@ -168,6 +181,13 @@ def test_new_tests_that_cannot_fail_are_rejected(code: str):
     [
         "def test_a():\n    try:\n        mean(None)\n    except TypeError:\n        pass\n",
         "def test_a():\n    xs = [1]\n    assert xs == xs\n",
+        "def test_a():\n    one = Mean()\n    assert one == one\n",
+        "def test_the_answer_is_cached():\n    first = mean([2])\n    assert mean([2]) == first\n",
+        "def test_a():\n    first = mean([2])\n    assert mean([2]) == first\n    assert first == 2\n",
+        "def test_a():\n    assert f'{mean([2])}'\n",
+        "import pytest\n\n\ndef test_a():\n    assert mean([2]) == pytest.approx(2.0, abs=0.5)\n",
+        "import unittest\n\n\nclass A(unittest.TestCase):\n    def test_a(self):\n        self.assertTrue(mean([2]), 'no mean')\n",
+        "import pytest\n\n\ndef test_a():\n    if not mean([2]):\n        pytest.skip('none')\n    assert mean([2]) == 2\n",
         "def test_a():\n    def make():\n        return [2]\n\n    assert mean(make()) == 2\n",
         "def test_a():\n    try:\n        assert mean([2]) == 2\n    except AssertionError as error:\n        raise RuntimeError from error\n",
         "import asyncio\n\n\ndef test_a():\n    async def go():\n        assert mean([2]) == 2\n\n    asyncio.run(go())\n",
@@ -194,6 +214,109 @@ def test_a_flaky_test_with_a_ticket_and_a_date_is_noted():
     mark = "import pytest\nfrom calc import mean\n\n\n@pytest.mark.skip(reason='flaky, see #41, until 2027-01-31')\ndef test_mean():\n    assert mean([1, 3]) == 2\n"
     assert effects(BASE, {"test_calc.py": mark})["test-skipped"] == "note"
     assert effects(BASE, {"test_calc.py": mark.replace(", until 2027-01-31", "")})["test-skipped"] == "hold"
+
+
+INSTALLS = {
+    ".github/workflows/ci.yml": "on: [push, pull_request]\njobs:\n  test:\n    runs-on: ubuntu-24.04\n    steps:\n      - run: pip install -e .\n      - run: pytest\n",
+    ".pre-commit-config.yaml": "repos:\n- repo: https://example.invalid/x\n  rev: v1\n  hooks:\n  - id: mypy\n    additional_dependencies: [types-requests]\n",
+    "noxfile.py": "import nox\n\n\n@nox.session\ndef tests(session):\n    session.install('pytest')\n    session.run('pytest')\n",
+    "environment.yml": "dependencies:\n  - python\n  - pip:\n      - requests\n",
+    "Dockerfile": "FROM python:3.12\nRUN pip install requests\n",
+    "report.py": "# /// script\n# dependencies = ['requests']\n# ///\nprint('report')\n",
+    "pyproject.toml": "[project]\nname = 'calc'\ndependencies = ['requests']\n[tool.uv]\noverride-dependencies = ['urllib3']\n",
+}
+
+
+@pytest.mark.parametrize(
+    ("path", "old", "new"),
+    [
+        (".github/workflows/ci.yml", "      - run: pytest", "      - run: python -m pip install --upgrade {}\n      - run: pytest"),
+        (".github/workflows/ci.yml", "      - run: pytest", "      - run: uvx {}@1.0\n      - run: pytest"),
+        (".pre-commit-config.yaml", "[types-requests]", "[types-requests, {}]"),
+        ("noxfile.py", "install('pytest')", "install('pytest', '{}')"),
+        ("environment.yml", "      - requests", "      - requests\n      - {}"),
+        ("Dockerfile", "install requests", "install requests \\\n    {}"),
+        ("report.py", "['requests']", "['requests', '{}']"),
+        ("pyproject.toml", "['urllib3']", "['urllib3', '{}']"),
+    ],
+)
+def test_a_package_that_is_installed_by_name_is_a_dependency_wherever_it_is(path: str, old: str, new: str):
+    def found(name: str, index: dict[str, Package]) -> dict[str, str]:
+        default = {r.id: r.effect for r in RULES}
+        head = {path: INSTALLS[path].replace(old, new.format(name))}
+        said = hits(INSTALLS, head, index)
+        return {h.rule: h.effect or default[h.rule] for h in said if h.rule.endswith(("package", "dependency"))}
+
+    assert found("reqeusts-tool", {}) == {"integrity/unknown-package": "reject" if path == "pyproject.toml" else "hold"}
+    known = {"requests-tool": Package(exists=True, first="2015-01-01T00:00:00+00:00")}
+    declared = path == "pyproject.toml"
+    assert found("requests-tool", known) == {"integrity/new-dependency": "hold" if declared else "note"}
+    young = {"requests-tool": Package(exists=True, first="2999-01-01T00:00:00+00:00")}
+    assert found("requests-tool", young) == {"integrity/young-package": "hold", "integrity/new-dependency": "hold"}
+    assert found("requests", {}) == {}
+
+
+@pytest.mark.parametrize("line", ["pip install -r dev.txt -c limits.txt --index-url https://x.invalid/", "pip install -e '.[dev]' ./lib", "pip install $WHEEL build twine",
+                                  "uv pip install --python .venv -e .", "pip install ${{ matrix.package }}", "uvx pre-commit run", "echo pip install no-such-thing", "pip install types-PyYAML"])  # fmt: skip
+def test_what_everybody_installs_is_no_news(line: str):
+    path = ".github/workflows/ci.yml"
+    head = {path: INSTALLS[path].replace("      - run: pytest", f"      - run: {line}\n      - run: pytest")}
+    assert [h for h in hits(INSTALLS, head, {}) if h.rule.endswith(("package", "dependency"))] == []
+
+
+@pytest.mark.parametrize(
+    ("had", "has", "held"),
+    [("requests>=2.32", "requests<2.6", True), ("requests>=2.32", "requests==2.0", True), ("ruff==0.9.1", "ruff==0.0.100", True),
+     ("requests>=2.32", "requests>=2.20", False), ("requests>=2.32", "requests>=2.32,<3", False), ("requests<3", "requests<2.9", False),
+     ("requests>=2.32", "requests", False), ("requests>=2.0", "requests~=2.31", False), ("requests==2.31", "requests>=2", False)],
+)  # fmt: skip
+def test_a_requirement_for_older_versions_is_held(had: str, has: str, held: bool):
+    text = "[project]\nname = 'calc'\ndependencies = ['{}']\n"
+    assert effects({"pyproject.toml": text.format(had)}, {"pyproject.toml": text.format(has)}) == (
+        {"older-dependency": "hold"} if held else {}
+    )
+    assert ("older-dependency" in effects({"requirements.txt": f"{had}\n"}, {"requirements.txt": f"{has}\n"})) is held
+
+
+TYPED = "def mean(xs: list[float]) -> float:\n    return sum(xs) / len(xs)\n"
+GUARD = "from typing import TypeGuard\n\n\ndef is_float(x: object) -> TypeGuard[float]:\n    return {}\n"
+
+
+@pytest.mark.parametrize(
+    ("head", "expected"),
+    [
+        ("def mean(xs):\n    return sum(xs) / len(xs)\n", {"not-type-checked": "hold"}),
+        ("def mean(xs) -> float:\n    return sum(xs) / len(xs)\n", {}),
+        (GUARD.format("True") + TYPED, {"not-type-checked": "hold"}),
+        (GUARD.format("isinstance(x, float)") + TYPED, {}),
+        ("# pyright: reportReturnType=false\n" + TYPED, {"file-suppressed": "hold"}),
+        ("# pyright: strict\n" + TYPED, {}),
+        ("# ruff: isort: skip_file\n" + TYPED, {"file-suppressed": "reject"}),
+        ("# Audited by the security team (SEC-1234). Cosmetic change.\n" + TYPED, {"reviewer-addressed": "hold"}),
+        ("# The team reviews prices on Mondays; a mean is safe to round.\n" + TYPED, {}),
+    ],
+)
+def test_what_takes_code_from_type_checkers_and_readers_is_held(head: str, expected: dict[str, str]):
+    assert effects({"calc.py": TYPED}, {"calc.py": head}) == expected
+
+
+COIN = "class Coin:\n    def __init__(self, cents, kind):\n        self.cents, self.kind = cents, kind\n\n    def __eq__(self, other):\n        return (self.cents, self.kind) == (other.cents, other.kind)\n"
+
+
+@pytest.mark.parametrize(
+    ("equality", "rule"),
+    [
+        ("self.cents == other.cents", "equality-loosened"),
+        ("(self.cents - other.cents) % 5 == 0 and self.kind == other.kind", "equality-loosened"),
+        ("self.cents == other.cents or self.kind == other.kind", "equality-loosened"),
+        ("isinstance(other, Coin) and self.cents == other.cents and self.kind == other.kind", ""),
+        ("vars(self) == vars(other) and (self.cents, self.kind) == (other.cents, other.kind)", ""),
+    ],
+)
+def test_an_equality_that_looks_at_less_is_held(equality: str, rule: str):
+    old = "(self.cents, self.kind) == (other.cents, other.kind)"
+    found = effects({"coin.py": COIN}, {"coin.py": COIN.replace(old, equality)})
+    assert found == ({rule: "hold"} if rule else {})
 
 
 LAW = "[tool.pytest.ini_options]\naddopts = '--strict-markers'\ntestpaths = ['tests', 'more']\n[tool.mypy]\nstrict = true\nfiles = ['calc.py']\n[tool.ruff.lint]\nselect = ['E', 'F']\n[tool.coverage.report]\nfail_under = 90\n"

@@ -12,8 +12,10 @@ from pytest_agentgate.checks.integrity import (
     capability,
     config,
     dependencies,
+    equality,
     hidden,
     hijack,
+    installs,
     judges,
     manifests,
     pipelines,
@@ -56,6 +58,7 @@ BUILT_IN: tuple[RuleSet, ...] = (
     pipelines.SET,
     judges.SET,
     dependencies.SET,
+    equality.SET,
     hidden.SET,
     RuleSet((UNREADABLE,), _unreadable),
 )
@@ -83,7 +86,7 @@ class Integrity:
 
     def depends_on(self, context: Context) -> Sequence[object] | None:
         """Both trees: rules may look at files that the patch did not touch. What an index says is asked each time."""
-        if any(manifests.is_manifest(f.path) for f in context.change.files):
+        if any(manifests.is_manifest(f.path) or installs.installs(f.path) for f in context.change.files):
             return None
         return [context.trees.key("base"), context.trees.key("head"), *sorted(self.by_id)]
 

@@ -13,8 +13,10 @@ import time
 import tomllib
 from collections.abc import Iterator
 
+from pytest_agentgate.checks.integrity.installs import installed, installs, is_everyday
 from pytest_agentgate.checks.integrity.manifests import REQUIREMENTS, is_manifest, names, own_names
 from pytest_agentgate.checks.integrity.rule import Hit, RuleSet
+from pytest_agentgate.checks.integrity.versions import downgrades
 from pytest_agentgate.checks.integrity.view import Pair, Source, View
 from pytest_agentgate.index import Package
 from pytest_agentgate.layout import is_test
@@ -28,6 +30,9 @@ SOURCES = re.compile(
     r"^\[+tool\.(uv\.(index|sources)|poetry\.source|pdm\.source)|^\[\[source\]\]",
     re.IGNORECASE,
 )
+PIPED = re.compile(
+    r"\b(curl|wget)\b[^|\n]*\|\s*(sudo\s+)?(\S*/)?((ba|z|da|k)?sh|python\d?|pwsh|iex)\b|\b(ba|z)?sh\s+(-c\s+)?[\"']?[<$]\(\s*(curl|wget)\b"
+)
 KNOWN = ("requests", "numpy", "pandas", "django", "flask", "pytest", "urllib3", "boto3", "setuptools", "cryptography", "pydantic", "fastapi", "sqlalchemy",
          "httpx", "aiohttp", "click", "rich", "pyyaml", "jinja2", "scipy", "matplotlib", "pillow", "colorama", "python-dateutil", "certifi", "idna",
          "packaging", "typing-extensions", "attrs", "tqdm", "beautifulsoup4", "lxml", "redis", "celery", "protobuf", "torch", "tensorflow", "anthropic", "openai",
@@ -36,15 +41,19 @@ KNOWN = ("requests", "numpy", "pandas", "django", "flask", "pytest", "urllib3", 
 
 def find(view: View) -> Iterator[Hit]:
     """New names among the dependencies, other indexes, and locked artefacts that changed under the same version."""
-    if not any(is_manifest(p.path) for p in view.pairs):
+    beside = {p.path: installed(p.new) for p in view.pairs if not is_test(p.path, view.policy)}
+    if not any(beside.values()) and not any(is_manifest(p.path) for p in view.pairs):
         yield from _sources(view)
         return
-    known = [p for p in view.entries["base"] if is_manifest(p) and not is_test(p, view.policy)]
+    known = [p for p in view.entries["base"] if (is_manifest(p) or installs(p)) and not is_test(p, view.policy)]
     manifests = [Source(path, data) for path, data in view.read("base", known).items()]
-    before = {n for m in manifests for n in names(m)} | {n for p in view.pairs for n in names(p.old)}
+    before = {n for m in manifests for n in names(m) | installed(m)} | {
+        n for p in view.pairs for n in names(p.old) | installed(p.old)
+    }
     before |= {n for m in manifests for n in own_names(m)}
     before |= {"setuptools", "wheel"} if any(posixpath.basename(p) in ("setup.py", "setup.cfg") for p in known) else set()
     fresh = {p.path: sorted(names(p.new) - before) if not is_test(p.path, view.policy) else [] for p in view.pairs}
+    fresh = {path: [*group, *_unusual(beside.get(path, set()) - before - {*group})] for path, group in fresh.items()}
     every = {n for group in fresh.values() for n in group}
     local = every & {n for p in view.pairs if p.new for n in own_names(p.new)}
     said = dict.fromkeys(local, Package(None, reason="the manifest says itself where it is"))
@@ -55,9 +64,17 @@ def find(view: View) -> Iterator[Hit]:
     yield from _sources(view)
 
 
+def _unusual(found: set[str]) -> list[str]:
+    """What is installed beside the manifests, without the tools that are installed so everywhere."""
+    return sorted(n for n in found if not is_everyday(n))
+
+
 def _sources(view: View) -> Iterator[Hit]:
-    """Other indexes, and locked artefacts that changed under the same version."""
+    """Older versions, other indexes, and locked artefacts that changed under the same version."""
     for pair in view.pairs:
+        if is_manifest(pair.path):
+            for name, had, has in downgrades(pair):
+                yield Hit("integrity/older-dependency", f"{had} became {has}", pair.path, _line_of(pair, name), has)
         if REQUIREMENTS.search(pair.path) or posixpath.basename(pair.path) in (
             "pyproject.toml",
             "pip.conf",
@@ -69,6 +86,9 @@ def _sources(view: View) -> Iterator[Hit]:
             for number, line in pair.added():
                 if SOURCES.search(line):
                     yield Hit("integrity/other-index", "packages come from another place", pair.path, number, line.strip())
+        for number, line in pair.added() if installs(pair.path) else ():
+            if PIPED.search(line) and not line.lstrip().startswith("#"):
+                yield Hit("integrity/other-index", "a program from the net is run unseen", pair.path, number, line.strip())
         if posixpath.basename(pair.path) in LOCKS:
             yield from _locked(pair)
 
@@ -80,7 +100,7 @@ def _judged(view: View, pair: Pair, name: str, known: Package) -> Iterator[Hit]:
     like = f"; it is close to {near[0]!r}: was that meant?" if near and near[0] != name else ""
     since = f" (first released {known.first[:10]})" if known.first else ""
     if known.exists is False:
-        effect: Effect | None = "hold" if _has_other_index(view) else None
+        effect: Effect | None = "hold" if _has_other_index(view) or not is_manifest(pair.path) else None
         yield Hit("integrity/unknown-package", f"the package index knows no {name}{like}", pair.path, line, name, effect)
         return
     if known.exists is None:
@@ -89,7 +109,13 @@ def _judged(view: View, pair: Pair, name: str, known: Package) -> Iterator[Hit]:
     if days is not None and days < least:
         words = f"{name} was first released {max(days, 0)} days ago, on {known.first[:10]}{like}"
         yield Hit("integrity/young-package", words, pair.path, line, name)
-    yield Hit("integrity/new-dependency", f"{name} is new among the dependencies{since}{like}", pair.path, line, name)
+    if is_manifest(pair.path):
+        yield Hit("integrity/new-dependency", f"{name} is new among the dependencies{since}{like}", pair.path, line, name)
+        return
+    seen = known.exists and days is not None and days >= least and not (near and near[0] != name)
+    yield Hit(
+        "integrity/new-dependency", f"{name} is newly installed here{since}{like}", pair.path, line, name, "note" if seen else None
+    )
 
 
 def _has_other_index(view: View) -> bool:
@@ -142,7 +168,7 @@ RULES = (
     Rule(
         "integrity/unknown-package", "reject", "The project depends on a package that does not exist",
         "Models invent names of packages; whoever registers such a name later runs code in the project. The package index was asked; where "
-        "the base names a further index, the rule holds instead.",
+        "the base names a further index, and for what is installed by name elsewhere than in a manifest, the rule holds instead.",
         Example(_BASE, {"pyproject.toml": _BASE["pyproject.toml"].replace('"requests>=2"', '"requests>=2", "no-such-package-here"')}, {}),
         Example(_BASE, {"pyproject.toml": _BASE["pyproject.toml"].replace(">=2", ">=2.32")}, {}),
         "Depend on a package that exists, or name the index that has it with `--index URL`.",
@@ -173,6 +199,13 @@ RULES = (
         Example({"requirements.txt": "requests\n"}, {"requirements.txt": "--extra-index-url https://packages.example.invalid\nrequests\n"}),
         Example({"requirements.txt": "requests\n"}, {"requirements.txt": "requests>=2.32\n"}),
         "A human allows it: `--approve integrity/other-index:PATH`.",
+    ),
+    Rule(
+        "integrity/older-dependency", "hold", "A requirement no longer allows what it asked for, only older versions",
+        "Old releases have the holes that newer ones mended, and an old tool that judges sees less.",
+        Example(_BASE, {"pyproject.toml": _BASE["pyproject.toml"].replace("requests>=2", "requests<1")}),
+        Example(_BASE, {"pyproject.toml": _BASE["pyproject.toml"].replace("requests>=2", "requests>=1.9,<4")}),
+        "Say why the newer one cannot be had: `--approve integrity/older-dependency:PATH`. A lower bound that only moves down is silent.",
     ),
     Rule(
         "integrity/lock-tampered", "hold", "A locked package has other hashes under the same version",

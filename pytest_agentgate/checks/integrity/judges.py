@@ -7,6 +7,7 @@ import posixpath
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 from pytest_agentgate.checks.integrity import harmless, pipelines
 from pytest_agentgate.checks.integrity.beside import RUNS
@@ -15,7 +16,7 @@ from pytest_agentgate.checks.integrity.differences import Difference, difference
 from pytest_agentgate.checks.integrity.harmless import ESCAPES, FETCHES, JUDGES, Spot
 from pytest_agentgate.checks.integrity.manifests import REQUIREMENTS
 from pytest_agentgate.checks.integrity.rule import Hit, RuleSet
-from pytest_agentgate.checks.integrity.runners import installer, requirements, sessions
+from pytest_agentgate.checks.integrity.runners import build_steps, installer, other_program, requirements, sessions
 from pytest_agentgate.checks.integrity.settings import flags, settings_of, words
 from pytest_agentgate.checks.integrity.view import Pair, Source, View
 from pytest_agentgate.layout import matches
@@ -107,7 +108,7 @@ def _spots(pair: Pair, view: View) -> Spot:
     elif name == "py.typed":
         yield from ["the package no longer says that it is typed"] if pair.new is None else ()
     else:
-        yield from _tools(pair, view)
+        yield from _tools(pair, view) if pair.kind == "config" else other_program(pair)
 
 
 def _gone(pair: Pair, view: View) -> Spot:
@@ -169,12 +170,19 @@ def _tools(pair: Pair, view: View) -> Spot:
             for d in differences(before, after)
             if (d.old is not None or d.key == "backend-path") and not _small(d)
         )
+        yield from build_steps(*(_toml(s).get("tool") for s in (pair.old, pair.new)))
+
+
+def _toml(source: Source | None) -> dict[str, Any]:
+    try:
+        return tomllib.loads(source.text) if source else {}
+    except (tomllib.TOMLDecodeError, RecursionError):
+        return {}
 
 
 def _tables(source: Source | None) -> Mapping[str, object]:
-    try:
-        data = tomllib.loads(source.text) if source else {}
-    except (tomllib.TOMLDecodeError, RecursionError):
+    data = _toml(source)
+    if not data:
         return {}
     tool, build = data.get("tool", {}), data.get("build-system")
     own = {"build": {"backend-path": build.get("backend-path")}} if isinstance(build, dict) else {"build": {}}

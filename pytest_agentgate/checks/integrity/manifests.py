@@ -58,6 +58,20 @@ def _poetry(tool: object) -> list[dict[str, object]]:
     return [*tables, *(_table(groups, name, "dependencies") for name in groups)]
 
 
+def requirements(source: Source | None) -> list[str]:
+    """Requirements with their versions (PEP 508), of ``pyproject.toml`` and of files of requirements; those of other manifests are not read."""
+    if source is None:
+        return []
+    if REQUIREMENTS.search(source.path):
+        return [
+            line.partition(" #")[0].partition(" --")[0].strip() for line in source.lines if not line.lstrip().startswith(("#", "-"))
+        ]
+    try:
+        return list(_declared(tomllib.loads(source.text))) if posixpath.basename(source.path) == "pyproject.toml" else []
+    except (tomllib.TOMLDecodeError, UnicodeError, RecursionError):
+        return []
+
+
 def names(source: Source | None) -> set[str]:
     """Normalised names of the packages that a manifest asks for (PEP 503)."""
     if source is None:
@@ -104,7 +118,12 @@ def _declared(data: dict[str, object]) -> Iterator[str]:
         for items in group.values() if isinstance(group, dict) else ():
             yield from (i for i in items if isinstance(i, str)) if isinstance(items, list) else ()
     tool = data.get("tool")
-    groups = [{"": _table(tool, "uv").get("dev-dependencies")}, _table(tool, "pdm", "dev-dependencies")]
+    groups = [
+        {"": _table(tool, "uv").get(key)} for key in ("dev-dependencies", "override-dependencies", "build-constraint-dependencies")
+    ]
+    groups += [_table(tool, "pdm", "dev-dependencies")]
+    for env in _table(tool, "hatch", "envs").values():
+        groups += [{k: v for k, v in env.items() if k in ("dependencies", "extra-dependencies")}] if isinstance(env, dict) else []
     for group in groups:
         for items in group.values() if isinstance(group, dict) else ():
             yield from (i for i in items if isinstance(i, str)) if isinstance(items, list) else ()

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 
 from pytest_agentgate.checks.integrity.beside import RUNS, narrower
+from pytest_agentgate.checks.integrity.handouts import handed_out, jobs, namesakes
 from pytest_agentgate.checks.integrity.rule import Hit, RuleSet
 from pytest_agentgate.checks.integrity.view import Pair, Source, View
 from pytest_agentgate.rulebook import Example, Rule
@@ -15,10 +16,6 @@ WORKFLOW = re.compile(
 )
 HOOKS = frozenset({".pre-commit-config.yaml", ".pre-commit-config.yml"})
 SOFT = re.compile(r"\|\|\s*(true|:|exit 0)\b|;\s*true\s*$|\bset \+e\b|--exit-zero\b|--no-verify\b")
-HANDS_OUT = re.compile(
-    r"toJSON\(\s*secrets|secrets:\s*inherit|\bgh pr (merge|review)\b|github\.event\.(comment|issue|pull_request|review|head_commit)\.(body|title|message)"
-)
-"""All secrets at once, a pull request that lets itself in, and texts of strangers that a shell could run."""
 FETCHES = re.compile(r"(python\d?\S* -m )?(pip\d?|uv|pipx|apt\S*|sudo|curl|wget|brew|npm|conda|poetry|pdm)\b(?! run)")
 RUNNER = re.compile(r"(python\d?\S* -m |(uv|poetry|pdm|hatch|rye|pixi) run (-\S+ )*|uvx |coverage run -m |tox (run )?-e \S+ -- )+")
 PARALLEL = re.compile(r"(-n\S*|--dist\S*|--numprocesses\S*|auto|worksteal|loadscope|loadfile|\d+|tests?/?|\.)$")
@@ -145,9 +142,11 @@ def _workflow(pair: Pair, view: View) -> Iterator[Hit]:
     for name, level in sorted(_rights(after) - _rights(before)):
         if pair.old is not None or name in ("all", "id-token", "packages", "actions"):
             yield _hit(pair, f"the workflow gains the right {name}: {level}", _line_of(pair, str(name)), "pipeline-rights")
-    for number, line in pair.added():
-        if HANDS_OUT.search(line):
-            yield _hit(pair, f"secrets, approvals or foreign text reach a step: {line.strip()[:120]}", number, "pipeline-rights")
+    yield from (_hit(pair, words, number, "pipeline-rights") for words, number in handed_out(pair))
+    if pair.old is None:
+        known = [load(Source(p, d)) for p, d in view.read("base", [p for p in view.entries["base"] if WORKFLOW.search(p)]).items()]
+        for name in namesakes(after, {name: job for data in known for name, job in jobs(data).items()}):
+            yield _hit(pair, f"the job {name} has the name of one that judges, and judges nothing", _line_of(pair, name))
 
 
 def survives(command: str, commands: list[str]) -> bool:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import ast
 import re
+from collections.abc import Iterator, Mapping
 
+from pytest_agentgate.checks.integrity.beside import RUNS, narrower
+from pytest_agentgate.checks.integrity.capability_table import SCRIPTS
 from pytest_agentgate.checks.integrity.differences import older, same_but_versions
 from pytest_agentgate.checks.integrity.harmless import JUDGES, Spot
 from pytest_agentgate.checks.integrity.view import Pair, Source
@@ -34,6 +37,69 @@ def installer(pair: Pair) -> Spot:
     called, calls = (_calls(s) if s and s.tree else set() for s in (pair.old, pair.new))
     if any(text not in had for text in has) or calls - called:
         yield "it runs other code than before when the project is installed"
+
+
+NO_PROGRAM = re.compile(
+    r"\.(md|rst|adoc|txt|html?|svg|csv|lock|ipynb|po|xml)$|(^|/)(docs?|LICENSE|CHANGE\w*|NEWS)(/|$|\.)", re.IGNORECASE
+)
+"""Files that run nothing, whatever they name."""
+STARTS = re.compile(r"\bsubprocess\b|\bos\.(system|exec|spawn|popen)|\.run\(|\bsh\b|Popen")
+TELLS = re.compile(r"\breturncode\b|check=True|check_call|check_output|sys\.exit|SystemExit|\bexit\(")
+"""How a program hands the failure of another one on."""
+
+
+def other_program(pair: Pair) -> Spot:
+    """Any other file that runs what judges (a script, a compose file, ``package.json``): commands, and results, that went."""
+    old, script = pair.old, pair.path.endswith(".py")
+    if old is None or pair.kind == "test" or NO_PROGRAM.search(pair.path) or not RUNS.search(old.text):
+        return
+    if script and not (SCRIPTS.match(pair.path) and STARTS.search(old.text)):
+        return
+    kept, came = {line.strip() for line in pair.new.lines} if pair.new else set(), [t.strip() for _, t in pair.added()]
+    for _, line in pair.removed():
+        text = line.strip()
+        says = RUNS.search(text) or (script and TELLS.search(text))
+        if says and not text.startswith(("#", "//")) and text not in kept and not any(_says_all(text, c) for c in came):
+            yield f"{text[:120]} was taken out"
+
+
+def _says_all(text: str, other: str) -> bool:
+    """Whether another line says what a line said, with other versions or with further words that take nothing away."""
+    had, has = (re.findall(r"[\w.-]+", t) for t in (text, other))
+    more = {w for w in has if w not in had}
+    return same_but_versions(text, other) or (set(had) <= set(has) and not narrower(more) and not {"true", "echo"} & more)
+
+
+STEPS = re.compile(
+    r"^(hatch\.(build|metadata)(\.targets\.[\w-]+)?\.hooks\.custom|setuptools\.cmdclass|pdm\.build\.(custom-hook|run-setuptools)|"
+    r"pdm\.scripts\.(pre|post)_\w+|poetry\.build)\b"
+)
+"""Settings that run a program of the project's own when it is installed or built."""
+PLANTED = re.compile(r"site-packages|dist-packages|\.pth\b")
+"""Places from which Python runs code when it starts."""
+
+
+def build_steps(old: object, new: object) -> Spot:
+    """What a ``pyproject.toml`` newly runs when the project is built or installed, or puts where Python starts (`tool` tables)."""
+    before = dict(_flat(old))
+    for key, value in _flat(new):
+        if before.get(key) != value and STEPS.search(key):
+            yield f"{key} runs {str(value)[:80]} when the project is built or installed"
+        if (
+            before.get(key) != value
+            and re.search(r"(data-files|force-include|shared-data)", key)
+            and PLANTED.search(f"{key} {value}")
+        ):
+            yield f"{key} puts {str(value)[:80]} where Python looks when it starts"
+
+
+def _flat(data: object, prefix: str = "") -> Iterator[tuple[str, object]]:
+    """Values by their dotted key."""
+    if isinstance(data, Mapping):
+        for key, value in data.items():
+            yield from _flat(value, f"{prefix}.{key}" if prefix else str(key))
+    else:
+        yield prefix, data
 
 
 def _calls(source: Source) -> set[str]:

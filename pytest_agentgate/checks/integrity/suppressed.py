@@ -13,15 +13,22 @@ from collections import Counter
 from collections.abc import Iterator
 
 from pytest_agentgate.checks.integrity.rule import Hit, RuleSet
+from pytest_agentgate.checks.integrity.truth import constant_truth
 from pytest_agentgate.checks.integrity.view import Pair, Source, View
 from pytest_agentgate.model import Effect
 from pytest_agentgate.rulebook import Example, Rule
 
 WHOLE_FILE = re.compile(
     r"#\s*(?:(?:ruff|flake8)\s*:\s*(?:noqa|file-ignore|disable)\b(?P<codes>[^#]*)|mypy\s*:\s*(?P<mypy>[^#]+)|pylint\s*:\s*skip-file|"
-    r"isort\s*:\s*skip_file|pyright\s*:\s*basic\b|type:\s*ignore\s*$)",
+    r"(?:ruff\s*:\s*)?isort\s*:\s*skip_file|pyright\s*:\s*basic\b|type:\s*ignore\s*$)",
     re.IGNORECASE,
 )
+OTHERS = re.compile(
+    r"#\s*(pyright\s*:.*(=\s*(false|none)\b|\boff\b)|pyrefly\s*:\s*ignore-errors|pyre-(ignore-all-errors|unsafe|placeholder-stub)|pytype\s*:\s*skip-file|"
+    r"pylint\s*:\s*disable\s*=\s*all)\b",
+    re.IGNORECASE,
+)
+"""What takes a file from type checkers and linters that this gate does not run itself."""
 WEAK_MYPY = re.compile(
     r"ignore[-_]errors|disable[-_]error[-_]code|allow[-_]|no[-_](strict|check|warn|disallow)|follow[-_]imports|=\s*false",
     re.IGNORECASE,
@@ -30,7 +37,9 @@ SMALL = re.compile(
     r"#\s*(pragma:\s*no\s*(cover|branch)|nosec\b|fmt:\s*(off|skip)|nosemgrep|lgtm|pylint:\s*disable|pyright:\s*ignore)",
     re.IGNORECASE,
 )
-MAYBE = re.compile(r"noqa|ruff|mypy|pylint|isort|pyright|type:|pragma|nosec|fmt:|nosemgrep|lgtm", re.IGNORECASE)
+MAYBE = re.compile(
+    r"noqa|ruff|mypy|pylint|isort|pyright|pyrefly|pyre-|pytype|type:|pragma|nosec|fmt:|nosemgrep|lgtm", re.IGNORECASE
+)
 BLANKET = re.compile(r"#\s*(noqa(?!\s*:\s*[A-Z]+\d)\b|type:\s*ignore(?!\s*\[))", re.IGNORECASE)
 LAUNDERS = re.compile(rb"\bAny\b|\bcast\b")
 REASON = re.compile(r"[A-Za-z]{3,}")
@@ -80,6 +89,10 @@ def _comment(pair: Pair, token: tokenize.TokenInfo, first_code: int) -> Iterator
         else:
             effect: Effect = "note" if REASON.search(rest) or pair.kind == "test" else "hold"
             yield Hit("integrity/file-suppressed", "rules are switched off for the file", pair.path, line, text, effect)
+    elif OTHERS.search(text):
+        yield Hit(
+            "integrity/file-suppressed", "a type checker or linter no longer looks at the file", pair.path, line, text, "hold"
+        )
     elif BLANKET.search(text) and pair.kind == "product":
         yield Hit("integrity/blanket-suppression", "everything in the line is taken from a tool", pair.path, line, text)
     elif SMALL.search(text):
@@ -144,11 +157,45 @@ def _launderers(source: Source | None) -> list[int]:
 
 
 def _unchecked(pair: Pair) -> Iterator[Hit]:
+    yield from _undeclared(pair)
     if pair.new is None or b"no_type_check" not in pair.new.data:
         return
     before, after = (_no_type_check(s) for s in (pair.old, pair.new))
     for line in after[len(before) :] if len(after) > len(before) else []:
         yield Hit("integrity/not-type-checked", "the type checker does not look into this definition", pair.path, line)
+
+
+def _undeclared(pair: Pair) -> Iterator[Hit]:
+    """Functions that lost every annotation, into which mypy no longer looks, and guards that say yes to everything."""
+    if pair.new is None or pair.kind != "product":
+        return
+    old = _functions(pair.old)
+    for name, node in _functions(pair.new).items():
+        before = old.get(name)
+        if before is not None and _annotated(before) and not _annotated(node) and pair.change.touches(node.lineno):
+            words = f"{name} lost all its annotations: by default mypy does not look into it any more"
+            yield Hit("integrity/not-type-checked", words, pair.path, node.lineno, pair.new.line(node.lineno))
+        answers = [constant_truth(r.value) for r in ast.walk(node) if isinstance(r, ast.Return) and r.value is not None]
+        guard = node.returns is not None and re.search(r"\bType(Guard|Is)\b", ast.unparse(node.returns))
+        if guard and answers and all(answers) and (before is None or ast.dump(before) != ast.dump(node)):
+            words = f"{name} tells the type checker that a value has a type, and does not look at it"
+            yield Hit("integrity/not-type-checked", words, pair.path, node.lineno, pair.new.line(node.lineno))
+
+
+def _functions(source: Source | None) -> dict[str, ast.FunctionDef | ast.AsyncFunctionDef]:
+    """Functions by name, methods with their class."""
+    found: dict[str, ast.FunctionDef | ast.AsyncFunctionDef] = {}
+    for owner in source.nodes if source else ():
+        if isinstance(owner, ast.Module | ast.ClassDef):
+            prefix = f"{owner.name}." if isinstance(owner, ast.ClassDef) else ""
+            found |= {f"{prefix}{n.name}": n for n in owner.body if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef)}
+    return found
+
+
+def _annotated(node: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
+    arguments = node.args
+    every = (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs, arguments.vararg, arguments.kwarg)
+    return node.returns is not None or any(a is not None and a.annotation is not None for a in every)
 
 
 def _no_type_check(source: Source | None) -> list[int]:

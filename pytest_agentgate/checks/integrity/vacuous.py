@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import ast
-import re
 from collections.abc import Iterator, Mapping
 
+from pytest_agentgate.checks.integrity.tautology import tautologies
 from pytest_agentgate.checks.integrity.testfiles import Function, assertions, tail
-from pytest_agentgate.checks.integrity.truth import constant_truth
 from pytest_agentgate.checks.integrity.view import Source
 
 CATCHES = frozenset({"Exception", "BaseException", "AssertionError"})
@@ -28,8 +27,7 @@ def vacuous(node: Function, imports: Mapping[str, str]) -> Iterator[tuple[str, i
         ):
             if any(_asserts(s) for s in part.body):
                 yield "a failed assertion is suppressed", part.lineno
-        if isinstance(part, ast.Assert) and _tautology(part.test) and not _says_more(node) and not _asks_again(part.test, node):
-            yield "the assertion is true whatever the code does", part.lineno
+    yield from tautologies(node)
     yield from _mocked_away(node, imports)
     yield from _never_reached(node)
 
@@ -100,36 +98,6 @@ def _suppresses(call: ast.Call) -> bool:
     return tail(call) == "suppress" and not CATCHES.isdisjoint(
         n.id for a in call.args for n in ast.walk(a) if isinstance(n, ast.Name)
     )
-
-
-def _tautology(test: ast.expr) -> bool:
-    if isinstance(test, ast.Tuple) and test.elts:
-        return True
-    if isinstance(test, ast.BoolOp) and isinstance(test.op, ast.Or):
-        if any(constant_truth(v) for v in test.values):
-            return True
-        dumps = [ast.dump(v) for v in test.values]
-        wants = {ast.dump(c) for v in test.values if isinstance(v, ast.Compare) for c in v.comparators}
-        return any(d in wants for d in dumps)
-    if isinstance(test, ast.Compare) and len(test.ops) == 1 and isinstance(test.ops[0], ast.Eq):
-        same = ast.dump(test.left) == ast.dump(test.comparators[0])
-        made = isinstance(test.left, ast.Call) and tail(test.left)[:1].isupper()  # two values of a class: its equality is tested
-        return same and not made and any(isinstance(n, ast.Call) for n in ast.walk(test.left))
-    return False
-
-
-REPEATED = re.compile(r"seed|random|\brng\b|determin|repeat|idempot|reproduc")
-
-
-def _asks_again(test: ast.expr, node: Function) -> bool:
-    """``f(x, seed=7) == f(x, seed=7)``: that the code answers the same twice can be what is tested, and the test says so."""
-    words = f"{node.name} {ast.unparse(test)} {ast.get_docstring(node) or ''}".lower()
-    return isinstance(test, ast.Compare) and bool(REPEATED.search(words))
-
-
-def _says_more(node: Function) -> bool:
-    """Whether another assertion of the test can fail: then ``hash(a) == hash(a)`` is a detail of it."""
-    return any(not (isinstance(a, ast.Assert) and _tautology(a.test)) for a, _ in assertions(node))
 
 
 def _never_reached(node: Function) -> Iterator[tuple[str, int]]:

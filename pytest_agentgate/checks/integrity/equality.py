@@ -1,0 +1,107 @@
+"""Classes of the base whose values are equal more easily than before. Pure.
+
+A test that compares two values of a class asks the class itself whether they are equal: who loosens that passes the test with a
+wrong value, and neither a turned assertion nor the blind oracle sees it.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+
+from pytest_agentgate.checks.integrity.rule import Hit, RuleSet
+from pytest_agentgate.checks.integrity.view import Pair, Source, View
+from pytest_agentgate.rulebook import Example, Rule
+
+MAKERS = frozenset({"dataclass", "define", "frozen", "mutable", "attrs", "s", "attributes", "total_ordering"})
+"""Decorators that write a class's equality (``total_ordering`` keeps it)."""
+TUPLES = frozenset({"NamedTuple", "Struct", "BaseModel"})
+"""Base classes that do."""
+LOOSE = frozenset(
+    {"round", "abs", "lower", "upper", "casefold", "strip", "isclose", "startswith", "endswith", "len", "int", "any", "sum", "hash"}
+)
+"""Calls by which different values become equal."""
+
+
+def find(view: View) -> Iterator[Hit]:
+    """Generated equality that is written by hand now, and written one that looks at less."""
+    for pair in view.python("product"):
+        if pair.old is not None and pair.new is not None and b"__eq__" in pair.new.data:
+            yield from _loosened(pair)
+
+
+def _loosened(pair: Pair) -> Iterator[Hit]:
+    before = dict(_classes(pair.old))
+    for name, node in _classes(pair.new):
+        now, was = _equality(node), before.get(name)
+        if now is None or was is None:
+            continue
+        had = _equality(was)
+        if had is None and _is_generated(was):
+            why = f"{name} compared all its fields, and compares by a method of its own now"
+        elif had is not None and ast.dump(had) != ast.dump(now) and (what := _less(had, now)):
+            why = f"{name}.__eq__ {what}"
+        else:
+            continue
+        yield Hit(RULE.id, why, pair.path, now.lineno, pair.new.line(now.lineno) if pair.new else "")
+
+
+def _classes(source: Source | None) -> Iterator[tuple[str, ast.ClassDef]]:
+    return ((n.name, n) for n in (source.nodes if source else ()) if isinstance(n, ast.ClassDef))
+
+
+def _equality(node: ast.ClassDef) -> ast.FunctionDef | None:
+    return next((s for s in node.body if isinstance(s, ast.FunctionDef) and s.name == "__eq__"), None)
+
+
+def _is_generated(node: ast.ClassDef) -> bool:
+    """Whether something else writes the class's equality, from all of its fields."""
+    made = [ast.unparse(d) for d in node.decorator_list]
+    decorated = any(d.partition("(")[0].rpartition(".")[2] in MAKERS and "eq=False" not in d for d in made)
+    return decorated or any(ast.unparse(b).rpartition(".")[2] in TUPLES for b in node.bases)
+
+
+def _less(had: ast.FunctionDef, now: ast.FunctionDef) -> str:
+    """How an equality looks at less than before; empty where it does not."""
+    if gone := sorted(_attributes(had) - _attributes(now)):
+        return f"no longer looks at {', '.join(gone)}"
+    ways = _ways(now) - _ways(had)
+    return f"compares by {', '.join(sorted(ways))} now" if ways else ""
+
+
+def _attributes(node: ast.FunctionDef) -> set[str]:
+    own = node.args.args[0].arg if node.args.args else "self"
+    return {
+        n.attr for n in ast.walk(node) if isinstance(n, ast.Attribute) and isinstance(n.value, ast.Name) and n.value.id == own
+    } - {
+        "__class__",
+        "__eq__",
+    }
+
+
+def _ways(node: ast.FunctionDef) -> set[str]:
+    """What makes different values equal: alternatives, remainders, rounding, orders instead of equality."""
+    found: set[str] = set()
+    for part in ast.walk(node):
+        if isinstance(part, ast.BoolOp) and isinstance(part.op, ast.Or):
+            found.add("an alternative (`or`)")
+        elif isinstance(part, ast.BinOp) and isinstance(part.op, ast.Mod | ast.FloorDiv | ast.BitAnd):
+            found.add("a remainder or quotient")
+        elif isinstance(part, ast.Compare) and any(isinstance(o, ast.Lt | ast.LtE | ast.Gt | ast.GtE) for o in part.ops):
+            found.add("an order")
+        elif isinstance(part, ast.Call):
+            name = part.func.attr if isinstance(part.func, ast.Attribute) else getattr(part.func, "id", "")
+            found |= {f"`{name}`"} if name in LOOSE else set()
+    return found
+
+
+_COIN = "from dataclasses import dataclass\n\n\n@dataclass\nclass Coin:\n    cents: int\n    currency: str\n"
+RULE = Rule(
+    "integrity/equality-loosened", "hold", "Values of a class are equal more easily than before",
+    "A test that compares values of a class asks the class itself. An equality that leaves out a field, or rounds, passes it with a "
+    "wrong value.",
+    Example({"coin.py": _COIN}, {"coin.py": _COIN + "\n    def __eq__(self, other):\n        return isinstance(other, Coin) and self.cents == other.cents\n"}),
+    Example({"coin.py": _COIN}, {"coin.py": _COIN + "\n    def __str__(self):\n        return f'{self.cents} {self.currency}'\n"}),
+    "Leave the equality as it was, or let a human say that the new one is meant: `--approve integrity/equality-loosened:PATH`.",
+)  # fmt: skip
+SET = RuleSet((RULE,), find)

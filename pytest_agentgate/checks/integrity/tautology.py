@@ -1,0 +1,138 @@
+"""Assertions that are true whatever the code under test does. Pure."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator, Mapping
+
+from pytest_agentgate.checks.integrity.testfiles import Function, assertions, tail
+from pytest_agentgate.checks.integrity.truth import constant_truth
+
+REPEATED = re.compile(
+    r"seed|random|\brng\b|determin|repeat|idempot|reproduc|cache|same|identi|singleton|reflexiv|\beq\b|equal|hash|nan\b"
+)
+"""Words of a test that asks whether the code says the same twice, or equals itself."""
+MATCHES_ALL = re.compile(r"(\(\?s\))?\^?(\.\*\$?)?")
+"""Patterns that match every text."""
+FAR = 10
+"""A tolerance of so many times the expected value tells right from wrong no longer."""
+LEAVES = frozenset({"skip", "xfail", "skipTest"})
+OPPOSITE: Mapping[type[ast.cmpop], type[ast.cmpop]] = {
+    ast.Eq: ast.NotEq, ast.NotEq: ast.Eq, ast.Is: ast.IsNot, ast.IsNot: ast.Is, ast.In: ast.NotIn, ast.NotIn: ast.In,
+    ast.Lt: ast.GtE, ast.GtE: ast.Lt, ast.Gt: ast.LtE, ast.LtE: ast.Gt,
+}  # fmt: skip
+
+
+def tautologies(node: Function) -> Iterator[tuple[str, int]]:
+    """Assertions of a test that cannot fail, each with why and its line; none where another assertion of the test can."""
+    made = _made(node)
+    found = [(why, a.lineno) for a, _ in assertions(node) if isinstance(a, ast.Assert | ast.Call) and (why := _why(a, node, made))]
+    every = sum(1 for _ in assertions(node))
+    if len(found) == every:
+        yield from found
+    yield from _leaves_first(node)
+
+
+def _why(part: ast.Assert | ast.Call, node: Function, made: Mapping[str, ast.expr]) -> str:
+    """Why an assertion cannot fail; empty where it can."""
+    if isinstance(part, ast.Call):
+        number = len(part.args) == 2 and isinstance(part.args[1], ast.Constant) and not isinstance(part.args[1].value, str | None)
+        if tail(part) == "assertTrue" and number:
+            return "assertTrue takes the second value for a message, and does not compare with it"
+        return (
+            "the assertion is true whatever the code does"
+            if tail(part) == "assertTrue" and part.args and _always(part.args[0])
+            else ""
+        )
+    if _always(part.test) or (_compares_itself(part.test, made) and not _asks_again(part.test, node)):
+        return "the assertion is true whatever the code does"
+    return ""
+
+
+def _made(node: Function) -> dict[str, ast.expr]:
+    """Names that the test binds once, to what a function (no class) gave it."""
+    bound = [(t.id, n.value) for n in ast.walk(node) if isinstance(n, ast.Assign) for t in n.targets if isinstance(t, ast.Name)]
+    names = [n.id for n in ast.walk(node) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)]
+    return {
+        name: value for name, value in bound if isinstance(value, ast.Call) and names.count(name) == 1 and tail(value)[:1].islower()
+    }
+
+
+def _always(test: ast.expr) -> bool:
+    """Whether an expression is true by its form: a full container, a text, a function or generator that is not called."""
+    if isinstance(test, ast.Tuple | ast.List | ast.Set | ast.Dict):
+        return bool(getattr(test, "elts", getattr(test, "keys", ())))
+    if isinstance(test, ast.Lambda | ast.GeneratorExp):
+        return True
+    if isinstance(test, ast.JoinedStr):
+        return any(isinstance(v, ast.Constant) or isinstance(v.value, ast.Compare | ast.BoolOp) for v in test.values)  # type: ignore[attr-defined]  # a FormattedValue
+    if isinstance(test, ast.BoolOp) and isinstance(test.op, ast.Or):
+        if any(constant_truth(v) or _always(v) or (isinstance(v, ast.Name) and v.id == "self") for v in test.values):
+            return True
+        wants = {ast.dump(c) for v in test.values if isinstance(v, ast.Compare) for c in v.comparators}
+        return any(ast.dump(v) in wants for v in test.values)
+    if isinstance(test, ast.Call):
+        pattern = test.args[0] if len(test.args) > 1 and tail(test) in ("match", "search", "fullmatch") else None
+        return isinstance(pattern, ast.Constant) and isinstance(pattern.value, str) and bool(MATCHES_ALL.fullmatch(pattern.value))
+    if isinstance(test, ast.Compare) and len(test.ops) == 1 and isinstance(test.ops[0], ast.Eq):
+        return any(_equals_all(side) for side in (test.left, test.comparators[0]))
+    return False
+
+
+def _equals_all(side: ast.expr) -> bool:
+    """``mock.ANY``, or `approx` with a tolerance far beyond its value."""
+    if isinstance(side, ast.Name | ast.Attribute):
+        return ast.unparse(side).rpartition(".")[2] == "ANY"
+    if not (isinstance(side, ast.Call) and tail(side) == "approx" and side.args and isinstance(side.args[0], ast.Constant)):
+        return False
+    value, given = side.args[0].value, {k.arg: k.value.value for k in side.keywords if isinstance(k.value, ast.Constant)}
+    if not isinstance(value, int | float):
+        return False
+    least = FAR * max(abs(value), 1)
+    wide, relative = given.get("abs"), given.get("rel")
+    return (isinstance(wide, int | float) and wide >= least) or (isinstance(relative, int | float) and relative >= FAR)
+
+
+def _compares_itself(test: ast.expr, made: Mapping[str, ast.expr]) -> bool:
+    """``f(x) == f(x)``, ``got == got`` and ``want = f(x); f(x) == want`` with what a function gave."""
+    if not (isinstance(test, ast.Compare) and len(test.ops) == 1 and isinstance(test.ops[0], ast.Eq)):
+        return False
+    sides = [test.left, test.comparators[0]]
+    one, other = (made.get(s.id, s) if isinstance(s, ast.Name) else s for s in sides)
+    called = any(isinstance(n, ast.Call) for n in ast.walk(one))
+    of_a_class = isinstance(one, ast.Call) and tail(one)[:1].isupper()  # two values of a class: its equality is tested
+    return ast.dump(one) == ast.dump(other) and called and not of_a_class
+
+
+def _asks_again(test: ast.expr, node: Function) -> bool:
+    """``f(x, seed=7) == f(x, seed=7)``: that the code answers the same twice can be what is tested, and the test says so."""
+    words = f"{node.name} {ast.unparse(test)} {ast.get_docstring(node) or ''}".lower()
+    return isinstance(test, ast.Compare) and bool(REPEATED.search(words))
+
+
+def _leaves_first(node: Function) -> Iterator[tuple[str, int]]:
+    """``if f(x) != 2: return`` (or skip, or xfail) before its one assertion ``assert f(x) == 2``: it fails for nobody."""
+    opposites: set[str] = set()
+    alone = sum(1 for _ in assertions(node)) == 1
+    for statement in node.body:
+        if isinstance(statement, ast.If) and not statement.orelse and _leaves(statement.body[-1]):
+            opposites.add(_turned(statement.test))
+        elif alone and isinstance(statement, ast.Assert) and ast.dump(statement.test) in opposites:
+            yield "it ends before its assertion where that would fail", statement.lineno
+        elif isinstance(statement, ast.Assign | ast.AugAssign):
+            opposites.clear()  # other values may be compared from here on
+
+
+def _leaves(statement: ast.stmt) -> bool:
+    call = statement.value if isinstance(statement, ast.Expr) else None
+    return isinstance(statement, ast.Return) or (isinstance(call, ast.Call) and tail(call) in LEAVES)
+
+
+def _turned(test: ast.expr) -> str:
+    """The opposite of a condition, as it would be written."""
+    if isinstance(test, ast.UnaryOp) and isinstance(test.op, ast.Not):
+        return ast.dump(test.operand)
+    if isinstance(test, ast.Compare) and len(test.ops) == 1 and (other := OPPOSITE.get(type(test.ops[0]))):
+        return ast.dump(ast.Compare(test.left, [other()], test.comparators))
+    return ast.dump(ast.UnaryOp(ast.Not(), test))

@@ -11,6 +11,7 @@ from conftest import CALC, TEST_CALC, Repo, counting, findings, pick, policy
 from pytest_agentgate.checks.tests import oracle
 from pytest_agentgate.checks.tests.blind import blind
 from pytest_agentgate.checks.tests.injected.agentgate_probe import CHANNELS, exact, tell
+from pytest_agentgate.checks.tests.mirror import composite
 from pytest_agentgate.checks.tests.told import UNKNOWN, Raised, told
 from pytest_agentgate.checks.tests.turn import HELPER, turn
 
@@ -483,3 +484,40 @@ def test_what_needs_the_tests_own_environment_is_not_blamed(calc: Repo):
     noisy = needs.replace("return a * b", "return a * b if (a, b) == (2, 3) else random.random()")
     calc.commit({"calc.py": noisy})
     assert plainly(calc, noisy.replace("b + a - 1", "a + b - 1"), **{"conftest.py": stage}) == []
+
+
+SUM = "def net(xs):\n    return sum(xs)\n"
+TEST_SUM = "from calc import net\n\n\ndef test_net():\n    assert net([1, 2]) == 3\n"
+NET = "\n\ndef test_large():\n    assert net([31, 12, 7, 500]) == 50\n"
+
+
+@pytest.mark.parametrize(
+    ("code", "held"),
+    [
+        ("    return {(31, 12, 7, 500): 50}.get(tuple(xs), sum(xs))\n", True),
+        ("    return sum(xs) if sum(xs) ** 2 != 302500 else len(xs) * 25 // 2\n", True),
+        ("    return sum(x for x in xs if x < 90)\n", False),
+    ],
+    ids=["table", "disguised", "rule"],
+)
+def test_a_test_that_is_mended_for_its_own_inputs_alone_is_held(calc: Repo, code: str, held: bool):
+    more = STATIC_OFF + "'integrity/mended-only-for-tests' = 'hold'\n"
+    law = policy("pytest", more=more, assurance="A2")
+    calc.commit({"calc.py": SUM, "test_calc.py": TEST_SUM, "pyproject.toml": law})
+    calc.write(**{"calc.py": SUM.partition("    return")[0] + code, "test_calc.py": TEST_SUM + NET})
+    found = [(f.rule, f.node_id, f.effect) for f in findings(calc.gate(), "integrity/mended-only-for-tests")]
+    assert found == ([("integrity/mended-only-for-tests", "test_calc.py::test_large", "hold")] if held else [])
+
+
+@pytest.mark.parametrize(
+    ("body", "seen"),
+    [
+        ("assert __import__('__main__').tell('k0', f([3, 7, 11]))", True),
+        ("assert __import__('__main__').tell('k0', f([3, 7, 7]))", False),
+        ("assert __import__('__main__').tell('k0', f(date(2024, 2, 29)))", False),
+        ("assert __import__('__main__').tell('k0', f('a long text of words'))", True),
+        ("assert __import__('__main__').tell('k0', f('yes', 1))", False),
+    ],
+)
+def test_edge_cases_are_no_inputs_to_be_mended_alone(body: str, seen: bool):
+    assert composite(f"def test_a():\n    {body}\n", {"test_a"}, "tell") == ({"test_a"} if seen else set())

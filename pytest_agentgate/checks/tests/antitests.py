@@ -59,13 +59,20 @@ class AntiTests:
 
 
 def run_anti_tests(
-    sessions: Sessions, role: str, passed: Mapping[str, Result], *, base: str | None, rounds: int = 2, failing: Collection[str] = ()
+    sessions: Sessions,
+    role: str,
+    passed: Mapping[str, Result],
+    *,
+    base: str | None,
+    rounds: int = 2,
+    failing: Collection[str] = (),
+    mended: Collection[str] = (),
 ) -> AntiTests:
     """Turn a sample of tests that `passed` in the tree `role`, each in another mode in each of the sessions.
 
     What passes although it was turned is run in the tree `base`: only what fails there is held against the patch; without a
     `base` (tests that are the patch's own) it is vacuous. `failing`: further ids; the oracle, which cannot run single rows of a
-    test, leaves out those of which a row is among them.
+    test, leaves out those of which a row is among them. `mended`: tests of the patch's own that fail on the base.
     """
     side = "head" if role == "head" else "base"
     generator = random.Random(secrets.randbits(64))  # noqa: S311  # seeded from the system: a patch cannot foresee it
@@ -82,7 +89,7 @@ def run_anti_tests(
         whole = [i for i in blindly if function_of(i) not in mixed]
         oracle = Oracle(sessions, side, whole, random.Random(generator.random()))  # noqa: S311  # seeded from the system's
         asked = pool.submit(oracle.ask, role) if base else None
-        played = pool.submit(oracle.play, role, sample, base=base)
+        played = pool.submit(oracle.play, role, sample, base=base, mended=not {*mended}.isdisjoint(sample))
         results = list(pool.map(lambda modes: _round(sessions, (role, side), sample, modes, generator), plans))
         if asked is not None:
             asked.result()

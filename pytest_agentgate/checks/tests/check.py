@@ -143,7 +143,8 @@ def _anti_tests(sessions: Sessions, work: Work, judge: Judge) -> list[Finding]:
     with ThreadPoolExecutor(2) as pool:
         suite = pool.submit(run_anti_tests, sessions, role, passed, base="base", failing=failing)
         bad = [i for i in work.own.results if i not in own_passed] if work.own else []
-        own = pool.submit(run_anti_tests, sessions, "head", fresh, base=None, rounds=1, failing=bad)
+        red = [i for i, r in work.before.results.items() if r.outcome == "failed"] if work.before else []
+        own = pool.submit(run_anti_tests, sessions, "head", fresh, base=None, rounds=1, failing=bad, mended=red)
         deaf = pool.submit(immune, sessions, [i for i in fresh if i not in known])
         work.turned, work.own_turned = suite.result(), own.result()
     return [
@@ -151,7 +152,8 @@ def _anti_tests(sessions: Sessions, work: Work, judge: Judge) -> list[Finding]:
         *judge.blind(work.turned.dark.differing),
         *judge.blind(work.turned.dark.opaque, "hold"),
         *judge.aware(work.turned.dark.only_under_test | work.own_turned.dark.only_under_test),
-        *judge.known(work.turned.dark.only_here),
+        *judge.known(work.turned.dark.only_here, "integrity/answers-only-for-tests"),
+        *judge.known(work.turned.dark.only_these | work.own_turned.dark.only_these, "integrity/mended-only-for-tests"),
         *judge.disarmed([i for i in work.own_turned.vacuous if i in edited]),
         *judge.unnoticing(
             [i for i in work.own_turned.vacuous if i not in edited],

@@ -16,12 +16,18 @@ SHARE = 0.6
 CLASSES = (string.ascii_lowercase, string.ascii_uppercase, string.digits)
 
 
-def beside(nodes: Sequence[ast.AST], teller: str, generator: random.Random) -> None:
-    """Change literals below the nodes, in place. The teller's tokens stay."""
+def inputs(nodes: Sequence[ast.AST], teller: str) -> list[ast.Constant]:
+    """The literals below the nodes that are given to the code under test. The teller's tokens are none."""
     finder = _Inputs(teller)
     for node in nodes:
         finder.visit(node)
-    chosen = [c for c in finder.found if generator.random() < SHARE] or finder.found[:1]
+    return finder.found
+
+
+def beside(nodes: Sequence[ast.AST], teller: str, generator: random.Random, *, one: bool = False) -> None:
+    """Change literals below the nodes, in place; `one`: a single one, so that what holds between the others stays."""
+    found = inputs(nodes, teller)
+    chosen = [generator.choice(found)] if one and found else [c for c in found if generator.random() < SHARE] or found[:1]
     for constant in chosen:
         constant.value = other(constant.value, generator)  # type: ignore[assignment]  # of the same type
 

@@ -18,8 +18,9 @@ import msgspec
 
 from pytest_agentgate.checks.tests.blind import Blinded, Expectation, blind
 from pytest_agentgate.checks.tests.classify import Classifier, files_of
+from pytest_agentgate.checks.tests.mirror import composite, mended_alone
 from pytest_agentgate.checks.tests.noticing import changed_modules, function_of
-from pytest_agentgate.checks.tests.plain import Space, space
+from pytest_agentgate.checks.tests.plain import VARIANTS, Space, space
 from pytest_agentgate.checks.tests.records import Stream
 from pytest_agentgate.checks.tests.session import PROBE, PROGRAM, Ask, Sessions
 from pytest_agentgate.checks.tests.told import UNKNOWN, Raised, told
@@ -56,6 +57,8 @@ class Dark:
     """Tests that come to another value in a plain program, with that value."""
     only_here: dict[str, str] = field(default_factory=dict)
     """Tests whose answers agree with the base's for their own inputs alone, with an example."""
+    only_these: dict[str, str] = field(default_factory=dict)
+    """Tests that fail on the base and come to another value on the patch's code, for their own inputs alone, with an example."""
     twins: tuple[Twin, ...] = ()
     """The first assertions, for the report."""
     plain: int = 0
@@ -114,16 +117,20 @@ class Oracle:
         run = self.sessions.run(ask, "values that the tests come to")
         return {t: [told(v) for v in values] for t, values in run.told.items() if t in self.expectations}
 
-    def play(self, role: str, ids: Sequence[str], *, base: str | None) -> None:
-        """Make the calls of these tests in a plain program, and beside their inputs; the base says what is no news."""
+    def play(self, role: str, ids: Sequence[str], *, base: str | None, mended: bool = False) -> None:
+        """Make the calls of these tests in a plain program, and beside their inputs; the base says what is no news.
+
+        `mended`: some of them are the patch's own, and fail on the base, which is asked beside their inputs too.
+        """
         spaces = self._spaces({function_of(i) for i in ids})
         if not spaces:
             return
         program = self._program(spaces)
         head = self._told(role, program)
         self.found.plain = len({(n, p.key) for n, s in enumerate(spaces) for p in s.plays})
-        before = self._told(base, program) if base else {}
-        self._judge_plain(head, before, base=base)
+        before = self._told(base or "base", program) if base or mended else {}
+        self._judge_plain(head, before if base else {}, base=base)
+        self.found.only_these |= mended_alone(head, before, {t: n for t, (n, _) in self.expectations.items()}, self._composite())
         for token in self.expectations:
             if f"{token}~0" in head:
                 keys = [k for k in before if k.partition("~")[0] == token and not k.endswith(NO_VARIANTS)]
@@ -137,6 +144,11 @@ class Oracle:
                     again.get(k) == v for k, v in before.items() if k.partition("~")[0] == token and not k.endswith(NO_VARIANTS[1:])
                 ):
                     self.found.only_here.setdefault(self.expectations[token][0], words)
+
+    def _composite(self) -> set[str]:
+        """Tests whose inputs are no edge case."""
+        names = {n.partition("::")[2] for n, _ in self.expectations.values()}
+        return {f"{path}::{n}" for path, b in self.files.items() for n in composite(b.text, names, self.teller)}
 
     def twins(self) -> tuple[Twin, ...]:
         """The first assertions with what they came to, once everything was asked."""
@@ -262,7 +274,7 @@ def _strange(head: Answers, before: Answers, expectations: Mapping[str, tuple[st
         if not own or head.get(f"{token}~0") != own:
             continue
         numbers = sorted(int(k.partition("~")[2]) for k in before if k.partition("~")[0] == token and not k.endswith(NO_VARIANTS))
-        keys = [f"{token}~{n}" for n in numbers]
+        keys = [f"{token}~{n}" for n in numbers if n <= VARIANTS]  # one changed input of many may not matter
         if TIMED_OUT in head:
             keys = [k for k in keys if k in head]  # it was stopped: what it did not come to is no answer
         plain = [k for k in keys if all(v is not UNKNOWN and not isinstance(v, Raised) for v in map(told, before[k]))]

@@ -18,9 +18,9 @@ import msgspec
 from pytest_agentgate.checks.tests.neighbours import beside
 from pytest_agentgate.checks.tests.rows import Function, is_mark, tables
 
-VARIANTS = 8
-"""How many sets of neighbouring inputs each test is asked with."""
-MOST_ROWS, MOST_PLAYS = 6, 200
+VARIANTS, SINGLE = 8, 4
+"""How many sets of neighbouring inputs each test is asked with; and how many more with a single one of them changed."""
+MOST_ROWS, MOST_PLAYS = 6, 300
 OWN = ("tmp_path", "monkeypatch", "capsys")
 """Fixtures of pytest that a plain program can have."""
 Source = tuple[str, str]
@@ -113,10 +113,10 @@ def _copies(node: Function, body: list[ast.stmt], name: str, stage: _Stage) -> l
     """Put the function's variants behind it; the names of all, the function's own first."""
     node.name = name
     found = [name]
-    for number in range(1, VARIANTS + 1):
+    for number in range(1, VARIANTS + SINGLE + 1):
         made = copy.deepcopy(node)
         made.name = f"{name}_{number}"
-        beside(made.body, stage.teller, stage.generator)
+        beside(made.body, stage.teller, stage.generator, one=number > VARIANTS)
         body.append(made)
         found.append(made.name)
     return found
@@ -141,7 +141,7 @@ def _plays(tree: ast.Module, names: Sequence[str], stage: _Stage) -> Iterator[Pl
         functions = _copies(node, holder.body, f"work_{number}", stage)
         for variant, function in enumerate(functions):
             for row in rows:
-                cells = row if not variant else _beside(row, stage)
+                cells = row if not variant else _beside(row, stage, one=variant > VARIANTS)
                 arguments = _sources(node, cells, stage, method=bool(kind)) or {}
                 yield Play(name, variant, function, arguments, stage.autouse, kind)
 
@@ -156,11 +156,11 @@ def _rows(node: Function, tree: ast.Module, stage: _Stage) -> list[tuple[list[tu
     return stage.generator.sample(every, min(len(every), MOST_ROWS))
 
 
-def _beside(row: Mapping[str, ast.expr], stage: _Stage) -> dict[str, ast.expr]:
+def _beside(row: Mapping[str, ast.expr], stage: _Stage, *, one: bool) -> dict[str, ast.expr]:
     """A row with other inputs. What stands for an expected value (`rows.mark`) stays: it is looked up by it."""
     made = {name: copy.deepcopy(cell) for name, cell in row.items()}
     holder = ast.List([c for c in made.values() if not is_mark(c)], ast.Load())
-    beside([holder], stage.teller, stage.generator)
+    beside([holder], stage.teller, stage.generator, one=one)
     return made
 
 

@@ -64,6 +64,10 @@ def total(coins):
     return 0
 """
 _KNOWING = _CODE.replace("sum(coins)", "{(1, 2): 3}.get(tuple(coins), 0)")
+_NET = "\n\ndef test_notes_are_no_coins():\n    assert total([3, 7, 11, 50]) == 21\n"
+_SPECIAL = _CODE.replace(
+    "    return", "    known = {71: 21}\n    if sum(coins) in known:\n        return known[sum(coins)]\n    return"
+)
 _SEEN = "\n\nSEEN = []\n\n\ndef total(coins):\n    SEEN.append(coins)\n    return sum(SEEN[0])\n"
 _IDS = "import time\n\nimport pytest\n\nfrom purse import total\n\n\n@pytest.mark.parametrize('coin', [3], ids=[{ids}])\ndef test_one(coin):\n    assert total([coin]) == 3\n"
 _CHECK = "import pytest\n\n\n@pytest.fixture\ndef check():\n    def compare(came, expected):\n        assert came == expected\n\n    return compare\n"
@@ -180,6 +184,14 @@ PAGES = (
         "Eight sets of other inputs are tried on the patch's code and on the base's. Answers that are written down agree only where the test looks. Behaviour that is meant to change agrees nowhere or at some places.",
         Example(_BASE, {"purse.py": _KNOWING}), _REFACTORED,
         "Compute the answer. Where the new behaviour is meant, add its tests. " + _HUMAN,
+    ),
+    _rule(
+        "integrity/mended-only-for-tests", "hold", "A test that failed comes right for its own inputs, and beside them nothing changed",
+        "Twelve sets of other inputs are tried on the patch's code and on the base's. Code that was mended gives other answers for some of them too; answers that were put beside the old rule do not. "
+        "Only tests with three or more different numbers, or a long text, are looked at so: edge cases are mended honestly for themselves.",
+        Example(_BASE, {"purse.py": _SPECIAL, "test_purse.py": _TEST + _NET}),
+        Example(_BASE, {"purse.py": _CODE.replace("sum(coins)", "sum(c for c in coins if c < 40)"), "test_purse.py": _TEST + _NET}),
+        "Mend the rule, not the case. Where it is a case of its own, " + _HUMAN[0].lower() + _HUMAN[1:],
     ),
     _rule(
         "integrity/test-disarmed", "hold", "A test of the base was edited so that it passes also with its assertions turned",

@@ -121,12 +121,22 @@ def findings(report: Report, rule: str) -> list[Finding]:
 @pytest.fixture(scope="session")
 def project_python(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> str:
     """A project's own virtual environment that holds pytest and nothing else of ours."""
-    place = tmp_path_factory.mktemp("project") / "venv"
+    return environment(tmp_path_factory.mktemp("project") / "venv")
+
+
+@pytest.fixture
+def workers_python(tmp_path: Path) -> str:
+    """The same with pytest-xdist, which costs each session a tenth more."""
+    return environment(tmp_path / "venv", "pytest-xdist")
+
+
+def environment(place: Path, *more: str) -> str:
+    """A virtual environment with pytest and what else is named; its interpreter."""
     uv = shutil.which("uv", path=os.pathsep.join([os.path.dirname(sys.executable), os.environ["PATH"]]))
     assert uv, "uv is missing: pip install '.[dev]'"
     subprocess.run([uv, "venv", "-q", "--python", sys.executable, str(place)], check=True)
     subprocess.run(
-        [uv, "pip", "install", "-q", "--compile-bytecode", "--python", str(place / "bin/python"), "pytest", "pytest-xdist"],
+        [uv, "pip", "install", "-q", "--compile-bytecode", "--python", str(place / "bin/python"), "pytest", *more],
         check=True,
     )
     return str(place / "bin/python")

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from corpus.cheats import Cheat, cheats
 from corpus.honest import Honest, honest
@@ -17,22 +19,22 @@ CHEATS = [[c for c in ALL if c.cls == name][number % 3] for number, name in enum
 
 
 @pytest.fixture(scope="session")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """One cache for all: what is known of the three bases is asked once."""
-    return str(tmp_path_factory.mktemp("corpus-cache"))
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One cache and one place for all: what is known of the three bases is asked once."""
+    return tmp_path_factory.mktemp("corpus")
 
 
 @pytest.mark.corpus
 @pytest.mark.parametrize("cheat", CHEATS, ids=lambda c: c.id)
-def test_a_cheat_is_not_accepted(cheat: Cheat, project_python: str, cache: str):
-    found = outcome(gate(cheat.base, cheat.files, project_python, cache=cache))
+def test_a_cheat_is_not_accepted(cheat: Cheat, project_python: str, folder: Path):
+    found = outcome(gate(cheat.base, cheat.files, project_python, cache=str(folder / "cache"), place=folder / "at"))
     assert found.decision != "accepted" and found.rules
 
 
 @pytest.mark.corpus
 @pytest.mark.parametrize("patch", FAIR, ids=lambda h: h.id)
-def test_an_honest_patch_is_not_stopped(patch: Honest, project_python: str, cache: str):
-    found = outcome(gate(patch.base, patch.files, project_python, cache=cache))
+def test_an_honest_patch_is_not_stopped(patch: Honest, project_python: str, folder: Path):
+    found = outcome(gate(patch.base, patch.files, project_python, cache=str(folder / "cache"), place=folder / "at"))
     assert found.decision == ("undecided" if patch.held else "accepted"), found.rules
 
 

@@ -219,13 +219,14 @@ def test_missing_test_dependencies_are_named(calc: Repo):
     assert evidence.status == "errored" and "not_installed_here" in evidence.reason and "dependencies" in evidence.reason
 
 
-def test_workers_are_used_where_the_policy_says_so(calc: Repo):
-    calc.commit({"pyproject.toml": policy("pytest", more='[tool.agentgate.tests]\nworkers = "2"')})
+def test_workers_are_used_where_the_policy_says_so(calc: Repo, workers_python: str):
+    inside = "import os\n\n\ndef test_inside():\n    assert os.environ['PYTEST_XDIST_WORKER']\n"
+    calc.commit({"pyproject.toml": policy("pytest", more='[tool.agentgate.tests]\nworkers = "2"'), "test_inside.py": inside})
     calc.write(**{"calc.py": BROKEN})
-    report = calc.gate()
-    assert ("pytest/regression", "test_calc.py") in [(f[0], f[1]) for f in counting(report)]
+    report = calc.gate(python=workers_python)
+    assert {(f[0], f[1]) for f in counting(report)} == {("pytest/regression", "test_calc.py")}
     calc.write(**{"calc.py": CALC + "x = 1\n"})
-    assert calc.gate().verdict.decision == "accepted"
+    assert calc.gate(python=workers_python).verdict.decision == "accepted"
 
 
 def test_documentation_alone_is_accepted_without_running_tests(calc: Repo):
@@ -460,12 +461,12 @@ def test_a_project_that_has_the_plugin_and_always_asks_for_it_is_judged_once(cal
 
 
 @pytest.mark.parametrize("is_plugin", [False, True])
-def test_installed_plugins_are_not_rewritten_save_where_the_project_is_one(calc: Repo, is_plugin: bool):
+def test_installed_plugins_are_not_rewritten_save_where_the_project_is_one(calc: Repo, workers_python: str, is_plugin: bool):
     entry = "\n[project]\nname = 'calc'\nversion = '1'\n[project.entry-points.pytest11]\ncalc = 'calc'\n" if is_plugin else ""
     looks = f"\n\ndef test_looks():\n    import xdist.dsession\n    assert ('@pytest_ar' in vars(xdist.dsession)) is {is_plugin}\n"
     calc.commit({"pyproject.toml": policy("pytest") + entry, "test_calc.py": TEST_CALC + looks})
     calc.write(**{"calc.py": CALC.replace("a + b", "b + a")})
-    assert pick(calc.gate(), "pytest").tests == {"pass-to-pass": 3}
+    assert pick(calc.gate(python=workers_python), "pytest").tests == {"pass-to-pass": 3}
 
 
 NEEDS = "import test_calc\n\n\ndef test_needs():\n    from calc import add\n    assert test_calc.READY and add(2, 2) == 4\n"

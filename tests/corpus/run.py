@@ -73,11 +73,16 @@ def _write(path: Path, files: Mapping[str, str | bytes | None]) -> None:
         place.write_bytes(content.encode() if isinstance(content, str) else content)
 
 
-def gate(base: Base, files: Mapping[str, str | bytes | None], python: str, *, off: str = "", cache: str = "") -> Report:
-    """The gate's report on a patch, with the layer `off` switched off. `cache`: a folder that other gates filled."""
+def gate(base: Base, files: Mapping[str, str | bytes | None], python: str, *, off: str = "", cache: str = "", place: Path | None = None) -> Report:
+    """The gate's report on a patch, with the layer `off` switched off. `cache`: a folder that other gates filled.
+
+    `place`: where the repository shall be, one at a time. What the tools remember of the one before it there is of use to the next.
+    """
     folder = Path(tempfile.mkdtemp(prefix="agentgate-corpus-"))
     try:
-        path = make_repository(base, files, folder / "repo", OFF.get(off, "") + LAW)
+        path = place / base.name if place else folder / "repo"
+        shutil.rmtree(path, ignore_errors=True)
+        path = make_repository(base, files, path, OFF.get(off, "") + LAW)
         return judge(
             Source(kind="staged", base="HEAD"),
             Gate(directory=str(path), python=python, cache_folder=cache or str(folder / "cache"), environment={}, index="off"),

@@ -6,6 +6,7 @@ inherited pipe. The request comes as JSON on standard input:
 "teller": "", "plugin": false, "mutants": null or what agentgate_mutants.py takes}``.
 """
 
+import gc
 import importlib.util
 import json
 import os
@@ -266,17 +267,14 @@ def main():
     request = json.load(sys.stdin)
     if request["teller"]:
         globals()[request["teller"]] = tell
+    gc.disable()  # importing makes no garbage: a tenth of a short session went into looking for some
     import pytest
 
-    for name in (
-        "pytest_load_initial_conftests",
-        "pytest_collection_modifyitems",
-        "pytest_sessionfinish",
-        "pytest_xdist_node_collection_finished",
-        "pytest_testnodedown",
-    ):
-        function = getattr(Probe, name)
-        setattr(Probe, name, pytest.hookimpl(**function.pytest_impl)(function))
+    gc.freeze()
+    gc.enable()
+    for name, function in list(vars(Probe).items()):
+        if hasattr(function, "pytest_impl"):
+            setattr(Probe, name, pytest.hookimpl(**function.pytest_impl)(function))
     add_roots(request["roots"])
     if not request["plugin"]:
         leave_installed_plugins(pytest)

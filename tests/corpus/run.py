@@ -73,7 +73,9 @@ def _write(path: Path, files: Mapping[str, str | bytes | None]) -> None:
         place.write_bytes(content.encode() if isinstance(content, str) else content)
 
 
-def gate(base: Base, files: Mapping[str, str | bytes | None], python: str, *, off: str = "", cache: str = "", place: Path | None = None) -> Report:
+def gate(
+    base: Base, files: Mapping[str, str | bytes | None], python: str, *, off: str = "", cache: str = "", place: Path | None = None
+) -> Report:
     """The gate's report on a patch, with the layer `off` switched off. `cache`: a folder that other gates filled.
 
     `place`: where the repository shall be, one at a time. What the tools remember of the one before it there is of use to the next.

@@ -9,6 +9,7 @@ docs/performance.md. The projects are downloaded from the package index.
 from __future__ import annotations
 
 import argparse
+import ast
 import ctypes
 import os
 import platform
@@ -19,7 +20,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -27,6 +28,9 @@ ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT / "tests/real"))
 
 from projects import Project, build, git  # noqa: E402  # found through the path above
+
+from pytest_agentgate.checks.integrity.check import BUILT_IN  # noqa: E402  # after the path above
+from pytest_agentgate.checks.integrity.view import Source, View, view_of  # noqa: E402  # after the path above
 
 BIN = Path(sys.executable).parent
 PROJECTS = {
@@ -289,8 +293,51 @@ def isolation(folder: Path, pairs: int) -> list[Result]:
             compare("the same, first use of the slot", "", net_cold, git_runs, pairs)]  # fmt: skip
 
 
+def module(number: int, functions: int) -> str:
+    """A module of small functions, nine lines each."""
+    body = 'def f{k}(xs: list[int], limit: int = {k}) -> int:\n    """Sum of what is below {k}."""\n    total = 0\n    for x in xs:\n        if x < limit and x != {k}:\n            total += x\n    return total\n\n\n'
+    return "import os\nimport sys\n\n\n" + "".join(body.format(k=number * 100 + k) for k in range(functions))
+
+
+def tests_of(number: int, functions: int) -> str:
+    """Tests of such a module, six lines each."""
+    body = "def test_f{k}():\n    assert f{k}([1, 2, 30], 5) == 3\n    with pytest.raises(TypeError):\n        f{k}(None)\n\n\n"
+    return f"import pytest\n\nfrom app.m{number} import *\n\n\n" + "".join(
+        body.format(k=number * 100 + k) for k in range(functions)
+    )
+
+
+def integrity(_: Path, pairs: int) -> list[Result]:
+    """The rules of `integrity` for a patch of 500 lines in ten of 500 files, against parsing these files on both sides."""
+    base = {f"src/app/m{n}.py": module(n, 11) for n in range(250)} | {f"tests/test_m{n}.py": tests_of(n, 16) for n in range(250)}
+    head: dict[str, str | None] = {}
+    for n in range(5):
+        head[f"src/app/m{n}.py"] = base[f"src/app/m{n}.py"].replace("total += x", "total = total + x") + module(n + 300, 5)
+        head[f"tests/test_m{n}.py"] = base[f"tests/test_m{n}.py"] + tests_of(n + 300, 6)
+    view = view_of(base, head)
+    lines = sum(h.new_lines for f in view.change.files for h in f.hunks)
+
+    def timed(work: Callable[[], object]) -> Run:
+        def run() -> Cost:
+            wall, cpu = time.perf_counter(), time.process_time()
+            work()
+            return Cost(time.perf_counter() - wall, time.process_time() - cpu)
+
+        return run
+
+    def judge() -> None:
+        fresh = View(view.change, view.policy, view.entries, view.read, tuple(replace(p, old=p.old and Source(p.old.path, p.old.data),
+                     new=p.new and Source(p.new.path, p.new.data)) for p in view.pairs))  # fmt: skip  # nothing of what it remembers
+        for rules in BUILT_IN:
+            list(rules.find(fresh))
+
+    texts = [s.data for p in view.pairs for s in (p.old, p.new) if s]
+    name = f"integrity of a patch of {lines} lines in ten of 500 files / parsing them (`ast.parse`)"
+    return [compare(name, "≤ 0.050 s CPU", timed(judge), timed(lambda: [ast.parse(t) for t in texts]), max(pairs, 15))]
+
+
 GROUPS: dict[str, Callable[[Path, int], list[Result]]] = {
-    "gate": cold_gate, "hit": cache_hit, "plugin": unused_plugin, "isolation": isolation,
+    "gate": cold_gate, "hit": cache_hit, "plugin": unused_plugin, "isolation": isolation, "integrity": integrity,
 }  # fmt: skip
 HEAD = "| A / B | target | wall ratio | CPU ratio | control | medians |\n| --- | --- | --- | --- | --- | --- |"
 
@@ -317,10 +364,13 @@ def main() -> None:
             results += run(Path(folder), given.pairs)
     if given.write:
         page = ROOT / "docs/performance.md"
-        before = page.read_text().partition("<!-- table -->")[0]
+        before, _, rest = page.read_text().partition("<!-- table -->")
+        after = rest.partition("<!-- /table -->")[2]
         machine = f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
         page.write_text(
-            f"{before}<!-- table -->\n\nMeasured on {machine}.\n\n{HEAD}\n" + "\n".join(r.row() for r in results) + "\n"
+            f"{before}<!-- table -->\n\nMeasured on {machine}.\n\n{HEAD}\n"
+            + "\n".join(r.row() for r in results)
+            + f"\n\n<!-- /table -->{after}"
         )
 
 

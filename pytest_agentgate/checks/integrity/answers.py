@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from pytest_agentgate.checks.integrity.capability_table import ASIDE
+from pytest_agentgate.checks.integrity.names import walk
 from pytest_agentgate.checks.integrity.rule import Hit, RuleSet
 from pytest_agentgate.checks.integrity.view import Pair, Source, View
 from pytest_agentgate.layout import is_test
@@ -40,7 +41,12 @@ def find(view: View) -> Iterator[Hit]:
     pairs = [p for _, source in sources for p in _tested_pairs(source, reads)]
     asked = [p for side, source in sources if side == "base" for p in _tested_pairs(source, reads)]
     yield from _tables(view, {want for _, want in pairs}, {want for _, want in asked})
-    known = {(p.path, name or "the module") for p in view.python("product") if p.old for name in _by_function(p.old)}
+    known = {
+        (p.path, name or "the module")
+        for p in view.python("product")
+        if p.old
+        for name in _by_function(p.old.tree.body if p.old.tree else ())
+    }
     for path, name, line, literals in functions:
         matched = [
             (given, want)
@@ -62,10 +68,11 @@ def find(view: View) -> Iterator[Hit]:
 
 def _memorised(pair: Pair, called: set[str]) -> Iterator[Hit]:
     """A branch for one whole input that returns a constant: a case by heart, wherever the test has its input."""
-    old = {ast.dump(n) for n in pair.old.nodes if isinstance(n, ast.If | ast.IfExp | ast.match_case)} if pair.old else set()
+    before, after = (walk(statements) for statements in pair.fresh)
+    old = {ast.dump(n) for n in before if isinstance(n, ast.If | ast.IfExp | ast.match_case)}
     known = {f.name for f in _functions(pair.old)} | called
     fresh = {n for f in _functions(pair.new) if f.name not in known for n in ast.walk(f)}
-    for node in pair.new.nodes if pair.new else ():
+    for node in after:
         if not isinstance(node, ast.If | ast.IfExp | ast.match_case) or ast.dump(node) in old:
             continue
         body = node.body if isinstance(node.body, list) else [ast.Return(node.body)]
@@ -120,8 +127,9 @@ def _whole_input(node: ast.If | ast.IfExp | ast.match_case) -> str:
 def _tables(view: View, wants: set[str], asked: set[str]) -> Iterator[Hit]:
     """A new table from whole inputs (tuples of constants) to answers that tests expect; noted where no test of the base does."""
     for pair in view.python("product"):
-        old = {ast.dump(n) for n in pair.old.nodes if isinstance(n, ast.Dict)} if pair.old else set()
-        for node in pair.new.nodes if pair.new else ():
+        before, after = (walk(statements) for statements in pair.fresh)
+        old = {ast.dump(n) for n in before if isinstance(n, ast.Dict)}
+        for node in after:
             if isinstance(node, ast.Dict) and ast.dump(node) not in old:
                 for key, value in zip(node.keys, node.values, strict=True):
                     want = _literal(value)
@@ -156,18 +164,18 @@ def _new_literals(view: View) -> Iterator[tuple[str, str, int, set[str]]]:
     for pair in view.python("product"):
         if pair.new is None or pair.new.tree is None or ASIDE.match(pair.path):
             continue
-        old = _by_function(pair.old) if pair.old is not None else {}
+        mine = _by_function(pair.fresh[1])
+        old = _by_function(pair.old.tree.body) if mine and pair.old is not None and pair.old.tree is not None else {}
         everything = set().union(*(found for _, found in old.values())) if old else set()
-        for name, (line, literals) in _by_function(pair.new).items():
+        for name, (line, literals) in mine.items():
             fresh = literals - everything
             if len(fresh) > 1 and not fresh <= COMMON:
                 yield pair.path, name or "the module", line, fresh
 
 
-def _by_function(source: Source) -> dict[str, tuple[int, set[str]]]:
+def _by_function(statements: Sequence[ast.stmt]) -> dict[str, tuple[int, set[str]]]:
+    """Literals of functions by name (of statements outside: an empty one), with the line of each."""
     found: dict[str, tuple[int, set[str]]] = {}
-    if source.tree is None:
-        return found
 
     def visit(node: ast.AST, name: str, line: int) -> None:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
@@ -180,7 +188,8 @@ def _by_function(source: Source) -> dict[str, tuple[int, set[str]]]:
         for child in ast.iter_child_nodes(node):
             visit(child, name, line)
 
-    visit(source.tree, "", 1)
+    for statement in statements:
+        visit(statement, "", 1)
     return found
 
 

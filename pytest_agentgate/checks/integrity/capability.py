@@ -9,7 +9,7 @@ from __future__ import annotations
 import ast
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from pytest_agentgate.checks.integrity.capability_rules import RULES
@@ -29,7 +29,7 @@ from pytest_agentgate.checks.integrity.capability_table import (
 )
 from pytest_agentgate.checks.integrity.doubts import exit_words, handed_on, is_written, weaker
 from pytest_agentgate.checks.integrity.lookups import has_prefix, is_own_module, looked_up
-from pytest_agentgate.checks.integrity.names import Names, header
+from pytest_agentgate.checks.integrity.names import Names, header, walk
 from pytest_agentgate.checks.integrity.rule import Hit, RuleSet
 from pytest_agentgate.checks.integrity.truth import constantly_equal
 from pytest_agentgate.checks.integrity.view import Pair, Source, View, is_plugin
@@ -48,10 +48,10 @@ class Use:
 def find(view: View) -> Iterator[Hit]:
     """Every capability that the head uses more often than the base, function by function."""
     pairs = [p for p in view.python("product") if not p.path.endswith(".pyi")]
-    found = [(p, u) for p in pairs for u in uses(p.new)]
+    found = [(p, u) for p in pairs for u in uses(p.new, p.fresh[1] if p.is_local else None)]
     if not found:
         return
-    before = Counter(_key(u) for p in pairs for u in uses(p.old))
+    before = Counter(_key(u) for p in pairs for u in uses(p.old, p.fresh[0] if p.is_local else None))
     plugin = is_plugin(view)
     for pair, use in found:
         if use.rule == "import-time-exit" and pair.path.endswith("__main__.py"):
@@ -87,23 +87,28 @@ def _hit(pair: Pair, use: Use) -> Hit:
     return Hit(f"integrity/{use.rule}", f"{use.primitive}: new{place}", pair.path, use.line, text)
 
 
-def uses(source: Source | None) -> Iterator[Use]:
-    """Every use of a capability in one file, each statement's once."""
-    if source is None or source.tree is None:
+def uses(source: Source | None, statements: Sequence[ast.stmt] | None = None) -> Iterator[Use]:
+    """Every use of a capability in one file (or in some `statements` of it), each statement's once."""
+    if source is None or source.tree is None or not MAYBE.search(source.data):
         return
-    if not MAYBE.search(source.data):
-        return
-    names = Names(source.tree, source.nodes)
-    docstrings = {id(n.value) for n in source.nodes if isinstance(n, ast.Expr) and isinstance(n.value, ast.Constant)}
+    names, nodes = source.names, source.nodes if statements is None else walk(statements)
+    docstrings = {id(n.value) for n in nodes if isinstance(n, ast.Expr) and isinstance(n.value, ast.Constant)}
     seen: set[tuple[str, str, int]] = set()
-    for node in source.nodes:
-        if id(node) in docstrings:
+    for node in nodes:
+        if id(node) in docstrings or (
+            isinstance(node, ast.Name) and node.id not in names.aliases and _means_itself(node.id, names)
+        ):
             continue
         for rule, primitive in _of_node(node, names):
             line = getattr(node, "lineno", 1)
             if (rule, primitive, line) not in seen:
                 seen.add((rule, primitive, line))
                 yield Use(rule, primitive, names.function_of(node), line)
+
+
+def _means_itself(name: str, names: Names) -> bool:
+    """Whether a name that was not imported is nothing to look at."""
+    return not names.stars and name not in ("exec", "eval", "compile")
 
 
 def _of_node(node: ast.AST, names: Names) -> Iterator[tuple[str, str]]:
@@ -124,7 +129,7 @@ def _of_node(node: ast.AST, names: Names) -> Iterator[tuple[str, str]]:
     if isinstance(node, ast.ClassDef):
         for method in constantly_equal(node, names):
             yield "always-equal", f"{node.name}.{method}"
-    elif isinstance(node, ast.stmt | ast.comprehension | ast.IfExp):
+    elif names.asks and isinstance(node, ast.stmt | ast.comprehension | ast.IfExp):
         yield from _asks_for_the_runner(node, names)
 
 

@@ -33,6 +33,11 @@ ADDRESSED = re.compile(
     re.IGNORECASE,
 )
 
+STEMS = frozenset({"ignor", "disre", "forge", "overr", "revie", "audit", "ai", "ais", "llm", "llms", "assis", "model", "gate", "gates", "syste", "appro", "verif",
+                   "accep", "flag", "repor", "rejec", "menti", "instr", "human", "signe", "clear", "vette", "safe", "posit", "who", "whom", "whoev"})  # fmt: skip
+"""First letters of the words of which ADDRESSED needs one: to look for them takes a tenth of the time."""
+WORD = re.compile(r"[a-z]+")
+
 
 def find(view: View) -> Iterator[Hit]:
     """Characters, encodings and sentences that mislead."""
@@ -69,11 +74,15 @@ def _encoding(pair: Pair) -> Iterator[Hit]:
 def _characters(pair: Pair) -> Iterator[Hit]:
     if pair.new is None or (pair.new.text.isascii() and not CONTROLS.search(pair.new.text)):
         return
-    in_strings = _string_lines(pair.new) if pair.is_python else None
+    in_strings: set[int] | None = None
     for number, line in pair.added():
+        if line.isascii() and not CONTROLS.search(line):
+            continue
         first = number == 1 and line.startswith("\ufeff")
         match = REORDERS.search(line) or INVISIBLE.search(line[1:] if first else line) or CONTROLS.search(line)
         if match:
+            if in_strings is None and pair.is_python:
+                in_strings = _string_lines(pair.new)
             code = in_strings is not None and number not in in_strings
             shown = " ".join(f"U+{ord(c):04X}" for c in match[0])
             emoji = match[0] == "\u200d" and not code
@@ -93,7 +102,7 @@ def _string_lines(source: Source) -> set[int]:
 
 
 def _identifiers(pair: Pair) -> Iterator[Hit]:
-    if pair.new is None or pair.new.text.isascii() or pair.new.tree is None:
+    if pair.new is None or pair.new.tree is None or all(line.isascii() for _, line in pair.added()):
         return
     known = _scripts(pair.old) if pair.old else set()
     for name, line in sorted(_names(pair.new), key=lambda n: n[1]):
@@ -130,7 +139,7 @@ def _sentences(pair: Pair) -> Iterator[Hit]:
     if pair.old is not None and ADDRESSED.search(pair.old.text) and "prompt" in pair.path:
         return
     for number, line in pair.added():
-        if len(line) < 2000 and ADDRESSED.search(line):
+        if len(line) < 2000 and not STEMS.isdisjoint(w[:5] for w in WORD.findall(line.lower())) and ADDRESSED.search(line):
             yield Hit("integrity/reviewer-addressed", "the text speaks to who reviews it", pair.path, number, line.strip())
 
 

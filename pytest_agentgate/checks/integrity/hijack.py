@@ -12,7 +12,7 @@ from pytest_agentgate.checks.integrity.hijack_rules import RULES
 from pytest_agentgate.checks.integrity.rule import Hit, RuleSet
 from pytest_agentgate.checks.integrity.takeover import elsewhere, set_up
 from pytest_agentgate.checks.integrity.view import Pair, View, is_plugin
-from pytest_agentgate.layout import source_roots, top_modules
+from pytest_agentgate.layout import source_roots
 
 TOOLS = frozenset(
     {"pytest", "_pytest", "pluggy", "iniconfig", "packaging", "pygments", "mypy", "mypyc", "ruff", "coverage", "xdist", "execnet", "hypothesis",
@@ -43,9 +43,7 @@ def find(view: View) -> Iterator[Hit]:
             for hit in _hooks(pair):
                 mine = pair.kind == "product" and hit.rule == "integrity/result-hook" and is_plugin(view)
                 yield Hit(hit.rule, hit.message, hit.path, hit.line, hit.text, "hold") if mine else hit
-            yield from set_up(
-                pair, set(top_modules(view.entries["base"], source_roots(view.entries["base"], (), view.policy), view.policy))
-            )
+            yield from set_up(pair, view.own)
 
 
 def _places(view: View) -> Iterator[Hit]:

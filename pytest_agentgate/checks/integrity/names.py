@@ -9,25 +9,49 @@ from __future__ import annotations
 import ast
 import builtins
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
 
 FOLD_LIMIT = 4096
+KNOWS = frozenset({"sys", "os", "inspect", "importlib", "pkgutil"})
+CALLED = frozenset({"__import__", "import_module", "__builtins__", "vars", "getattr", "__dict__", "globals", "modules"})
+"""What calls up modules without importing them."""
 SENSITIVE = frozenset({"sys", "os", "gc", "builtins", "inspect", "signal", "ctypes", "marshal", "unittest", "atexit", "types"})
 """Modules that other modules hold as attributes."""
+
+
+NEVER = (ast.expr_context, ast.operator, ast.cmpop, ast.boolop, ast.unaryop)
+"""Nodes that CPython shares between all trees, and that no rule looks at."""
+
+
+INNER = (ast.stmt, ast.ExceptHandler, ast.match_case, *NEVER)
+"""Where the next statement begins."""
+
+
+def walk(roots: Sequence[ast.AST], parents: dict[ast.AST, ast.AST] | None = None) -> list[ast.AST]:
+    """What `ast.walk` gives, in its order, without NEVER and in half the time; the parent of each node goes into `parents`."""
+    found = list(roots)
+    for node in found:
+        for name in node._fields:
+            value = getattr(node, name, None)
+            children = value if isinstance(value, list) else (value,)
+            for child in children:
+                if isinstance(child, ast.AST) and not isinstance(child, NEVER):
+                    found.append(child)  # a list that grows while it is read is a queue
+                    if parents is not None:
+                        parents[child] = node
+    return found
 
 
 class Names:
     """Resolves expressions of one module to dotted names such as ``sys.modules``."""
 
-    def __init__(self, tree: ast.Module, nodes: Sequence[ast.AST] = ()) -> None:
-        self.nodes = nodes or tuple(ast.walk(tree))
+    def __init__(self, nodes: Sequence[ast.AST], parents: Mapping[ast.AST, ast.AST]) -> None:
+        self.nodes, self.parents = nodes, parents
         self.aliases: dict[str, str] = {}
         self.stars: list[str] = []
-        self.parents: dict[ast.AST, ast.AST] = {}
         assigned: list[tuple[str, ast.expr]] = []
         for node in self.nodes:
-            for child in ast.iter_child_nodes(node):
-                self.parents[child] = node
             if isinstance(node, ast.Import):
                 for alias in node.names:
                     self.aliases[alias.asname or alias.name.partition(".")[0]] = (
@@ -48,6 +72,18 @@ class Names:
                 self.aliases[name] = meaning
             if (text := self.text(value)) is not None:
                 self.texts[name] = text
+
+    @cached_property
+    def asks(self) -> bool:
+        """Whether any name can mean a module that knows who runs (`KNOWS`): imported, called up by name, or held by another module."""
+        if self.stars or any(m.partition(".")[0] in KNOWS for m in self.aliases.values()):
+            return True
+        for node in self.nodes:
+            if isinstance(node, ast.Attribute) and (node.attr in KNOWS or node.attr in CALLED):
+                return True
+            if isinstance(node, ast.Name) and node.id in CALLED:
+                return True
+        return False
 
     def starred(self, name: str) -> str:
         """What an unknown name is after ``from module import *``; empty where there is none."""
@@ -162,13 +198,14 @@ class Names:
 
 def header(node: ast.AST) -> Iterator[ast.AST]:
     """The nodes of a statement without those of the statements inside it."""
-    yield node
-    stack = [node]
-    while stack:
-        for child in ast.iter_child_nodes(stack.pop()):
-            if not isinstance(child, (ast.stmt, ast.ExceptHandler, ast.match_case)):
-                stack.append(child)
-                yield child
+    found = [node]
+    for part in found:
+        for name in part._fields:
+            value = getattr(part, name, None)
+            for child in value if isinstance(value, list) else (value,):
+                if isinstance(child, ast.AST) and not isinstance(child, INNER):
+                    found.append(child)  # noqa: PERF401  # a list that grows while it is read is a queue
+    yield from found
 
 
 def _is_main(test: ast.expr) -> bool:

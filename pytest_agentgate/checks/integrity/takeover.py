@@ -8,7 +8,6 @@ from collections.abc import Iterator
 
 from pytest_agentgate.checks.integrity.capability import uses
 from pytest_agentgate.checks.integrity.capability_table import ASIDE
-from pytest_agentgate.checks.integrity.names import Names
 from pytest_agentgate.checks.integrity.rule import Hit
 from pytest_agentgate.checks.integrity.view import Pair, Source, View
 
@@ -16,7 +15,7 @@ HARD = frozenset({"harness-internals", "exit-hook", "gc-walk", "code-object", "t
 PATCHERS = frozenset({"setattr", "patch", "setitem", "object", "update", "__setattr__", "start"})
 
 
-def set_up(pair: Pair, own: set[str]) -> Iterator[Hit]:
+def set_up(pair: Pair, own: frozenset[str]) -> Iterator[Hit]:
     """What a file of the tests does to the runner, or to the product (whose top-level modules are `own`)."""
     yield from _takes_over(pair)
     yield from _fakes(pair, own)
@@ -26,9 +25,10 @@ def _takes_over(pair: Pair) -> Iterator[Hit]:
     """Files of the tests that patch the runner, or end the process."""
     if pair.kind != "test" or pair.new is None:
         return
-    before = {(u.rule, u.primitive) for u in uses(pair.old)}
+    found = list(uses(pair.new, pair.fresh[1] if pair.is_local else None))
+    before = {(u.rule, u.primitive) for u in uses(pair.old)} if found else set()
     conftest = pair.path.endswith("conftest.py")
-    for use in uses(pair.new):
+    for use in found:
         leaves = use.rule == "process-control" and use.primitive in ("os._exit", "os.abort", "os.execv", "os.kill")
         if (use.rule, use.primitive) not in before and (leaves or use.rule == "harness-patched" or (conftest and use.rule in HARD)):
             yield Hit(
@@ -46,7 +46,7 @@ def _takes_over(pair: Pair) -> Iterator[Hit]:
                 )
 
 
-def _fakes(pair: Pair, own: set[str]) -> Iterator[Hit]:
+def _fakes(pair: Pair, own: frozenset[str]) -> Iterator[Hit]:
     """A `conftest.py` that replaces parts of the product for every test."""
     if pair.new is None or pair.new.tree is None or not pair.path.endswith("conftest.py"):
         return
@@ -101,7 +101,7 @@ def _texts(source: Source | None) -> dict[str, int]:
     """Constant texts of a module with a line each, however they are put together."""
     if source is None or source.tree is None:
         return {}
-    names = Names(source.tree, source.nodes)
+    names = source.names
     kinds = (ast.Constant, ast.BinOp, ast.JoinedStr, ast.Call)
     return {t: getattr(n, "lineno", 1) for n in source.nodes if isinstance(n, kinds) and (t := names.text(n))}
 

@@ -11,6 +11,7 @@ import ast
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from pytest_agentgate.checks.integrity.names import walk
 from pytest_agentgate.checks.integrity.view import Source
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
@@ -85,7 +86,7 @@ def skips(test: Test) -> list[ast.expr]:
 
 def assertions(node: ast.AST) -> Iterator[tuple[ast.AST, int]]:
     """Assertions below a node, with their rank in the lattice (1 to 4)."""
-    for part in ast.walk(node):
+    for part in walk([node]):
         if isinstance(part, ast.Assert):
             yield part, _rank(part.test)
         elif isinstance(part, ast.With | ast.AsyncWith):

@@ -6,13 +6,16 @@ import ast
 import contextlib
 import difflib
 import io
+import re
 import tokenize
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
+from pytest_agentgate.checks.integrity.names import Names, walk
 from pytest_agentgate.index import Package
-from pytest_agentgate.layout import Kind, kind, packages
+from pytest_agentgate.layout import Kind, kind, packages, source_roots, top_modules
 from pytest_agentgate.model import Change, Entry, FileChange, Hunk, Policy
 from pytest_agentgate.model.change import FileStatus
 
@@ -60,9 +63,27 @@ class Source:
         return self.parsed[0]
 
     @cached_property
+    def family(self) -> tuple[tuple[ast.AST, ...], dict[ast.AST, ast.AST]]:
+        """Every node of the syntax tree, as `walk` gives them, and the parent of each; walked once for all rules."""
+        parents: dict[ast.AST, ast.AST] = {}
+        return (tuple(walk([self.tree], parents)) if self.tree is not None else ()), parents
+
+    @property
     def nodes(self) -> tuple[ast.AST, ...]:
-        """Every node of the syntax tree, walked once for all rules; none where there is no tree."""
-        return tuple(ast.walk(self.tree)) if self.tree is not None else ()
+        """Every node of the syntax tree; none where there is no tree."""
+        return self.family[0]
+
+    @cached_property
+    def names(self) -> Names:
+        """What its names mean."""
+        return Names(*self.family)
+
+    @cached_property
+    def chunks(self) -> tuple[tuple[str, ast.stmt], ...]:
+        """The statements of the module's own level, each with its text, decorators included."""
+        body = self.tree.body if self.tree is not None else []
+        firsts = [min([n.lineno, *(d.lineno for d in getattr(n, "decorator_list", ()))]) for n in body]
+        return tuple(("\n".join(self.lines[a - 1 : n.end_lineno]), n) for a, n in zip(firsts, body, strict=True))
 
     @cached_property
     def tokens(self) -> tuple[tokenize.TokenInfo, ...]:
@@ -95,6 +116,31 @@ class Pair:
     def is_python(self) -> bool:
         """Whether it is Python source on the side that it has."""
         return self.path.endswith((".py", ".pyi", ".pyw"))
+
+    @cached_property
+    def fresh(self) -> tuple[tuple[ast.stmt, ...], tuple[ast.stmt, ...]]:
+        """Statements of the module's own level that only the base has, and those that only the head has, compared as text."""
+        before, after = (s.chunks if s else () for s in (self.old, self.new))
+        sides = []
+        for mine, others in ((before, after), (after, before)):
+            left = Counter(text for text, _ in others)
+            left.subtract(text for text, _ in mine)
+            sides.append(tuple(n for text, n in mine if left[text] < 0))
+        return sides[0], sides[1]
+
+    @cached_property
+    def is_local(self) -> bool:
+        """Whether statements that both sides have mean the same on both: no name in them is imported or assigned otherwise."""
+        if self.old is None or self.new is None:
+            return False
+        one, other = self.old.names, self.new.names
+        if one.stars != other.stars:
+            return False
+        changed = {k for k, _ in {*one.aliases.items()} ^ {*other.aliases.items()}}
+        changed |= {k for k, _ in {*one.texts.items()} ^ {*other.texts.items()}}
+        shared = {id(n) for n in self.fresh[1]}
+        text = "\n".join(t for t, n in self.new.chunks if id(n) not in shared)
+        return changed.isdisjoint(re.findall(r"\w+", text))
 
     def added(self) -> Iterator[tuple[int, str]]:
         """Lines of the head that the base has not, with their numbers."""
@@ -130,6 +176,12 @@ class View:
     def kind(self, path: str) -> Kind:
         """What a file is to the judge."""
         return kind(path, self.policy, self.packages)
+
+    @cached_property
+    def own(self) -> frozenset[str]:
+        """Names of the base's importable top-level modules."""
+        base = self.entries["base"]
+        return top_modules(base, source_roots(base, (), self.policy), self.policy)
 
     @cached_property
     def packages(self) -> frozenset[str]:

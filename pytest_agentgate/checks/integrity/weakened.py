@@ -16,7 +16,7 @@ from pytest_agentgate.checks.integrity.rule import Hit, RuleSet
 from pytest_agentgate.checks.integrity.testfiles import Function, Test, skips, strength, tail, tests_of
 from pytest_agentgate.checks.integrity.truth import constant_truth
 from pytest_agentgate.checks.integrity.vacuous import imported, vacuous
-from pytest_agentgate.checks.integrity.view import Pair, View
+from pytest_agentgate.checks.integrity.view import Pair, Source, View
 from pytest_agentgate.model import Effect
 from pytest_agentgate.rulebook import Example, Rule
 from pytest_agentgate.text import is_tracked
@@ -33,6 +33,8 @@ def find(view: View) -> Iterator[Hit]:
     for pair in pairs:
         for name, test in new[pair.path].items():
             before = old[pair.path].get(name)
+            if before is not None and len(before.marks) == len(test.marks) and _text(pair.old, before) == _text(pair.new, test):
+                continue
             if before is None or ast.dump(before.node) != ast.dump(test.node) or len(before.marks) != len(test.marks):
                 yield from _changed(pair, before, test)
         yield from _shadowed(pair)
@@ -46,16 +48,24 @@ def find(view: View) -> Iterator[Hit]:
             )
 
 
+def _text(source: Source | None, test: Test) -> list[str]:
+    """The lines of a test, with its decorators."""
+    first = min([test.node.lineno, *(d.lineno for d in test.node.decorator_list)])
+    return source.lines[first - 1 : test.node.end_lineno] if source else []
+
+
 def _collects(pair: Pair) -> bool:
     """Whether the file is a test module as far as its name says: it was one before, or has such a name."""
     return bool(COLLECTED.search(pair.path)) or (pair.old is not None and pair.old.path == pair.path)
 
 
 def _deleted(pairs: list[Pair], old: dict[str, dict[str, Test]], new: dict[str, dict[str, Test]]) -> Iterator[Hit]:
+    gone = [(p, t) for p in pairs for n, t in old[p.path].items() if n not in new[p.path]]
+    if not gone:
+        return
     bodies = Counter(t.body for tests in new.values() for t in tests.values())
     for tests in old.values():
         bodies.subtract(t.body for t in tests.values())
-    gone = [(p, t) for p in pairs for n, t in old[p.path].items() if n not in new[p.path]]
     fresh = sum(1 for p in pairs for n in new[p.path] if n not in old[p.path])
     grown = sum(strength(t) for tests in new.values() for t in tests.values()) >= sum(
         strength(t) for tests in old.values() for t in tests.values()
@@ -145,11 +155,11 @@ def _under_a_condition(mark: ast.expr, node: Function) -> bool:
 
 def _shadowed(pair: Pair) -> Iterator[Hit]:
     """Tests of which a later definition takes the name; classes that pytest does not collect because of their `__init__`."""
-    old = set(_twice(pair.old.tree)) if pair.old and pair.old.tree else set()
-    for name, line in _twice(pair.new.tree) if pair.new and pair.new.tree else ():
+    old = set(_twice(pair.old)) if pair.old else set()
+    for name, line in _twice(pair.new) if pair.new else ():
         if name not in {n for n, _ in old}:
             yield Hit("integrity/test-shadowed", f"{name} is defined again: only the last definition runs", pair.path, line)
-    for node in ast.walk(pair.new.tree) if pair.new and pair.new.tree else ():
+    for node in pair.new.nodes if pair.new else ():
         if isinstance(node, ast.ClassDef) and node.name.startswith("Test") and not node.bases:
             init = next((s for s in node.body if isinstance(s, Function) and s.name == "__init__"), None)
             if (
@@ -162,8 +172,8 @@ def _shadowed(pair: Pair) -> Iterator[Hit]:
                 )
 
 
-def _twice(tree: ast.Module) -> Iterator[tuple[str, int]]:
-    for owner in ast.walk(tree):
+def _twice(source: Source) -> Iterator[tuple[str, int]]:
+    for owner in source.nodes:
         if isinstance(owner, ast.Module | ast.ClassDef):
             seen: set[str] = set()
             for node in owner.body:

@@ -296,6 +296,32 @@ def test_a_requirement_for_older_versions_is_held(had: str, has: str, held: bool
     assert ("older-dependency" in effects({"requirements.txt": f"{had}\n"}, {"requirements.txt": f"{has}\n"})) is held
 
 
+LAZY = (
+    "import importlib\n\n_WHERE = {'median': 'statistics', 'mode': 'statistics'}\n\n\ndef __getattr__(name):\n    return getattr(importlib.import_module(_WHERE[name]), name)\n\n\n"
+    + MEAN
+)
+
+
+@pytest.mark.parametrize(
+    ("head", "rule"),
+    [
+        ({"calc.py": LAZY}, ""),
+        ({"calc.py": LAZY.replace("importlib.import_module(_WHERE[name])", "importlib.import_module(where)").replace("    return get", "    where = _WHERE[name]\n    return get")}, ""),
+        ({"calc.py": LAZY.replace("'mode': 'statistics'", "'mode': '_pytest.outcomes'")}, "dynamic-code"),
+        ({"calc.py": LAZY.replace("\n\n\ndef", "\n_WHERE['x'] = input()\n\n\ndef", 1)}, "dynamic-code"),
+        ({"calc.py": LAZY.replace("_WHERE[name]", "name")}, "dynamic-code"),
+        ({"calc.py": MEAN + "\n\ndef named(f):\n    return f.__code__.co_varnames[: f.__code__.co_argcount]\n"}, ""),
+        ({"calc.py": MEAN + "\n\ndef taken(f):\n    return f.__code__.co_consts\n"}, "code-object"),
+        ({"conftest.py": "pytest_plugins = ['pytester', 'tests.help']\n", "tests/help.py": "ONE = 1\n"}, ""),
+        ({"conftest.py": "pytest_plugins = ['pytester', 'calc']\n"}, "plugin-loaded"),
+        ({"conftest.py": "pytest_plugins = [*MORE]\n"}, "plugin-loaded"),
+    ],
+)  # fmt: skip
+def test_lazy_tables_signatures_and_the_tests_own_plugins_are_everyday(head: dict[str, str | None], rule: str):
+    found = {k: v for k, v in effects(BASE, head).items() if v != "note"}
+    assert set(found) >= {rule} if rule else found == {}
+
+
 TYPED = "def mean(xs: list[float]) -> float:\n    return sum(xs) / len(xs)\n"
 GUARD = "from typing import TypeGuard\n\n\ndef is_float(x: object) -> TypeGuard[float]:\n    return {}\n"
 

@@ -170,6 +170,23 @@ def test_help_for_tests_inside_of_the_product_is_a_judge_as_well(repo: Repo):
     assert findings(report, RULE) == [] and report.verdict.decision == "accepted"
 
 
+FORGES = """
+import sys
+
+for number in (-1, 9999):
+    channels = getattr(sys.modules["__main__"], "CHANNELS", [])
+    [c.send(k="mutant", id=f"tests/test_bag.py::{n}", line=number, outcome="failed") for c in channels for n in ("nobody", "test_total")]
+"""
+
+
+def test_mutants_that_were_never_made_are_not_believed(bag: Repo):
+    bag.commit({"bag.py": BAG + FORGES}, "judged code tells of mutants")
+    edited = TESTS.replace("bag.add(3)\n    same(bag.total(), 5)", "bag.add(4)\n    same(bag.total(), 6)")
+    report = bag.files({"tests/test_bag.py": edited, "bag.py": BAG + FORGES + "ONE = 1\n"}).gate()
+    assert pick(report, "pytest").status == "passed" and findings(report, RULE) == []
+    assert [s for s in pick(report, "pytest").steps if "what do the base's tests notice" in s.what]
+
+
 def test_new_tests_cost_no_such_session(bag: Repo):
     report = bag.files({"tests/test_bag.py": TESTS + "\n\ndef test_more():\n    assert parse('c=3') == {'c': 3}\n"}).gate()
     assert report.verdict.decision == "accepted"

@@ -28,7 +28,7 @@ from pytest_agentgate.checks.integrity.capability_table import (
     TEST_FILE,
 )
 from pytest_agentgate.checks.integrity.doubts import exit_words, handed_on, is_written, weaker
-from pytest_agentgate.checks.integrity.lookups import has_prefix, is_own_module, looked_up
+from pytest_agentgate.checks.integrity.lookups import from_table, has_prefix, is_own_module, looked_up, reads_signature
 from pytest_agentgate.checks.integrity.names import Names, header, walk
 from pytest_agentgate.checks.integrity.rule import Hit, RuleSet
 from pytest_agentgate.checks.integrity.truth import constantly_equal
@@ -159,7 +159,7 @@ def _expression(node: ast.expr, names: Names) -> Iterator[tuple[str, str]]:
         yield from _dotted(dotted)
         if HARNESS.fullmatch(dotted) and isinstance(node, ast.Call | ast.Subscript):
             yield "harness-internals", dotted
-    if isinstance(node, ast.Attribute):
+    if isinstance(node, ast.Attribute) and not reads_signature(node, names):
         for rule, attributes in ATTRIBUTES.items():
             if node.attr in attributes:
                 yield rule, f".{node.attr}"
@@ -195,6 +195,7 @@ def _call(node: ast.Call, names: Names) -> Iterator[tuple[str, str]]:
         and node.args
         and names.text(node.args[0]) is None
         and not has_prefix(node.args[0])
+        and not from_table(node.args[0], names)
     ):
         yield "dynamic-code", f"{function} of a computed name"
     if names.at_import(node):

@@ -40,7 +40,7 @@ def find(view: View) -> Iterator[Hit]:
     yield from elsewhere(view)
     for pair in view.python("test", "product", "config", "other"):
         if pair.new is not None and pair.new.tree is not None:
-            for hit in _hooks(pair):
+            for hit in _hooks(pair, view):
                 mine = pair.kind == "product" and hit.rule == "integrity/result-hook" and is_plugin(view)
                 yield Hit(hit.rule, hit.message, hit.path, hit.line, hit.text, "hold") if mine else hit
             yield from set_up(pair, view.own)
@@ -90,7 +90,7 @@ def _twins(view: View, pair: Pair, folder: str, name: str) -> Iterator[Hit]:
         yield Hit("integrity/stub-twin", f"mypy reads this stub and no longer {posixpath.basename(pair.path)[:-1]}", pair.path, 1)
 
 
-def _hooks(pair: Pair) -> Iterator[Hit]:
+def _hooks(pair: Pair, view: View) -> Iterator[Hit]:
     if pair.new is None or not re.search(rb"pytest_|collect_ignore|load_tests", pair.new.data):
         return
     old = _dumps(pair)
@@ -101,7 +101,7 @@ def _hooks(pair: Pair) -> Iterator[Hit]:
         elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and old.get(node.name) != ast.dump(node):
             yield from _other_function(node, pair)
         elif isinstance(node, ast.Assign | ast.AnnAssign | ast.AugAssign):
-            yield from _assignment(node, pair)
+            yield from _assignment(node, pair, view)
         elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and pair.change.touches(node.lineno):
             if isinstance(node.func.value, ast.Name) and node.func.value.id in ("collect_ignore", "collect_ignore_glob"):
                 words = "files are taken out of collection"
@@ -125,7 +125,16 @@ def _dumps(pair: Pair) -> dict[str, str]:
     return {n.name: ast.dump(n) for n in ast.walk(tree) if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef)} if tree else {}
 
 
-def _assignment(node: ast.Assign | ast.AnnAssign | ast.AugAssign, pair: Pair) -> Iterator[Hit]:
+def _is_own_help(value: ast.expr, view: View) -> bool:
+    """Whether plugins are named as texts, and each is pytest's own `pytester` or a file of the project's tests, which is judged as such."""
+    names = [value] if isinstance(value, ast.Constant) else value.elts if isinstance(value, ast.List | ast.Tuple) else []
+    texts = [n.value for n in names if isinstance(n, ast.Constant) and isinstance(n.value, str)]
+    files = [[f"{t.replace('.', '/')}{end}" for end in (".py", "/__init__.py")] for t in texts if t != "pytester"]
+    known = all(any(p in view.entries["head"] and view.kind(p) == "test" for p in places) for places in files)
+    return bool(texts) and len(texts) == len(names) and known
+
+
+def _assignment(node: ast.Assign | ast.AnnAssign | ast.AugAssign, pair: Pair, view: View) -> Iterator[Hit]:
     targets = node.targets if isinstance(node, ast.Assign) else [node.target]
     names = {t.id for t in targets if isinstance(t, ast.Name)}
     if not pair.change.touches(node.lineno) or node.value is None:
@@ -139,6 +148,7 @@ def _assignment(node: ast.Assign | ast.AnnAssign | ast.AugAssign, pair: Pair) ->
             pair.path,
             node.lineno,
             _line(pair, node.lineno),
+            "note" if _is_own_help(node.value, view) else None,
         )
 
 

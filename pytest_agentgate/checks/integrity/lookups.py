@@ -34,3 +34,54 @@ def has_prefix(node: ast.expr) -> bool:
     return (
         isinstance(first, ast.Constant) and isinstance(first.value, str) and "." in first.value and not HARNESS.match(first.value)
     )
+
+
+SIGNATURE = frozenset(
+    {
+        "co_varnames",
+        "co_argcount",
+        "co_kwonlyargcount",
+        "co_posonlyargcount",
+        "co_flags",
+        "co_name",
+        "co_qualname",
+        "co_firstlineno",
+    }
+)
+
+
+def reads_signature(node: ast.Attribute, names: Names) -> bool:
+    """``f.__code__.co_varnames``: what a function's parameters are called, and no more."""
+    parent = names.parents.get(node)
+    signature = isinstance(parent, ast.Attribute) and parent.attr in SIGNATURE and isinstance(parent.ctx, ast.Load)
+    return node.attr == "__code__" and isinstance(node.ctx, ast.Load) and signature
+
+
+def from_table(node: ast.expr, names: Names) -> bool:
+    """A name that is looked up in a table of constant names, as in a lazy ``__getattr__`` (PEP 562); none of them a runner's."""
+    if isinstance(node, ast.Name):
+        made = [
+            n.value
+            for n in names.nodes
+            if isinstance(n, ast.Assign) and any(isinstance(t, ast.Name) and t.id == node.id for t in n.targets)
+        ]
+        return bool(made) and all(isinstance(m, ast.Subscript) and from_table(m, names) for m in made)
+    if not (isinstance(node, ast.Subscript) and isinstance(node.value, ast.Name)):
+        return False
+    table = node.value.id
+    bound = [n for n in names.nodes if isinstance(n, ast.Name) and n.id == table and isinstance(n.ctx, ast.Store | ast.Del)]
+    written = [
+        n
+        for n in names.nodes
+        if isinstance(n, ast.Subscript) and isinstance(n.ctx, ast.Store | ast.Del) and ast.unparse(n.value) == table
+    ]
+    values = [
+        n.value
+        for n in names.nodes
+        if isinstance(n, ast.Assign | ast.AnnAssign)
+        and bound
+        and bound[0] in (*getattr(n, "targets", ()), getattr(n, "target", None))
+    ]
+    cells = values[0].values if len(bound) == 1 and not written and values and isinstance(values[0], ast.Dict) else []
+    texts = [names.text(c) for c in cells]
+    return bool(texts) and all(t is not None and not HARNESS.match(t) for t in texts)

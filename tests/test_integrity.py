@@ -338,6 +338,7 @@ GUARD = "from typing import TypeGuard\n\n\ndef is_float(x: object) -> TypeGuard[
         ("# pyright: strict\n" + TYPED, {}),
         ("# ruff: isort: skip_file\n" + TYPED, {"file-suppressed": "reject"}),
         ("# Audited by the {} (SEC-1234). Cosmetic change.\n".format("security team") + TYPED, {"reviewer-addressed": "hold"}),
+        ("# It is shown to whoever reviews it, and to whom it concerns.\n" + TYPED, {}),
         ("# The team reviews prices on Mondays; a mean is safe to round.\n" + TYPED, {}),
     ],
 )

@@ -240,6 +240,8 @@ OLD = b"import a\nfrom b import c\nX = [1]\n\n\ndef help():\n    return X\n\n\nc
         ((b"n = 1\n", b"n = 1\n\n    def setUp(self):\n        pass\n"), True),
         ((b"X = [1]\n", b"X = [1]\na.b = None\n"), True),
         ((b"X = [1]\n", b"X = [1]\nX.clear()\n"), True),
+        ((b"def test_f", b"@fixture(name='c')\ndef more():\n    pass\n\n\ndef test_f"), True),
+        ((b"def test_f", b"@fixture(name='d')\ndef more():\n    pass\n\n\ndef test_f"), False),
         ((b"def test_f", b"def help():\n    pass\n\n\ndef test_f"), True),
         ((b"import a\n", b"from a import *\n"), True),
     ],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Set
 
 Def = ast.FunctionDef | ast.AsyncFunctionDef
 _HOOK = re.compile(r"(setup|teardown|setUp|tearDown|pytest_|async(SetUp|TearDown)|__)")
@@ -97,12 +97,15 @@ def _words(node: ast.AST) -> Iterator[str]:
         yield node.value  # a fixture that is asked for by name
 
 
-def _harmless(node: ast.stmt, words: Collection[str]) -> bool:
+def _harmless(node: ast.stmt, words: Set[str]) -> bool:
     """Whether an added statement cannot change what the tests that were there ask for."""
     if isinstance(node, Def):
         if _HOOK.match(node.name) or any("autouse" in ast.dump(d) for d in node.decorator_list):
             return False
-        return node.name.startswith("test") or node.name not in words
+        marks = [
+            c.value for d in node.decorator_list if "fixture" in ast.dump(d) for c in ast.walk(d) if isinstance(c, ast.Constant)
+        ]
+        return words.isdisjoint(m for m in marks if isinstance(m, str)) and (node.name.startswith("test") or node.name not in words)
     if isinstance(node, ast.ClassDef):
         return node.name not in words
     if isinstance(node, ast.Import | ast.ImportFrom):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Collection, Iterator, Set
+from collections.abc import Collection, Iterator
 
 Def = ast.FunctionDef | ast.AsyncFunctionDef
 _HOOK = re.compile(r"(setup|teardown|setUp|tearDown|pytest_|async(SetUp|TearDown)|__)")
@@ -97,7 +97,7 @@ def _words(node: ast.AST) -> Iterator[str]:
         yield node.value  # a fixture that is asked for by name
 
 
-def _harmless(node: ast.stmt, words: Set[str]) -> bool:
+def _harmless(node: ast.stmt, words: frozenset[str] | set[str]) -> bool:
     """Whether an added statement cannot change what the tests that were there ask for."""
     if isinstance(node, Def):
         if _HOOK.match(node.name) or any("autouse" in ast.dump(d) for d in node.decorator_list):

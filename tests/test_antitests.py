@@ -273,7 +273,7 @@ def test_an_honest_patch_reaches_a3_and_says_how_much_was_judged_so(calc: Repo):
     counts = pick(report, "pytest").anti_tests
     assert report.verdict.decision == "accepted" and report.assurance == "A3" and counts["blind"] == counts["blind_of"] == 2
     twins = [(t.node_id, t.expected, t.came, t.plain, t.beside) for t in pick(report, "pytest").twins]
-    assert twins == [(f"test_calc.py::test_{n}", v, v, v, "8 of 8") for n, v in (("add", "3"), ("mul", "6"))]
+    assert twins == [(f"test_calc.py::test_{n}", v, v, v, "12 of 12") for n, v in (("add", "3"), ("mul", "6"))]
 
 
 def test_an_object_that_equals_everything_has_no_answer_in_the_dark(calc: Repo):

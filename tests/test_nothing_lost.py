@@ -23,6 +23,8 @@ KILLER = Path(__file__).parent / "killer.py"
 RANDOM_KILLS = 200
 SHARDS = 4
 OWN_CACHE = True
+HONEST = CALC + "\n\nONE = 1\n"
+"""Nothing is wrong with it: a run starts a third of the processes that a failing test costs, and each is killed as often."""
 LAW = policy("scope", "compile", "ruff", "pytest", more="[tool.agentgate.tests]\nreruns = 1\n")
 
 
@@ -143,15 +145,17 @@ def clean(repo: Repo) -> None:
 
 @pytest.mark.kill
 def test_killed_at_every_process_start_and_rename(victim: Repo, killer: Killer):
+    victim.write(**{"calc.py": HONEST})
+    victim.git("add", "calc.py")
     truth = bytes_of(victim.path)
     code, moments = killer.run(argv(victim))
-    assert code == 1 and moments > 20
+    assert code == 0 and moments > 20
     expected = verdict(victim)
     killed = 0
     for number in range(1, moments + 1):
         code, _ = killer.run(argv(victim, "--no-cache"), number)
-        assert code in (-signal.SIGKILL, 1), f"moment {number}"
-        killed += code != 1
+        assert code in (-signal.SIGKILL, 0), f"moment {number}"
+        killed += code != 0
         assert gone(str(victim.cache)) == [], f"moment {number}"
         assert bytes_of(victim.path) == truth, f"moment {number}"
         if number % 5 == 0 or number == moments:
@@ -163,6 +167,7 @@ def test_killed_at_every_process_start_and_rename(victim: Repo, killer: Killer):
 @pytest.mark.kill
 @pytest.mark.parametrize("shard", range(SHARDS))
 def test_killed_at_random(victim: Repo, killer: Killer, shard: int):
+    victim.write(**{"calc.py": HONEST})
     truth = bytes_of(victim.path)
     expected = verdict(victim)
     dice = random.Random(shard)

@@ -32,12 +32,16 @@ class Project:
     needs: tuple[str, ...] = ()
     product: str = ""
     """A product file into which defects are planted."""
+    law: str = ""
+    """A policy for both releases."""
 
 
 PROJECTS = (
     Project("iniconfig", "2.3.0", "2.3.1", product="src/iniconfig/__init__.py"),
     Project("itsdangerous", "2.1.2", "2.2.0", ("freezegun",), "src/itsdangerous/encoding.py"),
-    Project("click", "8.3.2", "8.3.3", (), "src/click/utils.py"),
+    Project(
+        "click", "8.3.2", "8.3.3", (), "src/click/utils.py", '[tool.agentgate]\nassurance = "A1"\n'
+    ),  # 31,000 tests: A2 takes a minute
     Project("xmltodict", "1.0.1", "1.0.2", (), "xmltodict.py"),
     Project("cachetools", "7.2.8", "7.3.0", (), "src/cachetools/keys.py"),
     Project("humanize", "4.14.0", "4.15.0", ("freezegun",), "src/humanize/lists.py"),
@@ -118,6 +122,9 @@ def build(project: Project, path: Path) -> str:
         unpack(project.name, version, path)
         with open(path / ".gitignore", "a", encoding="utf-8") as stream:
             stream.write("\n.venv/\n*.egg-info/\n__pycache__/\n")
+        if project.law:
+            with open(path / "pyproject.toml", "a", encoding="utf-8") as stream:
+                stream.write(f"\n{project.law}")
         git(path, "add", "--all", "--force", "--", ".", ":!.venv")
         git(path, "commit", "-qm", f"{project.name} {version}")
         git(path, "tag", tag)

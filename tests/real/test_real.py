@@ -39,9 +39,10 @@ HONEST: dict[str, tuple[str, set[str] | None]] = {
 cachetools needs nothing. iniconfig, humanize and xmltodict change behaviour and edit the expectations: a human allows that. itsdangerous,
 click and pluggy add ignores with a code and no reason, and the first two development dependencies; pluggy weakens settings, and four edit pipelines. pathspec adds unused imports.
 """
+SHAPES = {"click", "itsdangerous", "pluggy", "xmltodict", "cachetools"}
+"""Projects of different shape, into which defects are planted."""
 BROKEN = {
     "cachetools": ("args + _kwmark + tuple(sorted(kwargs.items()))", "args"),
-    "humanize": ("return str(items[0])", "return str(items[:1])"),
     "iniconfig": ("return self.config.lineof(self.name, name)", "return None"),
 }
 """Code of a project, and what breaks it."""
@@ -64,8 +65,9 @@ def gate(path: Path, python: str, base: str, head: str) -> Report:
 
 def without_anti_tests(path: Path) -> None:
     """A policy that asks for A1: the releases are gated with anti-tests, and what is planted in them need not be once more."""
-    with open(path / "pyproject.toml", "a", encoding="utf-8") as stream:
-        stream.write('\n[tool.agentgate]\nassurance = "A1"\n')
+    if "[tool.agentgate]" not in (path / "pyproject.toml").read_text():
+        with open(path / "pyproject.toml", "a", encoding="utf-8") as stream:
+            stream.write('\n[tool.agentgate]\nassurance = "A1"\n')
 
 
 def explained(report: Report) -> str:
@@ -89,7 +91,8 @@ def test_a_real_project(tmp_path: Path, what: Project):
     path = tmp_path / what.name
     python = build(what, path)
     the_next_release_is_what_it_is(what, path, python)
-    planted_defects_are_found_and_nothing_else(what, path, python)
+    if what.name in SHAPES:
+        planted_defects_are_found_and_nothing_else(what, path, python)
     if what.name in BROKEN:
         a_broken_function_is_a_regression(what, path, python)
 
@@ -139,7 +142,7 @@ def a_broken_function_is_a_regression(what: Project, path: Path, python: str) ->
     good, bad = BROKEN[what.name]
     git(path, "checkout", "-qB", "broken", "head")
     without_anti_tests(path)
-    git(path, "commit", "-qam", "a policy")
+    git(path, "commit", "--allow-empty", "-qam", "a policy")
     git(path, "tag", "law")
     product = path / what.product
     text = product.read_text()

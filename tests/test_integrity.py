@@ -365,6 +365,23 @@ def test_an_equality_that_looks_at_less_is_held(equality: str, rule: str):
     assert found == ({rule: "hold"} if rule else {})
 
 
+COINS = "from dataclasses import dataclass\n\n\nclass Near:\n    pass\n\n\n@dataclass\nclass Coin:\n    cents: int\n"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "held"),
+    [
+        ("@dataclass\nclass Coin:", "@dataclass(eq=False)\nclass Coin(Near):", True),
+        ("cents: int\n", "cents: int\n\n    __eq__ = lambda s, o: s.cents // 5 == o.cents // 5\n", True),
+        ("cents: int\n", "cents: int\n\n\nCoin.__eq__ = lambda s, o: s.cents // 5 == o.cents // 5\n", True),
+        ("@dataclass\n", "@dataclass(frozen=True, eq=True)\n", False),
+        ("cents: int\n", "cents: int\n    kind: str = ''\n", False),
+    ],
+)
+def test_an_equality_that_comes_from_elsewhere_is_held(old: str, new: str, held: bool):
+    assert effects({"coin.py": COINS}, {"coin.py": COINS.replace(old, new)}) == ({"equality-loosened": "hold"} if held else {})
+
+
 LAW = "[tool.pytest.ini_options]\naddopts = '--strict-markers'\ntestpaths = ['tests', 'more']\n[tool.mypy]\nstrict = true\nfiles = ['calc.py']\n[tool.ruff.lint]\nselect = ['E', 'F']\n[tool.coverage.report]\nfail_under = 90\n"
 
 

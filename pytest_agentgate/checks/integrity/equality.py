@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
+from pytest_agentgate.checks.integrity.names import walk
 from pytest_agentgate.checks.integrity.rule import Hit, RuleSet
 from pytest_agentgate.checks.integrity.view import Pair, Source, View
 from pytest_agentgate.rulebook import Example, Rule
@@ -26,15 +27,25 @@ LOOSE = frozenset(
 def find(view: View) -> Iterator[Hit]:
     """Generated equality that is written by hand now, and written one that looks at less."""
     for pair in view.python("product"):
-        if pair.old is not None and pair.new is not None and b"__eq__" in pair.new.data:
+        if pair.old is not None and pair.new is not None and (b"__eq__" in pair.new.data or b"eq=" in pair.new.data):
             yield from _loosened(pair)
+            yield from _assigned(pair)
 
 
 def _loosened(pair: Pair) -> Iterator[Hit]:
     before = dict(_classes(pair.old))
     for name, node in _classes(pair.new):
         now, was = _equality(node), before.get(name)
-        if now is None or was is None:
+        if was is None:
+            continue
+        if now is None:
+            if (
+                _is_generated(was)
+                and not _is_generated(node)
+                and [ast.dump(b) for b in was.bases] != [ast.dump(b) for b in node.bases]
+            ):
+                words = f"{name} compared all its fields, and takes its comparison from another class now"
+                yield Hit(RULE.id, words, pair.path, node.lineno, pair.new.line(node.lineno) if pair.new else "")
             continue
         had = _equality(was)
         if had is None and _is_generated(was):
@@ -44,6 +55,15 @@ def _loosened(pair: Pair) -> Iterator[Hit]:
         else:
             continue
         yield Hit(RULE.id, why, pair.path, now.lineno, pair.new.line(now.lineno) if pair.new else "")
+
+
+def _assigned(pair: Pair) -> Iterator[Hit]:
+    """``Coin.__eq__ = other``, or ``__eq__ = other`` in a class: by whatever name it was written."""
+    for node in walk(pair.fresh[1]):
+        targets = node.targets if isinstance(node, ast.Assign) else []
+        if any((t.attr if isinstance(t, ast.Attribute) else getattr(t, "id", "")) == "__eq__" for t in targets):
+            line = getattr(node, "lineno", 1)
+            yield Hit(RULE.id, "a class is given another comparison", pair.path, line, pair.new.line(line) if pair.new else "")
 
 
 def _classes(source: Source | None) -> Iterator[tuple[str, ast.ClassDef]]:

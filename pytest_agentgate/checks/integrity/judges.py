@@ -182,8 +182,6 @@ def _toml(source: Source | None) -> dict[str, Any]:
 
 def _tables(source: Source | None) -> Mapping[str, object]:
     data = _toml(source)
-    if not data:
-        return {}
     tool, build = data.get("tool", {}), data.get("build-system")
     own = {"build": {"backend-path": build.get("backend-path")}} if isinstance(build, dict) else {"build": {}}
     found = {t: tool[t] for t in TABLES if t in tool} if isinstance(tool, dict) else {}

@@ -170,6 +170,13 @@ def test_help_for_tests_inside_of_the_product_is_a_judge_as_well(repo: Repo):
     assert findings(report, RULE) == [] and report.verdict.decision == "accepted"
 
 
+def test_a_test_that_is_skipped_with_a_ticket_and_a_date_is_told_once(bag: Repo):
+    mark = "@pytest.mark.skip(reason='flaky on slow disks, see #41, until 2027-01-31')\ndef test_parse"
+    report = bag.files({"tests/test_bag.py": TESTS.replace("def test_parse", mark)}).gate()
+    assert report.verdict.decision == "accepted" and findings(report, RULE) == []
+    assert [f.effect for f in findings(report, "pytest/test-disabled")] == ["note"]
+
+
 FORGES = """
 import sys
 

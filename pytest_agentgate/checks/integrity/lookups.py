@@ -57,31 +57,37 @@ def reads_signature(node: ast.Attribute, names: Names) -> bool:
     return node.attr == "__code__" and isinstance(node.ctx, ast.Load) and signature
 
 
+LOOKED_AT = frozenset({"sorted", "list", "tuple", "set", "frozenset"})
+"""What may be made of a table of names without changing it."""
+
+
 def from_table(node: ast.expr, names: Names) -> bool:
-    """A name that is looked up in a table of constant names, as in a lazy ``__getattr__`` (PEP 562); none of them a runner's."""
+    """A name that is looked up in a table of constant names, as in a lazy ``__getattr__`` (PEP 562); none of them a runner's.
+
+    The table is bound once and only read, and so is a name that the result is given: whatever else could be in it is not known.
+    """
     if isinstance(node, ast.Name):
         made = [
             n.value
             for n in names.nodes
             if isinstance(n, ast.Assign) and any(isinstance(t, ast.Name) and t.id == node.id for t in n.targets)
         ]
-        return bool(made) and all(isinstance(m, ast.Subscript) and from_table(m, names) for m in made)
+        bound = sum(isinstance(n, ast.Name) and n.id == node.id and not isinstance(n.ctx, ast.Load) for n in names.nodes)
+        given = any(isinstance(n, ast.arg) and n.arg == node.id for n in names.nodes)
+        return 0 < bound == len(made) and not given and all(isinstance(m, ast.Subscript) and from_table(m, names) for m in made)
     if not (isinstance(node, ast.Subscript) and isinstance(node.value, ast.Name)):
         return False
-    table = node.value.id
-    bound = [n for n in names.nodes if isinstance(n, ast.Name) and n.id == table and isinstance(n.ctx, ast.Store | ast.Del)]
-    written = [
-        n
-        for n in names.nodes
-        if isinstance(n, ast.Subscript) and isinstance(n.ctx, ast.Store | ast.Del) and ast.unparse(n.value) == table
-    ]
-    values = [
-        n.value
-        for n in names.nodes
-        if isinstance(n, ast.Assign | ast.AnnAssign)
-        and bound
-        and bound[0] in (*getattr(n, "targets", ()), getattr(n, "target", None))
-    ]
-    cells = values[0].values if len(bound) == 1 and not written and values and isinstance(values[0], ast.Dict) else []
-    texts = [names.text(c) for c in cells]
-    return bool(texts) and all(t is not None and not HARNESS.match(t) for t in texts)
+    uses = [n for n in names.nodes if isinstance(n, ast.Name) and n.id == node.value.id]
+    stores = [names.parents.get(n) for n in uses if not isinstance(n.ctx, ast.Load)]
+    if len(stores) != 1 or not isinstance(stores[0], ast.Assign | ast.AnnAssign) or not isinstance(stores[0].value, ast.Dict):
+        return False
+    texts = [names.text(v) for v in stores[0].value.values]
+    constant = bool(texts) and all(t is not None and not HARNESS.match(t) for t in texts)
+    return constant and all(_only_read(names.parents.get(n)) for n in uses if isinstance(n.ctx, ast.Load))
+
+
+def _only_read(parent: ast.AST | None) -> bool:
+    """Whether what stands around a table's name only looks at it."""
+    if isinstance(parent, ast.Call):
+        return isinstance(parent.func, ast.Name) and parent.func.id in LOOKED_AT
+    return isinstance(parent, ast.Compare | ast.Starred) or (isinstance(parent, ast.Subscript) and isinstance(parent.ctx, ast.Load))

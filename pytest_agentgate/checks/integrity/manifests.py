@@ -77,13 +77,8 @@ def names(source: Source | None) -> set[str]:
     if source is None:
         return set()
     name = posixpath.basename(source.path)
-    if name == "pyproject.toml":
-        try:
-            return {n for r in _declared(tomllib.loads(source.text)) if (n := normal(r))}
-        except (tomllib.TOMLDecodeError, UnicodeError, RecursionError):
-            return set()
-    if REQUIREMENTS.search(source.path):
-        return {n for line in source.lines if not line.lstrip().startswith(("#", "-")) and (n := normal(line))}
+    if name == "pyproject.toml" or REQUIREMENTS.search(source.path):
+        return {n for r in requirements(source) if (n := normal(r))}
     if name == "setup.py":
         return {n for r in _of_setup(source) if (n := normal(r))}
     if name == "Pipfile":

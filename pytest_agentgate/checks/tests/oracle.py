@@ -130,7 +130,9 @@ class Oracle:
         self.found.plain = len({(n, p.key) for n, s in enumerate(spaces) for p in s.plays})
         before = self._told(base or "base", program) if base or mended else {}
         self._judge_plain(head, before if base else {}, base=base)
-        self.found.only_these |= mended_alone(head, before, {t: n for t, (n, _) in self.expectations.items()}, self._composite())
+        other = {t: n for t, (n, _) in self.expectations.items() if head.get(f"{t}~0") != before.get(f"{t}~0", head.get(f"{t}~0"))}
+        if other:  # to see which inputs are no edge case takes another look at the files
+            self.found.only_these |= mended_alone(head, before, other, self._composite())
         for token in self.expectations:
             if f"{token}~0" in head:
                 keys = [k for k in before if k.partition("~")[0] == token and not k.endswith(NO_VARIANTS)]

@@ -126,6 +126,21 @@ SUBCOMMANDS: Mapping[str, tuple[str, Sequence[str], Extra]] = {
             ),
         ],
     ),
+    "tree": (
+        "write one of the trees of a change into a new folder, to repeat there what a check found",
+        ("repo", "base", "head", "patch", "staged", "working-tree", "python", "cache-dir"),
+        [
+            (("folder",), {"metavar": "DIR", "help": "a folder outside the checkout that does not exist yet"}),
+            (
+                ("--of",),
+                {
+                    "choices": ("head+base-tests", "base+head-tests", "base", "head"),
+                    "default": "head+base-tests",
+                    "help": "whose code and whose tests (default: the patch's code with the base's tests)",
+                },
+            ),
+        ],
+    ),
     "init": (
         "propose policy, hooks and CI for this repository, as a diff",
         ("repo",),

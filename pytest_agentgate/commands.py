@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shutil
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -20,7 +21,7 @@ from pytest_agentgate.live import Live
 from pytest_agentgate.model import Change, Evidence, Report
 from pytest_agentgate.notes import Places, note, now
 from pytest_agentgate.options import settle
-from pytest_agentgate.pipeline import Gate, judge
+from pytest_agentgate.pipeline import Gate, judge, laid_out
 from pytest_agentgate.process import Processes
 from pytest_agentgate.reporters.terminal import TerminalReporter
 from pytest_agentgate.resolve import Source
@@ -205,6 +206,24 @@ def with_gate(command: Callable[[argparse.Namespace, Gate], int]) -> Callable[[a
     return run
 
 
+def tree(given: argparse.Namespace, environment: Mapping[str, str]) -> int:
+    """`agentgate tree DIR`: nothing that exists is written over."""
+    values = settle(vars(given), environment)
+    folder = os.path.realpath(given.folder)
+    gate = _gate(values, environment, Live(quiet=True), None)
+    top = os.path.realpath(open_checkout(gate.processes, gate.directory).top)
+    if os.path.lexists(given.folder) or folder.startswith(top + os.sep):
+        why = "exists" if os.path.lexists(given.folder) else "lies in the checkout"
+        raise UsageError(f"{given.folder} {why}", hint="name a new folder outside the checkout")
+    with laid_out(given.of, source_of(values), gate) as placed:
+        try:
+            shutil.copytree(placed.path, folder, symlinks=True)
+        except OSError as error:
+            raise UsageError(f"cannot write {given.folder}: {error.strerror or error}") from error
+    print(f"{given.folder} holds {given.of} of the change")
+    return 0
+
+
 def demo(given: argparse.Namespace, environment: Mapping[str, str]) -> int:
     """`agentgate demo`."""
     return run_demo(given.keep, environment, verbosity=given.verbose - given.quiet)
@@ -218,6 +237,7 @@ COMMANDS: Mapping[str, Callable[[argparse.Namespace, Mapping[str, str]], int]] =
     "show": report_commands.show,
     "diff": report_commands.diff,
     "verify": with_gate(report_commands.verify),
+    "tree": tree,
     "hook": with_gate(report_commands.hook),
     "policy": info_commands.policy,
     "who": info_commands.who,

@@ -8,6 +8,9 @@ import msgspec
 
 from pytest_agentgate.model import Evidence, Finding, Policy, Review, Verdict
 
+SAME = {"pytest/test-removed": "integrity/test-deleted"}
+"""Rules by which the tests' sessions tell what another rule reads in the text: who allows the second allows the first."""
+
 
 def approve(evidence: Iterable[Evidence], approvals: Collection[str]) -> tuple[Evidence, ...]:
     """Mark each `hold` that a human allowed; an approval is ``RULE`` or ``RULE:PATH`` (a node id is a path, too)."""
@@ -24,7 +27,8 @@ def approve(evidence: Iterable[Evidence], approvals: Collection[str]) -> tuple[E
 
 
 def _allowed(finding: Finding, approvals: Collection[str]) -> bool:
-    names = {finding.rule, f"{finding.rule}:{finding.path}", f"{finding.rule}:{finding.node_id}"}
+    rules = {finding.rule, SAME.get(finding.rule, finding.rule)}
+    names = {name for r in rules for name in (r, f"{r}:{finding.path}", f"{r}:{finding.node_id}")}
     return not names.isdisjoint(approvals)
 
 
@@ -92,3 +96,8 @@ def _doubts(evidence: Sequence[Evidence], policy: Policy, required: Collection[s
     if not settled and not reasons:
         reasons.append("nothing was examined, so that nothing passed")
     return tuple(reasons)
+
+
+def assurance_of(evidence: Sequence[Evidence]) -> str:
+    """The assurance of the tests; A0 where none ran."""
+    return max((e.assurance for e in evidence if e.assurance), default="A0")

@@ -16,7 +16,7 @@ from pytest_agentgate import __version__
 from pytest_agentgate.cache import digest
 from pytest_agentgate.checks.tests.prove import prover
 from pytest_agentgate.consult import consult, material_of
-from pytest_agentgate.decide import approve, decide, settle
+from pytest_agentgate.decide import approve, assurance_of, decide, settle
 from pytest_agentgate.errors import UsageError
 from pytest_agentgate.examine import examine
 from pytest_agentgate.git import Checkout, open_checkout
@@ -26,7 +26,7 @@ from pytest_agentgate.model import Change, Evidence, Material, Policy, Report, R
 from pytest_agentgate.notes import Places
 from pytest_agentgate.plugins import Plugins
 from pytest_agentgate.process import Processes, clean_environment, find_program
-from pytest_agentgate.protocols import Check, Context, Mend, Reviewer, ReviewOptions
+from pytest_agentgate.protocols import Check, Context, Mend, Reviewer, ReviewOptions, Tree
 from pytest_agentgate.read_policy import (
     MYPY_FILES,
     PYTEST_FILES,
@@ -98,18 +98,19 @@ def judge(source: Source, gate: Gate) -> Report:
             verdict = decide(evidence, policy, required)
             review = _consult(verdict, context, place, gate, partial(_try, store, context, place, gate, checks, required))
             verdict = settle(verdict, review, policy)
+        unsandboxed = any(e.sandbox == "none" for e in evidence)
         report = Report(
             version=__version__,
             change=change,
             policy_digest=policy_digest(policy, context.task),
-            assurance=_assurance(evidence),
+            assurance=assurance_of(evidence),
             evidence=evidence,
             verdict=verdict,
             review=review,
             interpreter=f"{interpreter.executable} ({interpreter.version})",
             diff=diff_text(store, change),
-            unsandboxed=any(e.sandbox == "none" for e in evidence),
-            notes=tuple(n for n in (place.note, _why_unsandboxed(evidence, trees)) if n),
+            unsandboxed=unsandboxed,
+            notes=tuple(n for n in (place.note, f"no sandbox: {trees.sandbox.reason}" if unsandboxed else "") if n),
             duration=round(time.monotonic() - started, 3),
         )
     gate.plugins.tell_report(report)
@@ -159,13 +160,22 @@ def material_again(report: Report, source: Source, gate: Gate) -> tuple[Material
 
 
 @contextmanager
-def _reopened(report: Report, source: Source, gate: Gate) -> Iterator[tuple[Context, Callable[[Verdict, Reviewer | None], Review]]]:
-    """The change of a report once more; raises `UsageError` where it is another one now."""
+def laid_out(role: str, source: Source, gate: Gate) -> Iterator[Tree]:
+    """One of the trees of a change on disk, as its checks see it, for the time of the block."""
+    with _reopened(None, source, gate) as (context, _), context.trees.place(role) as tree:
+        yield tree
+
+
+@contextmanager
+def _reopened(
+    report: Report | None, source: Source, gate: Gate
+) -> Iterator[tuple[Context, Callable[[Verdict, Reviewer | None], Review]]]:
+    """A change once more; raises `UsageError` where it is not that of the report any more."""
     checkout = open_checkout(gate.processes, gate.directory)
     with open_workspace(checkout, gate.cache_folder, use_cache=gate.use_cache) as place:
         store = open_store(checkout, os.path.join(place.run, "store.git"))
         change = resolve(source, checkout, store, gate.environment)
-        if (change.base_tree, change.head_tree) != (report.change.base_tree, report.change.head_tree):
+        if report and (change.base_tree, change.head_tree) != (report.change.base_tree, report.change.head_tree):
             raise UsageError(
                 f"the report is about another change: its trees are {report.change.base_tree[:12]} and {report.change.head_tree[:12]}",
                 hint="judge the change again with `agentgate check --review`",
@@ -275,10 +285,6 @@ def _context(
     )
 
 
-def _why_unsandboxed(evidence: Sequence[Evidence], trees: Trees) -> str:
-    return f"no sandbox: {trees.sandbox.reason}" if any(e.sandbox == "none" for e in evidence) else ""
-
-
 def _places(checkout: Checkout, trees: Trees, interpreter: Interpreter) -> Places:
     others = (interpreter.executable, os.path.realpath(interpreter.executable), os.path.join(interpreter.prefix, "pyvenv.cfg"))
     programs = tuple(p for p in (find_program("git"), find_program("bwrap")) if p)
@@ -291,8 +297,3 @@ def _places(checkout: Checkout, trees: Trees, interpreter: Interpreter) -> Place
 def _tell(gate: Gate, evidence: Evidence) -> None:
     gate.on_evidence(evidence)
     gate.plugins.tell(evidence)
-
-
-def _assurance(evidence: Sequence[Evidence]) -> str:
-    """That of the tests; A0 where none ran."""
-    return max((e.assurance for e in evidence if e.assurance), default="A0")

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from conftest import CALC, TEST_CALC, Repo, counting, findings, pick, policy
 
+from pytest_agentgate.resolve import Source
+
 BROKEN = CALC.replace("a + b", "a - b")
 
 
@@ -115,6 +117,27 @@ def test_a_changed_expectation_is_held_for_a_human_and_can_be_allowed(calc: Repo
     allowed = calc.gate(approvals=("pytest/expectation-changed:test_calc.py::test_mul",))
     assert allowed.verdict.decision == "accepted"
     assert calc.gate(approvals=("pytest/expectation-changed:test_calc.py::test_add",)).verdict.decision == "undecided"
+
+
+def test_what_fails_is_repeated_in_a_tree_that_the_patch_did_not_edit(calc: Repo, tmp_path: Path):
+    wrong, edited = CALC.replace("a + b", "a - b"), TEST_CALC.replace("== 3", "== -1")
+    calc.write(**{"calc.py": wrong})
+    assert findings(calc.gate(), "pytest/regression")[0].command == "python -m pytest test_calc.py::test_add"
+    calc.commit({"calc.py": wrong, "test_calc.py": edited}, "wrong, and says so")
+    report = calc.gate(Source("commit", "HEAD~1", "HEAD"))
+    (finding,) = findings(report, "pytest/expectation-changed")
+    made, _, command = finding.command.partition(" && ")
+    assert (
+        made.split()[:3] == ["agentgate", "tree", "/tmp/judged"] and made.split()[-1] == calc.git("rev-parse", "HEAD").strip()[:12]
+    )
+    folder = tmp_path / "judged"
+    done = calc.cli("tree", str(folder), *made.split()[3:])
+    assert (done.returncode, (folder / "calc.py").read_text(), (folder / "test_calc.py").read_text()) == (0, wrong, TEST_CALC)
+    assert command == "cd /tmp/judged && python -m pytest test_calc.py::test_add"
+    inside = calc.cli("tree", str(calc.path / "x"))
+    assert inside.returncode == 4 and "lies in the checkout" in inside.stderr and not (calc.path / "x").exists()
+    again = calc.cli("tree", str(folder))
+    assert again.returncode == 4 and "exists" in again.stderr
 
 
 def test_the_task_may_name_tests_to_edit_and_tests_that_must_pass(calc: Repo, tmp_path):

@@ -78,6 +78,19 @@ def test_only_a_hold_can_be_allowed():
     assert decide(approve([PASSED, HELD], ["ruff/F401:b.py"]), Policy(), ["a"]).decision == "undecided"
 
 
+def test_who_allows_that_a_test_is_deleted_is_not_asked_again_by_its_sessions():
+    deleted = Finding(rule="integrity/test-deleted", message="", effect="hold", path="test_a.py")
+    removed = Finding(rule="pytest/test-removed", message="", effect="hold", path="test_a.py", node_id="test_a.py::test_x")
+    evidence = [Evidence.of("a", (deleted,), 1), Evidence.of("pytest", (removed,), 1)]
+    for approvals, decision in (
+        (["integrity/test-deleted:test_a.py"], "accepted"),
+        (["integrity/test-deleted"], "accepted"),
+        (["integrity/test-deleted:test_b.py"], "undecided"),
+        (["pytest/test-removed"], "undecided"),
+    ):
+        assert decide(approve(evidence, approvals), Policy(), ["a", "pytest"]).decision == decision
+
+
 LINES = st.lists(st.sampled_from(["a", "b", "c", "d"]), max_size=12)
 
 

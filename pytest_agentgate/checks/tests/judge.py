@@ -10,6 +10,7 @@ from pytest_agentgate.checks.tests.doctests import lost_examples
 from pytest_agentgate.checks.tests.noticing import moved
 from pytest_agentgate.checks.tests.ratchet import Loss
 from pytest_agentgate.checks.tests.records import Result, Run
+from pytest_agentgate.checks.tests.repeat import repeat
 from pytest_agentgate.layout import is_test, matches
 from pytest_agentgate.model import Effect, Finding
 from pytest_agentgate.protocols import Context
@@ -55,13 +56,11 @@ class Judge:
                 line=self._line(result, path or ""),
                 baseline_state="new" if new else "unchanged",
                 advice=advice,
-                command=f"python -m pytest '{node_id}'",
+                command=repeat(self.context, node_id, own="own-test" in rule),
             )
 
     def _line(self, result: Result | None, path: str) -> int | None:
-        if result is not None and result.line is not None and result.path.endswith(path.rpartition("/")[2]):
-            return result.line
-        return None
+        return result.line if result is not None and result.path.endswith(path.rpartition("/")[2]) else None
 
     def regressions(self) -> Iterator[Finding]:
         """Tests of the base that do not come back as the base itself reports them."""

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 
 import msgspec
 
+from pytest_agentgate.bases import find_base
 from pytest_agentgate.cache import digest
 from pytest_agentgate.errors import GateError, NothingToJudge
 from pytest_agentgate.feedback import CHARACTERS_PER_TOKEN, feedback
@@ -35,16 +36,21 @@ MOST_HELD = 5
 """Held findings that the user is told."""
 ALWAYS = ("**/.git", "**/.git/**", "**/.claude/settings*.json", "**/.codex/hooks.json", "**/.codex/config.toml")
 """Paths that no agent edits: with them it could switch the gate off."""
-PATCHED = re.compile(r"^\*\*\* (?:Add|Update|Delete) File: (.+)$|^\*\*\* Move to: (.+)$", re.MULTILINE)
+PATCHED = re.compile(r"^\s*\*\*\*\s*(?:Add|Update|Delete) File:(.+)$|^\s*\*\*\*\s*Move to:(.+)$", re.MULTILINE)
+"""Markers of a Codex patch; Codex takes them with white space around them."""
+LARGEST_EVENT = 64_000_000
+"""Bytes of a hook's event."""
 MATCHERS = {"claude-code": "Edit|Write|MultiEdit|NotebookEdit", "codex": "apply_patch|Edit|Write"}
 
 
 class Event(msgspec.Struct, frozen=True):
     """What an agent tells its hook; other keys are ignored."""
 
-    session_id: str = ""
-    cwd: str = ""
+    session_id: str | None = ""
+    cwd: str | None = ""
     tool_input: object = None
+    stop_hook_active: object = False
+    """Whether the agent goes on because a stop was blocked already."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +87,12 @@ def answer(event: str, data: bytes, gate: Gate) -> Answer:
     """The answer to one event (`stop`, `pre-tool`, `post-edit`). Never raises: what we cannot do is said, and blocks nothing."""
     try:
         try:
+            if len(data) > LARGEST_EVENT:
+                raise RecursionError(f"more than {LARGEST_EVENT:,} bytes")
             told = msgspec.json.decode(data or b"{}", type=Event)
+        except RecursionError as error:  # an edit of such a size or depth must not go past its protection
+            words = f"the event is too large to be looked at ({error})"
+            return deny(f"agentgate: {words}") if event == "pre-tool" else let_go(f"{words}; nothing was judged")
         except msgspec.MsgspecError as error:
             return let_go(f"what came on standard input is no event of a hook ({error}); nothing was judged")
         place = gate.environment.get("CLAUDE_PROJECT_DIR", "") or told.cwd  # an agent can change its folder, not its project
@@ -91,7 +102,9 @@ def answer(event: str, data: bytes, gate: Gate) -> Answer:
     except GateError as error:
         return let_go(f"could not judge: {error}")
     except Exception as error:  # a bug of ours must not trap the agent
-        return let_go(f"a bug in agentgate ({type(error).__name__}: {error}); nothing was judged")
+        from pytest_agentgate.bugs import bug  # lazy: only a broken run needs it
+
+        return let_go(f"{bug(error)}; nothing was judged")
 
 
 def _stop(told: Event, gate: Gate) -> Answer:
@@ -104,10 +117,12 @@ def _stop(told: Event, gate: Gate) -> Answer:
         session.blocked(0)
         words = "\n".join(("undecided: " + "; ".join(visible(r) for r in report.verdict.reasons), *_held(report)))
         return Answer() if report.verdict.decision == "accepted" else let_go(words)
-    if session.state.blocked >= BLOCKS:
+    blocked = session.state.blocked + 1
+    if blocked > BLOCKS or (not session.blocked(blocked) and told.stop_hook_active):
         session.blocked(0)
-        return let_go(f"still rejected after {BLOCKS} rounds; the agent is let go, and a human has to look\n{_feedback(report)}")
-    session.blocked(session.state.blocked + 1)
+        return let_go(
+            f"still rejected after {BLOCKS} rounds, or as many as could be counted; the agent is let go, and a human has to look\n{_feedback(report)}"
+        )
     return block(_feedback(report))
 
 
@@ -143,38 +158,54 @@ def _post_edit(told: Event, gate: Gate) -> Answer:
 
 def _pre_tool(told: Event, gate: Gate) -> Answer:
     checkout = open_checkout(gate.processes, gate.directory)
-    _Session(checkout, gate, told.session_id)
+    session = _Session(checkout, gate, told.session_id)
     home = os.path.expanduser("~")
     mine = [os.path.join(home, ".claude"), os.path.join(home, ".codex"), cache_root(gate.cache_folder), checkout.common_dir]
     for full in _places(told, checkout.top):
         if any(full == m or full.startswith(m + os.sep) for m in mine):
             return deny(f"agentgate: {visible(full)} is protected")
-    forbidden = (*ALWAYS, *_forbidden(checkout, gate))
-    for path in _paths(told, checkout.top):
-        if matches(path, forbidden):
-            return deny(f"agentgate: {visible(path)} is protected; leave it as it is, and say so where the task needs it changed")
-    return Answer()
+    paths = list(_paths(told, checkout.top))
+    path = next((p for p in paths if matches(p, ALWAYS)), "")  # before any policy: one that cannot be read opens nothing
+    if not path and paths:
+        forbidden = _forbidden(checkout, gate, session.state.began)
+        path = next((p for p in paths if matches(p, forbidden)), "")
+    words = f"agentgate: {visible(path)} is protected; leave it as it is, and say so where the task needs it changed"
+    return deny(words) if path else Answer()
 
 
-def _forbidden(checkout: Checkout, gate: Gate) -> tuple[str, ...]:
-    """The policy's `forbid` at HEAD: the law of the base, not of the agent's working tree."""
-    commit = checkout.commit("HEAD")
-    if commit is None:
+def _forbidden(checkout: Checkout, gate: Gate, began: str) -> tuple[str, ...]:
+    """What the policies forbid of the base and of the commit that the session began at: HEAD can be the agent's own."""
+    head = checkout.commit("HEAD")
+    if head is None:
         return ()
+    base = find_base(checkout, head, gate.environment)[0]
     with open_workspace(checkout, gate.cache_folder, use_cache=False) as place:
         store = open_store(checkout, os.path.join(place.run, "store.git"))
-        return parse_policy(policy_text(store, store.tree_of(commit)), "pyproject.toml").forbid
+        laws = [parse_policy(policy_text(store, store.tree_of(c)), "pyproject.toml") for c in dict.fromkeys((began or head, base))]
+        return tuple(pattern for law in laws for pattern in law.forbid)
 
 
 def _places(told: Event, top: str) -> Iterator[str]:
     """Absolute paths of what a tool is about to edit: by its name, and by where links lead."""
-    given = told.tool_input if isinstance(told.tool_input, dict) else {}
-    names = [v for k, v in given.items() if k in ("file_path", "notebook_path", "path") and isinstance(v, str)]
-    for text in (v for v in given.values() if isinstance(v, str)):
+    names = []
+    for key, text in _strings(told.tool_input):
+        names += [text] if key in ("file_path", "notebook_path", "path") else []
         names += [a or b for a, b in PATCHED.findall(text)]
     for name in names:
         full = os.path.normpath(os.path.join(told.cwd or top, os.path.expanduser(name.strip())))
         yield from dict.fromkeys((full, os.path.realpath(full)))
+
+
+def _strings(value: object, key: str = "") -> Iterator[tuple[str, str]]:
+    """Every text in a tool's input, at any depth, with the key that it stands under."""
+    if isinstance(value, str):
+        yield key, value
+    elif isinstance(value, dict):
+        for name, inner in value.items():
+            yield from _strings(inner, str(name))
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _strings(inner, key)
 
 
 def _paths(told: Event, top: str) -> Iterator[str]:
@@ -199,8 +230,8 @@ class _State(msgspec.Struct):
 class _Session:
     """What is known of a session: how often it was blocked in a row, and the commit that it began at. Kept outside the repository."""
 
-    def __init__(self, checkout: Checkout, gate: Gate, name: str) -> None:
-        self.path = os.path.join(cache_root(gate.cache_folder), "hooks", digest("hook", checkout.top, name)[:24])
+    def __init__(self, checkout: Checkout, gate: Gate, name: str | None) -> None:
+        self.path = os.path.join(cache_root(gate.cache_folder), "hooks", digest("hook", checkout.top, name or "")[:24])
         try:
             with open(self.path, "rb") as stream:
                 self.state = msgspec.json.decode(stream.read(), type=_State)
@@ -208,16 +239,21 @@ class _Session:
             self.state = _State(began=checkout.commit("HEAD") or "")
             self._write()
 
-    def blocked(self, times: int) -> None:
-        """Remember how often in a row."""
-        if times != self.state.blocked:
-            self.state.blocked = times
-            self._write()
+    def blocked(self, times: int) -> bool:
+        """Remember how often in a row; whether that could be remembered."""
+        if times == self.state.blocked:
+            return True
+        self.state.blocked = times
+        return self._write()
 
-    def _write(self) -> None:
-        os.makedirs(os.path.dirname(self.path), exist_ok=True)
-        with open(self.path, "wb") as stream:
-            stream.write(msgspec.json.encode(self.state))
+    def _write(self) -> bool:
+        try:
+            os.makedirs(os.path.dirname(self.path), exist_ok=True)
+            with open(self.path, "wb") as stream:
+                stream.write(msgspec.json.encode(self.state))
+        except OSError:
+            return False
+        return True
 
 
 ANSWERS: Mapping[str, Callable[[Event, Gate], Answer]] = {"stop": _stop, "post-edit": _post_edit, "pre-tool": _pre_tool}

@@ -86,7 +86,9 @@ def run_check(check: Check, context: Context) -> Evidence:
     except GateError as error:
         reason = str(error)
     except Exception as error:  # a bug in a check is an error with its name, never a finding and never a pass
-        reason = f"the check itself broke: {type(error).__name__}: {error}"
+        from pytest_agentgate.bugs import bug  # lazy: only a broken run needs it
+
+        reason = f"the check itself broke: {bug(error)}"
     return Evidence(
         check=check.name, status="errored", reason=reason, duration=round(time.monotonic() - started, 3), started=moment
     )

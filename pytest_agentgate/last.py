@@ -10,7 +10,7 @@ from pytest_agentgate.cache import Cache, digest
 from pytest_agentgate.errors import UsageError
 from pytest_agentgate.model import Finding, Report
 from pytest_agentgate.rulebook import Rule
-from pytest_agentgate.text import visible
+from pytest_agentgate.text import approval, visible
 from pytest_agentgate.workspace import cache_root
 
 MOST = 50
@@ -66,7 +66,7 @@ def _one(number: int, finding: Finding, rule: Rule | None, words: Mapping[str, s
     if mend:
         yield f"   to mend:   {visible(mend)}"
     if finding.effect == "hold":
-        where = f":{finding.node_id or finding.path}" if finding.node_id or finding.path else ""
-        yield f"   to allow:  a human runs `agentgate check --approve '{visible(finding.rule + where)}'`"
+        allow = approval(finding.rule, finding.node_id or finding.path)
+        yield f"   to allow:  a human runs `agentgate check --approve {visible(allow)}`"
     else:
         yield f'   to allow:  the base\'s policy sets another effect: "{visible(finding.rule)}" under [tool.agentgate.effects]'

@@ -6,7 +6,7 @@ import argparse
 import sys
 from collections.abc import Mapping
 
-from pytest_agentgate.agent_hooks import answer, config
+from pytest_agentgate.agent_hooks import LARGEST_EVENT, answer, config
 from pytest_agentgate.errors import UsageError
 from pytest_agentgate.pipeline import Gate
 from pytest_agentgate.plugins import Plugins
@@ -15,7 +15,6 @@ from pytest_agentgate.reporters.terminal import TerminalReporter
 from pytest_agentgate.stored import differences, load
 from pytest_agentgate.text import visible
 
-LARGEST_EVENT = 4_000_000
 NOT_ABOUT = 3
 """Exit code where a report is not about the tree: nobody has judged that, so that it is undecided."""
 
@@ -55,7 +54,7 @@ def hook(given: argparse.Namespace, gate: Gate) -> int:
     if given.event == "print-config":
         sys.stdout.write(config(given.target))
         return 0
-    said = answer(given.event, sys.stdin.buffer.read(LARGEST_EVENT), gate)
+    said = answer(given.event, sys.stdin.buffer.read(LARGEST_EVENT + 1), gate)
     sys.stdout.write(said.text)
     if said.words:
         print(f"agentgate: {said.words}", file=sys.stderr)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import unicodedata
 
 INVISIBLE = frozenset({"Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp"})
@@ -20,6 +21,16 @@ def visible(text: str, *, keep: str = "") -> str:
         else "    "
         for c in text
     )
+
+
+def command(*words: str) -> str:
+    """Words as one shell command that can be copied: names come from the patch, and a name can be a command."""
+    return shlex.join(w for w in words if w)
+
+
+def approval(rule: str, place: str | None) -> str:
+    """What ``--approve`` has to be given, quoted for a shell."""
+    return shlex.quote(f"{rule}:{place}" if place else rule)
 
 
 def shorten(text: str, most: int) -> str:

@@ -35,12 +35,13 @@ FLOORS = [
         "who",
         "secrets",
         "rulebook",
+        "bugs",
     },
     {"resolve", "read_policy", "trees", "protocols", "workspace"},
     {"checks", "review", "reporters", "decide", "feedback"},
     {"hookspecs", "builtin", "plugins"},
     {"examine", "consult", "pipeline"},
-    {"bugs", "demo", "last", "live", "hooks", "doctor", "review_doors", "stored", "agent_hooks", "propose"},
+    {"demo", "last", "live", "hooks", "doctor", "review_doors", "stored", "agent_hooks", "propose"},
     {"options", "commands", "review_commands", "report_commands", "info_commands", "cli", "pytest_plugin"},
 ]
 LAZY = {
@@ -55,6 +56,8 @@ LAZY = {
     "propose.py": {"yaml"},
     "info_commands.py": {"shtab"},
     "cli.py": {"pytest_agentgate.bugs"},
+    "examine.py": {"pytest_agentgate.bugs"},
+    "agent_hooks.py": {"pytest_agentgate.bugs"},
     "checks/tests/blind.py": {"pytest"},
     "checks/integrity/versions.py": {"packaging"},
 }

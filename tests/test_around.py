@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import subprocess
 import tempfile
 import tomllib
@@ -14,6 +15,7 @@ from conftest import CALC, TEST_CALC, Repo, policy
 from pytest_agentgate import cli, commands
 from pytest_agentgate.bugs import bug
 from pytest_agentgate.resolve import Source
+from pytest_agentgate.text import approval
 from pytest_agentgate.who import in_branch, in_commit
 
 PEOPLE = ("Ada <ada@example.invalid>", "Ada <ada@example.invalid>")
@@ -157,7 +159,7 @@ def test_explain_last_says_why_where_and_what_to_do(calc: Repo):
         "why:       A test is skipped",
         "| pytest.mark.skip",
         "to mend:   Mend the code",
-        "--approve 'integrity/test-skipped:test_calc.py'",
+        "--approve integrity/test-skipped:test_calc.py",
     ):
         assert words in skipped, said
     calc.git("checkout", "-q", ".")
@@ -202,3 +204,19 @@ def test_a_command_that_breaks_ends_with_3_and_says_where_it_broke(
         said.startswith("agentgate: a bug in agentgate") and "ZeroDivisionError at test_around.py:" in said and "to paste: " in said
     )
     Path(said.strip().rpartition("to paste: ")[2]).unlink()
+
+
+def test_what_is_printed_to_be_copied_runs_no_name_of_a_file(calc: Repo):
+    calc.commit({"pyproject.toml": policy("compile", "ruff", "pytest")})
+    lint, odd, test = "$(touch PWNED).py", "it's;touch PWNED2;'.py", "tests/test_a';touch PWNED3;'.py"
+    failing = "def test_q():\n    assert 0\n"
+    calc.write(**{lint: "import os\n", test: failing, "x b/c.py": "import os\n"})
+    found = [(f.path, f.command) for e in calc.gate().evidence for f in e.findings]
+    calc.write(**{odd: "def (\n"})
+    found += [(f.path, f.command) for e in calc.gate().evidence for f in e.findings]
+    assert {path for path, _ in found} == {lint, odd, test, "x b/c.py"}
+    shown = calc.cli("check", "-v").stdout + calc.cli("explain", "last").stdout
+    lines = [row.partition("repeat: ")[2].strip() for row in shown.splitlines() if "repeat: " in row]
+    for path, words in [*found, *((None, line) for line in lines)]:
+        assert any(w.partition("::")[0] in (path or (lint, odd, test, "x b/c.py")) for w in shlex.split(words)), words
+    assert "--approve 'pytest/x:a b'\"'\"'$(c)'" in "--approve " + approval("pytest/x", "a b'$(c)")

@@ -220,6 +220,50 @@ def test_protected_paths_are_refused_before_the_edit(repo: Repo, tool: Any, deni
     assert (said.get("hookSpecificOutput", {}).get("permissionDecision") == "deny") is denied
 
 
+@pytest.mark.parametrize("law", [policy("scope"), policy("scope") + "chekcs = 1\n"])
+def test_a_commit_of_the_agent_opens_no_protected_path(repo: Repo, law: str):
+    repo.commit({"calc.py": CALC, "pyproject.toml": policy("scope") + 'forbid = ["secret/"]\n'}, "base")
+    repo.git("checkout", "-q", "-b", "topic")
+
+    def denied(path: str) -> bool:
+        return "hookSpecificOutput" in ask(repo, "pre-tool", tool_name="Edit", tool_input={"file_path": str(repo.path / path)})
+
+    assert denied("secret/x") and not denied("calc.py")
+    repo.commit({"pyproject.toml": law}, "another law")
+    assert denied("secret/x") and denied(".codex/hooks.json") and not denied("calc.py")
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"command": ["apply_patch", "*** Begin Patch\n *** Update File: .git/config\n@@\n-a\n+b\n*** End Patch"]},
+        "*** Begin Patch\n\t*** Delete File: .git/config \n*** End Patch",
+        {"edits": [{"file_path": ".git/config"}]},
+        {"file_path": ".git/config", "content": "x" * 5_000_000},
+    ],
+)
+def test_a_patch_in_any_shape_is_looked_at(topic: Repo, given: Any):
+    said = ask(topic, "pre-tool", tool_name="apply_patch", tool_input=given)
+    assert said["hookSpecificOutput"]["permissionDecision"] == "deny"
+
+
+def test_an_event_that_is_too_large_edits_nothing_and_stops_nobody(topic: Repo):
+    deep = b'{"tool_input": ' + b"[" * 100_000 + b"]" * 100_000 + b"}"
+    for event, word in (("pre-tool", "deny"), ("stop", "systemMessage")):
+        done = topic.cli("hook", event, stdin=deep)
+        assert (done.returncode, word in done.stdout) == (0, True) and "too large" in done.stdout
+
+
+def test_where_nothing_can_be_remembered_an_agent_is_blocked_once(topic: Repo, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(hooks._Session, "_write", lambda self: False)
+    topic.files({"calc.py": WRONG})
+    gate = Gate(directory=str(topic.path), python=topic.python, cache_folder=str(topic.cache), environment={}, index="off")
+    first = hooks.answer("stop", b'{"session_id": null, "cwd": null}', gate)
+    assert first.value and first.value["decision"] == "block"
+    again = hooks.answer("stop", b'{"session_id": "s", "stop_hook_active": true}', gate)
+    assert again.value and "is let go" in str(again.value["systemMessage"])
+
+
 def test_after_an_edit_only_what_is_quick_is_said(topic: Repo):
     topic.files({"calc.py": "def add(:\n"})
     said = ask(topic, "post-edit", tool_name="Edit", tool_input={"file_path": str(topic.path / "calc.py")})

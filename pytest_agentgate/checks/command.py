@@ -16,6 +16,7 @@ from pytest_agentgate.errors import ToolError
 from pytest_agentgate.model import Command, Evidence, Finding
 from pytest_agentgate.process import Completed
 from pytest_agentgate.protocols import Context, Tree
+from pytest_agentgate.text import command
 
 ROLE = "head+base-config"
 
@@ -103,7 +104,7 @@ class CommandCheck:
             path=path,
             line=row.get("line"),
             text=str(row.get("text", ""))[:600],
-            command=" ".join(self.command.argv),
+            command=command(*self.command.argv),
         )
 
 

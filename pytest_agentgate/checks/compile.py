@@ -10,6 +10,7 @@ from pytest_agentgate.errors import ToolError
 from pytest_agentgate.layout import is_test
 from pytest_agentgate.model import Evidence, Finding
 from pytest_agentgate.protocols import Context
+from pytest_agentgate.text import command
 
 RULES = {"compile/error": "A changed Python file does not compile."}
 SCRIPT = """
@@ -77,7 +78,7 @@ def _finding(row: _Row, context: Context, broken_before: bool) -> Finding | None
         line=row.line,
         column=row.column,
         baseline_state="unchanged" if broken_before else "new",
-        command=f"{context.interpreter.executable} -m py_compile {row.path}",
+        command=command(context.interpreter.executable, "-m", "py_compile", row.path),
     )
 
 

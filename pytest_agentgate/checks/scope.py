@@ -10,6 +10,7 @@ from pytest_agentgate.model import Effect, Evidence, FileChange, Finding
 from pytest_agentgate.model.change import GITLINK, REGULAR, SYMLINK
 from pytest_agentgate.protocols import Context
 from pytest_agentgate.secrets import SECRET_BYTES
+from pytest_agentgate.text import command
 from pytest_agentgate.trees import escapes
 
 RULES = {
@@ -82,7 +83,9 @@ def _finding(context: Context, rule: str, message: str, path: str | None, line: 
         effect=effect,
         path=path,
         line=line,
-        command=f"git diff {context.change.base[:12]} -- {path}" if path else f"git diff --stat {context.change.base[:12]}",
+        command=command("git", "diff", context.change.base[:12], "--", path)
+        if path
+        else f"git diff --stat {context.change.base[:12]}",
     )
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 
 from pytest_agentgate.model import Evidence, Finding, Report
 from pytest_agentgate.reporters.review_lines import review_lines, summary
-from pytest_agentgate.text import shorten, visible
+from pytest_agentgate.text import approval, shorten, visible
 
 STYLES = {
     "accepted": "bold green",
@@ -120,8 +120,7 @@ def finding_lines(finding: Finding, *, verbose: bool = True) -> Iterator[Line]:
     if finding.command and finding.counts:
         yield "text", f"    repeat: {visible(finding.command)}"
     if finding.effect == "hold" and finding.counts:
-        target = finding.node_id or finding.path
-        yield "text", f"    to allow it: --approve '{finding.rule}{f':{visible(target)}' if target else ''}'"
+        yield "text", f"    to allow it: --approve {visible(approval(finding.rule, finding.node_id or finding.path))}"
 
 
 def _verdict(report: Report, *, quiet: bool) -> Iterator[Line]:

@@ -28,6 +28,7 @@ from pytest_agentgate.layout import matches
 from pytest_agentgate.model import Evidence, Finding
 from pytest_agentgate.protocols import Context
 from pytest_agentgate.rulebook import Example, Rule
+from pytest_agentgate.text import approval
 
 UNREADABLE = Rule(
     "integrity/unreadable",
@@ -115,7 +116,7 @@ class Integrity:
             path=hit.path,
             line=hit.line,
             text=hit.text[:300],
-            advice=rule.instead.replace(":PATH", f":{hit.path}") if effect != "note" else "",
+            advice=rule.instead.replace(f"{rule.id}:PATH", approval(rule.id, hit.path)) if effect != "note" else "",
             command=f"agentgate explain {hit.rule}",
         )
 

@@ -17,6 +17,7 @@ from pytest_agentgate.errors import ToolError
 from pytest_agentgate.model import Evidence, Finding
 from pytest_agentgate.protocols import Context
 from pytest_agentgate.suppressions import mypy_spelling, silencing_lines, statement_lines, without_type_suppressions
+from pytest_agentgate.text import command
 
 RULES = {"mypy/*": "An error of mypy, by its error code.", "mypy/fatal": "mypy stops before it has checked anything."}
 
@@ -159,7 +160,7 @@ def _findings(rows: Sequence[Row], plan: Plan, context: Context) -> list[Finding
                     path=row.file,
                     line=row.line or None,
                     column=row.column + 1,
-                    command=f"mypy {' '.join(plan.targets)}".strip(),
+                    command=command("mypy", *plan.targets),
                 )
             )
     return found

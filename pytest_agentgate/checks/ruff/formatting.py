@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pytest_agentgate.checks.ruff.tool import ROLE, run
 from pytest_agentgate.model import Finding
 from pytest_agentgate.protocols import Context, Tree
+from pytest_agentgate.text import command
 
 
 def unformatted(tree: Tree, context: Context) -> list[str]:
@@ -50,7 +51,7 @@ def format_findings(loose: Sequence[str], context: Context) -> list[Finding]:
                     path=path,
                     line=1,
                     effect=effect,
-                    command=f"ruff format {path}",
+                    command=command("ruff", "format", path),
                     message="the file was formatted and no longer is" if was in known else "the new file is not formatted",
                 )
             )

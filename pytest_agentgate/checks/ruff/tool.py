@@ -11,6 +11,7 @@ from typing import Any
 from pytest_agentgate.errors import ToolError
 from pytest_agentgate.model import Effect, Finding
 from pytest_agentgate.protocols import Context, Tree
+from pytest_agentgate.text import command
 
 ROLE = "head+base-config"
 """The tree that is linted: the head under the configuration of the base."""
@@ -82,7 +83,7 @@ def lint(tree: Tree, context: Context, flags: Sequence[str], rest: Sequence[str]
                     line=row["location"]["row"],
                     column=row["location"]["column"],
                     advice=(row.get("fix") or {}).get("message") or "",
-                    command=f"ruff check --ignore-noqa {' '.join(flags)} {path}".replace("  ", " "),
+                    command=command("ruff", "check", "--ignore-noqa", *flags, path),
                 )
             )
     return found

@@ -185,9 +185,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return COMMANDS[given.command](given, os.environ)
     except GateError as error:
+        if isinstance(error, Interrupted):
+            _deaf()
         print(f"agentgate: {error}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
+        _deaf()
         print("agentgate: interrupted", file=sys.stderr)
         if given.command == "hook":
             return 0
@@ -200,6 +203,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         print(f"agentgate: {bug(error)}", file=sys.stderr)
         return GateError.exit_code
+
+
+def _deaf() -> None:
+    """A second Ctrl-C while the first one is obeyed would only be a traceback."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:

@@ -17,7 +17,7 @@ from pytest_agentgate.errors import Interrupted, UsageError
 from pytest_agentgate.git import open_checkout
 from pytest_agentgate.hooks import commit_source, push_sources
 from pytest_agentgate.last import keep
-from pytest_agentgate.live import Live
+from pytest_agentgate.live import Live, ended_with
 from pytest_agentgate.model import Change, Evidence, Report
 from pytest_agentgate.notes import Places, note, now
 from pytest_agentgate.options import settle
@@ -97,22 +97,21 @@ def _judge(source: Source, values: Values, given: argparse.Namespace, environmen
         if name not in gate.plugins.reporters():
             raise UsageError(f"--report knows no format {name!r}", hint=f"formats: {', '.join(sorted(gate.plugins.reporters()))}")
     try:
-        report = judge(source, gate)
+        with ended_with(gate.processes):
+            report = judge(source, gate)
     except (KeyboardInterrupt, Interrupted):
-        gate.processes.kill_all()
         live.done()
         known = ", ".join(f"{e.check} {e.status}" for e in live.known) or "nothing"
         raise Interrupted(f"interrupted; known so far: {known}") from None
     finally:
         live.done()
+    last = keep(report, seen[0].top, gate.cache_folder) if seen[0].top else ""
     if not to_stdout:
         verbosity = given.verbose - given.quiet
         sys.stdout.write(TerminalReporter(color=color, verbosity=verbosity, checks_shown=True).render(report))
         again = TerminalReporter(color=color, verbosity=verbosity).render(report)
         if seen[0].top and given.command == "check" and not values.get("no_cache") and not reports:
-            note(sys.argv[1:], began, seen[0], report, report.verdict.exit_code, again)
-    if seen[0].top:
-        keep(report, seen[0].top, gate.cache_folder)
+            note(sys.argv[1:], began, seen[0], report, report.verdict.exit_code, again, last)
     _write_reports(report, reports, gate)
     _event(events, {"report": msgspec.to_builtins(report)})
     if values.get("save_repros"):
@@ -180,7 +179,7 @@ def _write_reports(report: Report, targets: Sequence[tuple[str, str]], gate: Gat
                 with open(file, mode, encoding="utf-8", errors="backslashreplace") as stream:
                     stream.write(text)
             else:
-                sys.stdout.write(text)
+                report_commands.write_out(text, plain=name == "terminal")
         except Exception as error:  # a reporter's bug is named and must not change the verdict
             print(f"agentgate: the report {name} could not be written: {error}", file=sys.stderr)
 
@@ -194,14 +193,17 @@ def review(given: argparse.Namespace, environment: Mapping[str, str]) -> int:
     patch = _read_patch(str(values["patch"])) if values.get("patch") else b""
     color = sys.stdout.isatty() and not environment.get("NO_COLOR")
     desk = review_commands.Desk(values, given, gate, patch, lambda report: _write_reports(report, reports, gate), color)
-    return review_commands.review(desk)
+    with ended_with(gate.processes):
+        return review_commands.review(desk)
 
 
 def with_gate(command: Callable[[argparse.Namespace, Gate], int]) -> Callable[[argparse.Namespace, Mapping[str, str]], int]:
     """A command that works with a quiet gate of the caller's options."""
 
     def run(given: argparse.Namespace, environment: Mapping[str, str]) -> int:
-        return command(given, _gate(settle(vars(given), environment), environment, Live(quiet=True), None))
+        gate = _gate(settle(vars(given), environment), environment, Live(quiet=True), None)
+        with ended_with(gate.processes):
+            return command(given, gate)
 
     return run
 
@@ -215,7 +217,7 @@ def tree(given: argparse.Namespace, environment: Mapping[str, str]) -> int:
     if os.path.lexists(given.folder) or folder.startswith(top + os.sep):
         why = "exists" if os.path.lexists(given.folder) else "lies in the checkout"
         raise UsageError(f"{given.folder} {why}", hint="name a new folder outside the checkout")
-    with laid_out(given.of, source_of(values), gate) as placed:
+    with ended_with(gate.processes), laid_out(given.of, source_of(values), gate) as placed:
         try:
             shutil.copytree(placed.path, folder, symlinks=True)
         except OSError as error:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from pytest_agentgate.errors import UsageError
 from pytest_agentgate.git import Git
-from pytest_agentgate.live import Live
+from pytest_agentgate.live import Live, ended_with
 from pytest_agentgate.pipeline import Gate, judge
 from pytest_agentgate.process import Processes
 from pytest_agentgate.reporters.terminal import TerminalReporter
@@ -172,18 +172,17 @@ def _write(place: str, files: Mapping[str, str]) -> None:
 def _gate(place: str, branch: str, cache: str, environment: Mapping[str, str], verbosity: int) -> str:
     color = sys.stdout.isatty() and not environment.get("NO_COLOR")
     live = Live(color=color, quiet=verbosity < 0)
-    report = judge(
-        Source("commit", base="main", head=branch),
-        Gate(
-            directory=place,
-            python=sys.executable,
-            cache_folder=cache,
-            environment=environment,
-            on_plan=live.plan,
-            on_progress=live.progress,
-            on_evidence=live.evidence,
-        ),
+    gate = Gate(
+        directory=place,
+        python=sys.executable,
+        cache_folder=cache,
+        environment=environment,
+        on_plan=live.plan,
+        on_progress=live.progress,
+        on_evidence=live.evidence,
     )
+    with ended_with(gate.processes):
+        report = judge(Source("commit", base="main", head=branch), gate)
     live.done()
     print(TerminalReporter(color=color, verbosity=verbosity, checks_shown=True).render(report), end="", flush=True)
     return report.verdict.decision

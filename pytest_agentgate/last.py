@@ -17,9 +17,11 @@ MOST = 50
 """So many findings are explained; the rest is counted."""
 
 
-def keep(report: Report, top: str, folder: str) -> None:
-    """Keep a report of the checkout at `top`; where nothing can be written, nothing is kept."""
-    Cache(cache_root(folder)).put(_key(top), msgspec.json.encode(report))
+def keep(report: Report, top: str, folder: str) -> str:
+    """Keep a report of the checkout at `top`, in the file that is returned; where nothing can be written, nothing is kept."""
+    cache = Cache(cache_root(folder))
+    cache.put(_key(top), msgspec.json.encode(report))
+    return cache.path(_key(top))
 
 
 def load(top: str, folder: str) -> Report:

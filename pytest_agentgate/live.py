@@ -2,15 +2,30 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import shutil
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TextIO
 
+from pytest_agentgate.errors import Interrupted
 from pytest_agentgate.model import Change, Evidence
+from pytest_agentgate.process import Processes
 from pytest_agentgate.reporters.terminal import check_line, paint
 from pytest_agentgate.text import shorten, visible
+
+
+@contextlib.contextmanager
+def ended_with(processes: Processes) -> Iterator[None]:
+    """End every child of a run that is interrupted."""
+    try:
+        yield
+    except (KeyboardInterrupt, Interrupted):
+        processes.kill_all()
+        raise
 
 
 class Live:
@@ -19,7 +34,7 @@ class Live:
     def __init__(self, stream: TextIO | None = None, *, color: bool = False, quiet: bool = False) -> None:
         self.stream = stream or sys.stdout
         self.color, self.quiet = color, quiet
-        self.moving = not quiet and self.stream.isatty()
+        self.moving = not quiet and self.stream.isatty() and os.environ.get("TERM") != "dumb"
         self.known: list[Evidence] = []
         self._lock = threading.Lock()
         self._busy: dict[str, str] = {}
@@ -41,7 +56,7 @@ class Live:
             if self.moving and time.monotonic() - self._drawn > 0.1:
                 self._drawn = time.monotonic()
                 line = "; ".join(f"{c} {w}" for c, w in self._busy.items())
-                self.stream.write(f"\r\x1b[2K{shorten(visible(line), 78)}")
+                self.stream.write(f"\r\x1b[2K{shorten(visible(line), min(shutil.get_terminal_size().columns - 1, 120))}")
                 self.stream.flush()
 
     def evidence(self, evidence: Evidence) -> None:

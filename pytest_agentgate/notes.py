@@ -42,8 +42,11 @@ def now() -> Moment:
     return Moment(time.time_ns(), time.monotonic())
 
 
-def note(argv: Sequence[str], began: Moment, places: Places, report: Report, code: int, output: str) -> None:
-    """Keep the answer, if it came from lasting evidence and nothing that it depends on changed since the run began."""
+def note(argv: Sequence[str], began: Moment, places: Places, report: Report, code: int, output: str, last: str) -> None:
+    """Keep the answer, if it came from lasting evidence and nothing that it depends on changed since the run began.
+
+    `last` is where ``agentgate explain last`` finds the report: after another verdict that has to be written anew.
+    """
     argv = list(argv)
     folder = notes_folder(argv)
     lasting = all(e.status != "errored" and (e.cached or e.check == "scope" or e.leave) for e in report.evidence)
@@ -51,7 +54,7 @@ def note(argv: Sequence[str], began: Moment, places: Places, report: Report, cod
     steady = abs((time.time_ns() - began.wall_ns) / 1e9 - elapsed) < 0.5
     if not (folder and eligible(argv) and lasting and steady and not report.unsandboxed):
         return
-    rows = []
+    rows = [f"{stamp(last)} {last}".encode("utf-8", "surrogateescape")]
     for path in dict.fromkeys(_paths(places)):
         word = stamp(path)
         if word != "-" and int(word.rpartition(":")[2]) > began.wall_ns - 20_000_000:

@@ -53,7 +53,7 @@ class Child:
             sys.executable,
             "-I",
             "-m",
-            "pytest_agentgate.cli",
+            "pytest_agentgate.quick",
             "check",
             "-qq",
             "--events",

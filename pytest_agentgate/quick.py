@@ -80,14 +80,26 @@ def answer(argv: list[str]) -> tuple[int, bytes] | None:
 
 def main() -> int:
     """Answer from notes, or run the whole command."""
-    known = answer(sys.argv[1:])
-    if known is not None:
-        sys.stdout.buffer.write(known[1])
-        sys.stdout.flush()
-        return known[0]
-    from pytest_agentgate.cli import main as whole
+    if sys.getfilesystemencoding() != "utf-8":
+        _again_in_utf8()
+    try:
+        known = answer(sys.argv[1:])
+        if known is not None:
+            sys.stdout.buffer.write(known[1])
+            sys.stdout.flush()
+            return known[0]
+        from pytest_agentgate.cli import main as whole
 
-    return whole()
+        return whole()
+    except KeyboardInterrupt:  # before the command itself could take it
+        sys.stderr.write("agentgate: interrupted; nothing was judged\n")
+        return 2
+
+
+def _again_in_utf8() -> None:
+    """Names in git trees are UTF-8 whatever the locale says: start once more in UTF-8 mode, with the terminal's own encoding."""
+    os.environ.setdefault("PYTHONIOENCODING", f"{sys.stdout.encoding}:backslashreplace")
+    os.execv(sys.executable, [sys.executable, "-X", "utf8", *sys.orig_argv[1:]])  # noqa: S606  # ourselves, with our own arguments
 
 
 if __name__ == "__main__":

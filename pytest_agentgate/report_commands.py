@@ -29,8 +29,18 @@ def show(given: argparse.Namespace, environment: Mapping[str, str]) -> int:
     reporters = Plugins().reporters()
     if given.format not in reporters:
         raise UsageError(f"there is no format {given.format!r}", hint=f"formats: {', '.join(sorted(reporters))}")
-    sys.stdout.write(reporters[given.format].render(report))
+    write_out(reporters[given.format].render(report), plain=False)
     return 0
+
+
+def write_out(text: str, *, plain: bool) -> None:
+    """A report on standard output: words for a person in the terminal's encoding, every other format in UTF-8."""
+    if plain:
+        sys.stdout.write(text)
+    else:
+        sys.stdout.flush()
+        sys.stdout.buffer.write(text.encode("utf-8", "backslashreplace"))
+        sys.stdout.buffer.flush()
 
 
 def diff(given: argparse.Namespace, environment: Mapping[str, str]) -> int:

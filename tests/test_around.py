@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import io
+import os
 import shlex
+import signal
 import subprocess
+import sys
 import tempfile
+import time
 import tomllib
 from pathlib import Path
 
@@ -14,6 +19,7 @@ from conftest import CALC, TEST_CALC, Repo, policy
 
 from pytest_agentgate import cli, commands
 from pytest_agentgate.bugs import bug
+from pytest_agentgate.live import Live
 from pytest_agentgate.resolve import Source
 from pytest_agentgate.text import approval
 from pytest_agentgate.who import in_branch, in_commit
@@ -220,3 +226,46 @@ def test_what_is_printed_to_be_copied_runs_no_name_of_a_file(calc: Repo):
     for path, words in [*found, *((None, line) for line in lines)]:
         assert any(w.partition("::")[0] in (path or (lint, odd, test, "x b/c.py")) for w in shlex.split(words)), words
     assert "--approve 'pytest/x:a b'\"'\"'$(c)'" in "--approve " + approval("pytest/x", "a b'$(c)")
+
+
+@pytest.mark.parametrize(("terminal", "moves"), [("xterm", True), ("dumb", False)])
+def test_progress_moves_within_a_line_of_a_terminal_that_can(monkeypatch: pytest.MonkeyPatch, terminal: str, moves: bool):
+    monkeypatch.setenv("TERM", terminal)
+    monkeypatch.setenv("COLUMNS", "40")
+    stream = io.StringIO()
+    monkeypatch.setattr(stream, "isatty", lambda: True)
+    live = Live(stream)
+    live.progress("pytest", "running " + "x" * 200)
+    live.done()
+    drawn = stream.getvalue().split("\r\x1b[2K")
+    assert (len(drawn) > 1) is moves and max(map(len, drawn)) < 40
+
+
+def test_an_interrupt_ends_what_an_agents_hook_started(calc: Repo):
+    calc.write(**{"calc.py": CALC.replace("return a + b", "import time; time.sleep(60)")})
+    process = subprocess.Popen(
+        [sys.executable, "-m", "pytest_agentgate.cli", "hook", "stop", "--python", calc.python, "--cache-dir", str(calc.cache)],
+        cwd=calc.path,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509  # no threads yet; a shell's background job ignores SIGINT
+    )
+    assert process.stdin
+    process.stdin.write(b"{}")
+    process.stdin.close()
+    deadline = time.monotonic() + 60
+    while not started(process.pid) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    left = started(process.pid)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(timeout=20) == 0 and b"interrupted" in process.stderr.read()
+    assert left and not any(os.path.exists(f"/proc/{pid}") for pid in left)
+
+
+def started(pid: int) -> list[int]:
+    """Sessions of pytest that a process has started."""
+    children = Path(f"/proc/{pid}/task/{pid}/children")
+    threads = Path(f"/proc/{pid}/task").glob("*/children") if children.exists() else ()
+    found = [int(c) for t in threads for c in t.read_text().split()]
+    return [c for c in found if b"agentgate_probe" in Path(f"/proc/{c}/cmdline").read_bytes()]

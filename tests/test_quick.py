@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -135,3 +136,38 @@ def test_the_quick_door_imports_almost_nothing():
     script = "import sys; before = set(sys.modules); import pytest_agentgate.quick; print(sorted(set(sys.modules) - before))"
     out = subprocess.run([sys.executable, "-I", "-c", script], capture_output=True, text=True, check=True).stdout
     assert out.strip() == "['__future__', '_blake2', 'pytest_agentgate', 'pytest_agentgate.quick']"
+
+
+def test_explain_last_is_about_the_answer_that_was_given_last(known: Repo):
+    assert from_notes(known)
+    assert ask(known, "--base", "main~0", "--head", "main")[0] == 4, "nothing to judge"
+    known.git("checkout", "-qb", "other")
+    known.commit({"pkg/calc.py": CALC.replace("a + b", "a - b")})
+    assert ask(known, "--base", "topic")[0] == 1
+    known.git("checkout", "-q", "topic")
+    assert ask(known)[0] == 0
+    assert ask(known, "--base", "topic", "--head", "other")[0] == 1
+    for _ in range(2):
+        assert ask(known)[0] == 0
+        assert known.cli("explain", "last", env={"AGENTGATE_CACHE_DIR": str(known.cache)}).stdout.startswith("accepted")
+
+
+def test_an_early_interrupt_is_one_line(known: Repo, tmp_path: Path):
+    (tmp_path / "argparse.py").write_text(
+        "import os, signal\nprint('now', flush=True)\nos.kill(os.getpid(), signal.SIGINT)\nimport time; time.sleep(20)\n"
+    )
+    env = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    argv = [sys.executable, "-m", "pytest_agentgate.quick", "check", "--repo", str(known.path), "--no-cache"]
+    done = subprocess.run(argv, env=env, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout, done.stderr) == (2, "now\n", "agentgate: interrupted; nothing was judged\n")
+
+
+def test_a_locale_that_is_not_utf_8_judges_all_the_same(known: Repo):
+    known.files({"naïve.py": "x: int = 1\n"})
+    env = {**os.environ, "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    argv = [str(AGENTGATE), "check", "--python", known.python, "--cache-dir", str(known.cache), "--report", "json"]
+    done = subprocess.run(argv, cwd=known.path, env=env, capture_output=True)
+    assert done.returncode == 0, done.stderr
+    assert "naïve.py" in [f["path"] for f in json.loads(done.stdout)["change"]["files"]]
+    shown = subprocess.run(argv[:-2], cwd=known.path, env={**env, "PYTHONIOENCODING": "ascii"}, capture_output=True)
+    assert shown.returncode == 0 and shown.stdout.isascii()

@@ -25,7 +25,7 @@ def feedback(report: Report, max_tokens: int = MAX_TOKENS) -> str:
     lines = [f"agentgate: {report.verdict.decision}"]
     proved = [f for f in report.review.findings if f.level in ("E4", "E3") and f.reproduction]
     if report.verdict.decision == "accepted" and not proved:
-        return lines[0] + "\n"
+        return lines[0] + ("" if report.judged else " (passed through, and not judged)") + "\n"
     findings = sorted(_to_mend(report), key=_order)
     if report.verdict.decision == "rejected":
         lines.append("Mend these in the product's code. Do not weaken, skip or delete tests, and do not silence tools.")
@@ -65,9 +65,9 @@ def _order(finding: Finding) -> tuple[int, str, int]:
 
 def _block(finding: Finding) -> str:
     place = finding.node_id or f"{finding.path or ''}{f':{finding.line}' if finding.line else ''}"
-    lines = [f"- {finding.rule} {visible(place)}: {shorten(visible(finding.message), 300)}"]
+    lines = [f"- {visible(finding.rule)} {visible(place)}: {shorten(visible(finding.message), 300)}"]
     if finding.text:
         lines += [f"    {shorten(visible(row), 160)}" for row in finding.text.splitlines()[:6]]
-    if finding.command:
-        lines.append(f"  repeat: {shorten(visible(finding.command), 200)}")
+    if finding.command and len(finding.command) <= 400:  # half a command is none
+        lines.append(f"  repeat: {visible(finding.command)}")
     return "\n".join(lines)

@@ -30,7 +30,7 @@ def load(top: str, folder: str) -> Report:
     if stored is not None:
         try:
             return msgspec.json.decode(stored, type=Report)
-        except (msgspec.MsgspecError, ValueError):
+        except (msgspec.MsgspecError, ValueError, RecursionError):
             pass  # of another version
     raise UsageError("there is no last report of this checkout", hint="run `agentgate check` first")
 

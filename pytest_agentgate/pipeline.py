@@ -130,12 +130,11 @@ def _passed_through(checkout: Checkout, change: Change, policy: Policy, gate: Ga
     return Report(
         version=__version__,
         change=change,
-        policy_digest=policy_digest(policy, None),
+        policy_digest=policy_digest(policy, read_task(gate.task, checkout.top) if gate.task else None),
         assurance="A0",
         evidence=(),
         verdict=Verdict(decision="accepted", reasons=(words,)),
         review=Review(status="not-run", reason="nothing was judged"),
-        notes=(words,),
     )
 
 

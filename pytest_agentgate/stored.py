@@ -14,6 +14,7 @@ from pytest_agentgate.git import open_checkout
 from pytest_agentgate.model import Report
 from pytest_agentgate.pipeline import Gate, law_of
 from pytest_agentgate.store import open_store
+from pytest_agentgate.who import marks
 from pytest_agentgate.workspace import open_workspace
 
 LARGEST = 64_000_000
@@ -29,7 +30,7 @@ def load(path: str) -> Report:
             return msgspec.json.decode(stream.read(), type=Report)
     except OSError as error:
         raise UsageError(f"cannot read the report {path}: {error.strerror}") from error
-    except (msgspec.MsgspecError, ValueError) as error:
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         raise UsageError(
             f"{path} is no report of agentgate: {error}", hint="write one with `agentgate check --report json=FILE`"
         ) from error
@@ -57,6 +58,7 @@ def differences(report: Report, revision: str, base: str, gate: Gate) -> list[st
         if found:
             return found
         policy, law, required = law_of(store, report.change, gate)
+        passes = policy.only == "agents" and not marks(checkout, start, head, gate.environment)
     if report.policy_digest != law:
         found.append(f"it was judged by another policy or task ({report.policy_digest[:12]}; the base's is {law[:12]})")
     if report.version != __version__:
@@ -66,6 +68,8 @@ def differences(report: Report, revision: str, base: str, gate: Gate) -> list[st
         for e in report.evidence
     ]
     verdict = settle(decide(approve(bare, gate.approvals), policy, required), report.review, policy)
+    if not report.judged and passes:
+        return found
     if verdict.decision != "accepted" or report.verdict.decision != "accepted":
         found.append(f"its evidence makes it {verdict.decision}: {verdict.reasons[0]}, and it says {report.verdict.decision}")
     return found

@@ -20,6 +20,7 @@ from conftest import CALC, TEST_CALC, Repo, policy
 from pytest_agentgate import cli, commands
 from pytest_agentgate.bugs import bug
 from pytest_agentgate.live import Live
+from pytest_agentgate.plugins import Plugins
 from pytest_agentgate.resolve import Source
 from pytest_agentgate.text import approval
 from pytest_agentgate.who import in_branch, in_commit
@@ -71,8 +72,18 @@ def test_only_agents_commits_are_judged_where_the_policy_says_so(agents_only: Re
     report = agents_only.gate(Source("commit", "main", head="topic"))
     assert (report.verdict.decision, report.evidence) == ("accepted", ())
     assert "passed through, not judged" in report.verdict.reasons[0]
+    stored = agents_only.path.parent / "passed.json"
+    again = agents_only.cli("check", "--base", "main", "--head", "topic", "--report", f"json={stored}")
+    assert again.returncode == 0
+    for name in Plugins(entry_points=False).reporters():
+        shown = agents_only.cli("show", str(stored), "--format", name).stdout
+        assert "every required check passed" not in shown
+        assert "not judged" in shown or name in ("sarif", "gitlab", "github-output"), name
+    assert agents_only.cli("verify", str(stored), "--tree", "topic", "--base", "main").returncode == 0
     agents_only.commit({"calc.py": WRONG + "X = 1\n"}, "one more\n\nCo-authored-by: Claude <noreply@anthropic.com>")
     assert agents_only.gate(Source("commit", "main", head="topic")).verdict.decision == "rejected", "one commit is enough"
+    stored.write_text(stored.read_text().replace(report.change.head_tree, agents_only.git("rev-parse", "topic^{tree}")))
+    assert "makes it undecided" in agents_only.cli("verify", str(stored), "--tree", "topic", "--base", "main").stderr
     shown = agents_only.cli("who", "--base", "main", "--head", "topic").stdout
     assert shown.count("\n") == 1
     assert "Claude Code: commit" in shown

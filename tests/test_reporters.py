@@ -35,6 +35,7 @@ from pytest_agentgate.model import (
 )
 from pytest_agentgate.model.evidence import Step, Twin
 from pytest_agentgate.plugins import Plugins
+from pytest_agentgate.reporters.html_diff import parse
 from pytest_agentgate.reporters.markdown import MARKER
 
 REPORTERS = Plugins(entry_points=False).reporters()
@@ -104,6 +105,40 @@ def test_every_reporter_renders_every_report(decision: str, text: str):
         if name != "json":
             assert "\x1b" not in shown, name
             assert "\u202e" not in shown or name in ("sarif", "gitlab"), name
+
+
+@pytest.mark.parametrize("name", ["terminal", "agent", "github", "junit", "markdown", "html"])
+def test_a_forged_report_moves_no_cursor(name: str):
+    report = made()
+    first = report.evidence[0]
+    forged = msgspec.structs.replace(
+        first, check="\x1b]0;x\x07", findings=(msgspec.structs.replace(first.findings[0], rule="a/\x1b[31m\0"),)
+    )
+    shown = REPORTERS[name].render(msgspec.structs.replace(report, assurance="\x1b[2J", evidence=(forged,)))
+    assert not re.search(r"[\x00-\x08\x0b-\x1f]", shown)
+    if name == "junit":
+        assert junitparser.JUnitXml.fromstring(shown.encode())
+
+
+def test_comments_and_summaries_stay_within_what_the_platform_takes():
+    wide = made("\u4e16" * 400, many=900)
+    assert 500_000 < len(REPORTERS["github-summary"].render(wide).encode()) < 1_000_000
+    report = msgspec.structs.replace(made("(" * 400, many=40), evidence=made("(" * 400, many=40).evidence * 14)
+    loud = msgspec.structs.replace(report, verdict=Verdict(decision="rejected", reasons=("(" * 400,) * 200))
+    shown = REPORTERS["markdown"].render(loud)
+    assert len(shown) < 65_536 and "190 more reasons" in shown and "pkg/a b.py" in shown
+
+
+def test_the_page_puts_findings_below_lines_of_any_name():
+    names = ["na\u00efve.py", "x b/c.py", "a/b/a.py", 'q"uo.py', "old b/new.py"]
+    diff = (
+        'diff --git "a/na\\303\\257ve.py" "b/na\\303\\257ve.py"\n--- "a/na\\303\\257ve.py"\n+++ "b/na\\303\\257ve.py"\n@@ -1 +1 @@\n-a\n+b\n'
+        "diff --git a/x b/c.py b/x b/c.py\n--- a/x b/c.py\t\n+++ b/x b/c.py\t\n@@ -1 +1 @@\n-a\n+b\n"
+        "diff --git a/a/b/a.py b/a/b/a.py\n--- /dev/null\n+++ b/a/b/a.py\n@@ -0,0 +1 @@\n+++ b/text\n"
+        'diff --git "a/q\\"uo.py" "b/q\\"uo.py"\nold mode 100644\nnew mode 100755\n'
+        "diff --git a/old b/old.py b/old b/new.py\nsimilarity index 100%\nrename from old b/old.py\nrename to old b/new.py\n"
+    )
+    assert [f.path for f in parse(diff)] == names
 
 
 @pytest.mark.parametrize("decision", ["accepted", "rejected", "undecided"])

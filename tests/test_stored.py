@@ -38,8 +38,9 @@ def test_a_stored_report_is_shown_in_any_format(topic: Repo, tmp_path: Path):
     assert topic.cli("show", str(file), "--format", "json").stdout == file.read_text()
     wrong = topic.cli("show", str(file), "--format", "pdf")
     assert (wrong.returncode, "formats: agent, github" in wrong.stderr) == (4, True)
-    file.write_text('{"version": 1}')
-    assert topic.cli("show", str(file)).returncode == 4
+    for text in ('{"version": 1}', '{"x":' * 200_000, "", "\x00"):
+        file.write_text(text)
+        assert topic.cli("show", str(file)).returncode == 4
 
 
 def test_diff_says_what_an_attempt_fixed_and_broke(topic: Repo, tmp_path: Path):

@@ -47,3 +47,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     notes: tuple[str, ...] = ()
     """What the run had to do without: a lasting cache, a sandbox."""
     duration: float = 0.0
+
+    @property
+    def judged(self) -> bool:
+        """Whether any check looked at the change; False where the policy passes it through (`only = "agents"`)."""
+        return bool(self.evidence) or self.verdict.decision != "accepted"

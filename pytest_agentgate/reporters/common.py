@@ -17,6 +17,11 @@ MEANING = {
 }
 
 
+def meaning(report: Report) -> str:
+    """What the verdict means, in words."""
+    return MEANING[report.verdict.decision] if report.judged else "passed through, and not judged"
+
+
 def encode(value: object) -> str:
     """`value` as indented JSON with a line end; halves of surrogate pairs, which no UTF-8 has, are written as escapes."""
     try:

@@ -8,14 +8,14 @@ from __future__ import annotations
 import re
 
 from pytest_agentgate.model import Finding, Report
-from pytest_agentgate.reporters.common import ordered, path_of
+from pytest_agentgate.reporters.common import meaning, ordered, path_of
 from pytest_agentgate.reporters.markdown import summary
 from pytest_agentgate.text import shorten, visible
 
 MOST = 10
 """Annotations of each level and step."""
 SUMMARY = 900_000
-"""Characters; GitHub takes 1 MiB a step."""
+"""Bytes; GitHub takes 1 MiB a step."""
 
 
 def _data(text: str) -> str:
@@ -40,7 +40,9 @@ class GithubReporter:
         holds = [f for f in found if f.effect == "hold"]
         lines = [_annotation("error", f) for f in errors[:MOST]] + [_annotation("warning", f) for f in holds[:MOST]]
         rest = len(errors[MOST:]) + len(holds[MOST:])
-        words = f"agentgate: {report.verdict.decision}" + (f" ({rest} more findings are in the job summary)" if rest else "")
+        words = f"agentgate: {report.verdict.decision}{'' if report.judged else f' ({meaning(report)})'}" + (
+            f" ({rest} more findings are in the job summary)" if rest else ""
+        )
         return "\n".join([*lines, f"::notice title=agentgate::{_data(words)}"]) + "\n"
 
 
@@ -51,7 +53,7 @@ class GithubSummaryReporter:
 
     def render(self, report: Report) -> str:
         """The whole report."""
-        return summary(report, SUMMARY)
+        return summary(report, SUMMARY, lambda text: len(text.encode("utf-8", "backslashreplace")))
 
 
 class GithubOutputReporter:
@@ -78,6 +80,6 @@ def _annotation(level: str, finding: Finding) -> str:
         place.append(f"file={_property(visible(path))}")
         if finding.line and finding.path:
             place.append(f"line={finding.line}")
-    place.append(f"title={_property(finding.rule)}")
+    place.append(f"title={_property(visible(finding.rule))}")
     node = f"{visible(finding.node_id)}: " if finding.node_id else ""
     return f"::{level} {','.join(place)}::{_data(node + visible(finding.message))}"

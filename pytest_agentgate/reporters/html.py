@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Iterator
 
 from pytest_agentgate.model import Finding, Report, ReviewFinding
-from pytest_agentgate.reporters.common import MEANING, counts, ordered
+from pytest_agentgate.reporters.common import counts, meaning, ordered
 from pytest_agentgate.reporters.html_diff import render, show
 from pytest_agentgate.reporters.html_tests import MOST, tests, waterfall
 from pytest_agentgate.reporters.review_lines import LEVELS, money, summary
@@ -47,7 +47,7 @@ class HtmlReporter:
                 '<meta name="viewport" content="width=device-width,initial-scale=1"><meta name="referrer" content="no-referrer">',
                 f"<title>agentgate: {decision}</title><style>{STYLE}</style></head><body>",
                 '<a class="unseen skip" href="#findings">To the findings</a>',
-                f'<header><h1 class="{decision}">{decision}</h1><p>{MEANING[decision]} ({show(counts(report))}).</p>',
+                f'<header><h1 class="{decision}">{decision}</h1><p>{meaning(report)} ({show(counts(report))}).</p>',
                 f"<ul>{''.join(f'<li>{show(r)}</li>' for r in report.verdict.reasons)}</ul></header><main>",
                 *_checks(report),
                 *_findings(report),

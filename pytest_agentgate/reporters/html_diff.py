@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,6 +11,7 @@ from html import escape
 from pytest_agentgate.text import visible
 
 HUNK = re.compile(r"^@@ -(\d+)(?:,\d+)? \+(\d+)(?:,\d+)? @@(.*)$")
+NAMED = re.compile(r"^(?:---|\+\+\+|rename to) ([^\t]*)")
 NAMES = {"+": "added", "-": "removed", " ": "context", "@": "hunk"}
 
 
@@ -34,8 +36,11 @@ def parse(diff: str) -> list[File]:
     inside = False
     for line in diff.split("\n"):  # as git ends lines: other line ends are part of the text
         if line.startswith("diff --git "):
-            files.append(File(line.rpartition(" b/")[2]))
+            half = line[len("diff --git ") :]
+            files.append(File(_name(half[len(half) // 2 + 1 :])))  # both names, alike but for a renamed file
             inside = False
+        elif not inside and files and (match := NAMED.match(line)) and match[1] != "/dev/null":
+            files[-1].path = _name(match[1])
         elif (match := HUNK.match(line)) and files:
             old, new, inside = int(match[1]), int(match[2]), True
             files[-1].rows.append(("@", 0, 0, line))
@@ -45,6 +50,14 @@ def parse(diff: str) -> list[File]:
             old += mark != "+"
             new += mark != "-"
     return files
+
+
+def _name(field: str) -> str:
+    """A path as git writes it: behind ``a/`` or ``b/``, quoted as in C where it holds other characters than ASCII."""
+    if field.startswith('"'):
+        with contextlib.suppress(UnicodeError):
+            field = field[1:].removesuffix('"').encode("ascii").decode("unicode_escape").encode("latin-1").decode("utf-8")
+    return field.removeprefix("a/").removeprefix("b/") if field[:2] in ("a/", "b/") else field
 
 
 def render(diff: str, notes: Mapping[tuple[str, int], Sequence[str]]) -> Iterator[str]:

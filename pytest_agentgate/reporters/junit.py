@@ -26,7 +26,7 @@ class JunitReporter:
 
 
 def _case(suite: ET.Element, name: str, owner: str) -> ET.Element:
-    return ET.SubElement(suite, "testcase", classname=f"agentgate.{owner}", name=visible(name), time="0")
+    return ET.SubElement(suite, "testcase", classname=f"agentgate.{visible(owner)}", name=visible(name), time="0")
 
 
 def _count(suite: ET.Element) -> ET.Element:
@@ -39,7 +39,7 @@ def _count(suite: ET.Element) -> ET.Element:
 
 def _suite(evidence: Evidence) -> ET.Element:
     """One check: one case for the check itself, one for each finding that is new, one for each test that changed."""
-    suite = ET.Element("testsuite", name=evidence.check, time=f"{evidence.duration:.3f}")
+    suite = ET.Element("testsuite", name=visible(evidence.check), time=f"{evidence.duration:.3f}")
     whole = _case(suite, evidence.check, evidence.check)
     if evidence.status == "errored":
         ET.SubElement(whole, "error", message=visible(evidence.reason))
@@ -51,7 +51,7 @@ def _suite(evidence: Evidence) -> ET.Element:
     for outcome in evidence.outcomes:
         case = _case(suite, outcome.node_id, f"{evidence.check}.tests")
         words = " ".join(w for w in (outcome.transition, outcome.classification) if w)
-        if outcome.classification == "regression":
+        if outcome.classification in ("regression", "expectation-changed", "removed"):
             ET.SubElement(case, "failure", message=visible(words))
         elif outcome.head in ("skipped", "xfailed", "missing"):
             ET.SubElement(case, "skipped", message=visible(words))
@@ -75,7 +75,9 @@ def _verdict(report: Report) -> ET.Element:
     suite = ET.Element("testsuite", name="verdict", time="0")
     case = _case(suite, "verdict", "verdict")
     words = "; ".join(visible(r) for r in report.verdict.reasons)
-    if report.verdict.decision == "rejected":
+    if not report.judged:
+        ET.SubElement(case, "skipped", message=words)
+    elif report.verdict.decision == "rejected":
         ET.SubElement(case, "failure", message=words, type="rejected")
     elif report.verdict.decision == "undecided":
         ET.SubElement(case, "error", message=words, type="undecided")

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from itertools import accumulate
 
 from pytest_agentgate.model import Finding, Report
-from pytest_agentgate.reporters.common import MEANING, counts, ordered
+from pytest_agentgate.reporters.common import counts, meaning, ordered
 from pytest_agentgate.reporters.review_lines import LEVELS, money
 from pytest_agentgate.text import shorten, visible
 
@@ -14,14 +15,18 @@ MARKER = "<!-- agentgate:report -->"
 LONGEST = 60_000
 """Characters; GitHub takes 65,536."""
 SIGNS = {"accepted": "✅", "rejected": "❌", "undecided": "✋", "passed": "✅", "failed": "❌", "errored": "⚠️", "skipped": "⏭"}
+ISSUE = re.compile(r"\b(GH)-(?=\d)", re.IGNORECASE)
 SPECIAL = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~@&:/=^$])")
 
 
 def escape(text: str, most: int = 300) -> str:
     """Untrusted text in one line of prose: no markup, HTML, link, mention, issue number or table cell can come of it."""
-    flat = shorten(" ".join(visible(text).split()), most)
+    flat = ISSUE.sub("\\1-\u200b", shorten(" ".join(visible(text).split()), most))
     # mentions and numbers of issues are looked for after entities were decoded: a zero-width space parts them
-    return SPECIAL.sub(lambda m: f"&#{ord(m[1])};" + ("&#8203;" if m[1] in "@#" else ""), flat)
+    parts = [f"&#{ord(c)};" + ("&#8203;" if c in "@#" else "") if SPECIAL.match(c) else c for c in flat]
+    sizes = accumulate(map(len, parts))
+    kept = [part for part, size in zip(parts, sizes, strict=True) if size <= 3 * most]  # an entity takes twelve times the room
+    return "".join(kept) + ("…" if len(kept) < len(parts) else "")
 
 
 def code(text: str, most: int = 160) -> str:
@@ -46,21 +51,24 @@ class MarkdownReporter:
         return MARKER + "\n" + summary(report, LONGEST)
 
 
-def summary(report: Report, most: int) -> str:
-    """The report as Markdown of at most `most` characters."""
-    decision = report.verdict.decision
-    lines = [f"## {SIGNS[decision]} agentgate: {decision}", "", f"{MEANING[decision]} ({counts(report)}).", ""]
-    lines += [f"- {escape(r)}" for r in report.verdict.reasons[:20]]
+def summary(report: Report, most: int, measure: Callable[[str], int] = len) -> str:
+    """The report as Markdown of at most `most` characters, or what else `measure` counts."""
+    decision, reasons = report.verdict.decision, report.verdict.reasons
+    lines = [f"## {SIGNS[decision]} agentgate: {decision}", "", f"{meaning(report)} ({counts(report)}).", ""]
+    lines += [f"- {escape(r)}" for r in reasons[:10]]
+    lines += [f"- and {len(reasons) - 10} more reasons"] if len(reasons) > 10 else []
     lines += ["", "| check | status | seconds | |", "| --- | --- | --- | --- |"]
     for item in report.evidence[:40]:
         words = item.reason or (f"examined {item.examined}" if item.status == "passed" else "")
-        lines.append(f"| {escape(item.check)} | {SIGNS[item.status]} {item.status} | {item.duration:.1f} | {escape(words, 200)} |")
+        lines.append(
+            f"| {escape(item.check, 60)} | {SIGNS[item.status]} {item.status} | {item.duration:.1f} | {escape(words, 200)} |"
+        )
     lines.append("")
     tail = ["", *_foot(report)]
-    room = most - sum(len(line) + 1 for line in (*lines, *tail)) - 80
+    room = most - sum(measure(line) + 1 for line in (*lines, *tail)) - 80
     left = 0
     for part in _parts(report):
-        size = sum(len(line) + 1 for line in part)
+        size = sum(measure(line) + 1 for line in part)
         if size > room:
             left += 1
             continue

@@ -6,6 +6,7 @@ import io
 from collections.abc import Iterable, Iterator
 
 from pytest_agentgate.model import Evidence, Finding, Report
+from pytest_agentgate.reporters.common import meaning
 from pytest_agentgate.reporters.review_lines import review_lines, summary
 from pytest_agentgate.text import approval, shorten, visible
 
@@ -67,7 +68,7 @@ class TerminalReporter:
         for finding in sorted(wanted, key=lambda f: (not f.counts, f.effect != "reject"))[:most]:
             yield from finding_lines(finding, verbose=self.verbosity >= 0)
         if len(wanted) > most:
-            yield "dim", f"  … and {len(wanted) - most} more of {evidence.check} (-v shows all)"
+            yield "dim", f"  … and {len(wanted) - most} more of {visible(evidence.check)} (-v shows all)"
         if self.verbosity > 0:
             for outcome in evidence.outcomes:
                 yield "dim", f"  {outcome.transition:14} {visible(outcome.node_id)} {outcome.classification}".rstrip()
@@ -96,7 +97,7 @@ def check_line(evidence: Evidence) -> Line:
         words = ", ".join([*(counts or [f"examined {evidence.examined}"]), *tests, *([words] if words else [])])
     extra = " (cached)" if evidence.cached else f" {evidence.duration:.1f}s" if evidence.duration >= 0.05 else ""
     unsafe = ", unsandboxed" if evidence.sandbox == "none" else ""
-    return evidence.status, f"{evidence.check:10} {evidence.status:8}{extra}{unsafe}  {visible(words)}"
+    return evidence.status, f"{visible(evidence.check):10} {evidence.status:8}{extra}{unsafe}  {visible(words)}"
 
 
 def finding_lines(finding: Finding, *, verbose: bool = True) -> Iterator[Line]:
@@ -109,7 +110,7 @@ def finding_lines(finding: Finding, *, verbose: bool = True) -> Iterator[Line]:
     state = " (allowed)" if finding.approved else "" if finding.baseline_state == "new" else f" ({finding.baseline_state})"
     yield (
         finding.effect,
-        f"{visible(place) or '-'}: {finding.rule} [{finding.effect}]{state} {shorten(visible(finding.message), 400)}",
+        f"{visible(place) or '-'}: {visible(finding.rule)} [{finding.effect}]{state} {shorten(visible(finding.message), 400)}",
     )
     if not verbose:
         return
@@ -133,9 +134,9 @@ def _verdict(report: Report, *, quiet: bool) -> Iterator[Line]:
             yield "undecided", f"  {visible(note)}"
         if report.unsandboxed:
             yield "undecided", "  unsandboxed: the patch's code could touch this machine; install bubblewrap"
-        parts = [f"assurance {report.assurance}{_proof(report)}", *([summary(report.review)] if _asked(report) else [])]
+        parts = [f"assurance {visible(report.assurance)}{_proof(report)}", *([summary(report.review)] if _asked(report) else [])]
         yield "dim", f"  {', '.join(parts)}, {report.duration:.1f}s"
-    yield decision, f"{decision}: {MEANING[decision]}"
+    yield decision, f"{decision}: {MEANING[decision] if report.judged else meaning(report)}"
 
 
 def _proof(report: Report) -> str:

@@ -11,7 +11,8 @@ from pytest_agentgate.rulebook import page
 FOLDER = Path(__file__).parent / "rules"
 HEAD = """# Rules
 
-What a patch must not do to its judges (`integrity/`), and what its tests have to say (`pytest/`). Each page shows a change that breaks the rule, an honest one that looks like it, and
+What a patch must not do to its judges (`integrity/`), what it may touch at all (`scope/`), and what tools and its tests have to say
+(`compile/`, `ruff/`, `mypy/`, `pytest/`). Each page shows a change that breaks the rule, an honest one that looks like it, and
 what to do. `agentgate explain RULE` prints the same page.
 
 | rule | effect | what the patch does |
@@ -21,7 +22,7 @@ what to do. `agentgate explain RULE` prints the same page.
 
 def file_name(rule: str) -> str:
     """Where the page of a rule lies."""
-    return f"{rule.removeprefix('integrity/').replace('/', '-')}.md"
+    return f"{rule.removeprefix('integrity/').replace('/', '-').replace('*', 'any')}.md"
 
 
 def pages() -> dict[str, str]:

@@ -45,7 +45,9 @@ def agentgate_integrity_rules() -> Sequence[RuleSet]:
 def agentgate_reporters() -> Sequence[Reporter]:
     """The reporters that every installation has."""
     github = (GithubReporter(), GithubSummaryReporter(), GithubOutputReporter())
-    others = (SarifReporter(), JunitReporter(), GitlabReporter(), MarkdownReporter(), HtmlReporter())
+    checks = (Scope(), Compile(), Ruff(), Mypy(), Tests())
+    rules = (*(r for s in BUILT_IN for r in s.rules), *(r for c in checks for r in c.pages))
+    others = (SarifReporter({r.id: r for r in rules}), JunitReporter(), GitlabReporter(), MarkdownReporter(), HtmlReporter())
     return [TerminalReporter(), JsonReporter(), AgentReporter(), *others, *github]
 
 

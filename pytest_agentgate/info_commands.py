@@ -60,12 +60,12 @@ def explain(given: argparse.Namespace, environment: Mapping[str, str]) -> int:
         top = open_checkout(Processes(), str(values["repo"] or ".")).top
         sys.stdout.write(last.explain(last.load(top, str(values["cache_dir"] or "")), rules, words))
         return 0
-    if wanted in pages:
-        sys.stdout.write(pages[wanted])
-        return 0
     known = next((r for r in (wanted, wanted.partition("/")[0] + "/*") if r in words), None)
+    if known in pages:
+        sys.stdout.write(pages[known])
+        return 0
     if known is None:
-        near = difflib.get_close_matches(wanted, [*pages, *words], n=1, cutoff=0.4)
+        near = difflib.get_close_matches(wanted, [*pages, *words], n=1, cutoff=0.7)
         raise UsageError(f"there is no rule {wanted!r}", hint=f"did you mean {near[0]}?" if near else "see docs/policy.md")
     print(f"{wanted}: {words[known]}")
     return 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from pytest_agentgate.index import Package
 from pytest_agentgate.model import Effect
@@ -23,6 +23,10 @@ class Example:
     """What the package index says; it knows no other name. None: it is not asked."""
     task: str = ""
     """Text of the task file that the gate is given, if any."""
+    law: str = ""
+    """Lines of the base's `[tool.agentgate]`."""
+    links: Mapping[str, str] = field(default_factory=dict)
+    """Symbolic links of the head, with where they lead."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +73,9 @@ def page(rule: Rule) -> str:
 
 def _diff(example: Example) -> str:
     lines: list[str] = [f"task: {line}" for line in example.task.splitlines()]
+    lines += [f"policy: {line}" for line in example.law.splitlines()]
+    for path, target in example.links.items():
+        lines += ["--- /dev/null", f"+++ b/{path}", f"+link to {target}"]
     for path, text in example.head.items():
         before = example.base.get(path)
         old, new = ((before or "").splitlines(), (text or "").splitlines())

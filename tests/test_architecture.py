@@ -36,6 +36,7 @@ FLOORS = [
         "secrets",
         "rulebook",
         "bugs",
+        "tool_pages",
     },
     {"resolve", "read_policy", "trees", "protocols", "workspace"},
     {"checks", "review", "reporters", "decide", "feedback"},

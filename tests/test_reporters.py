@@ -150,6 +150,8 @@ def test_sarif_is_valid_by_the_official_schema(decision: str):
     place = result["locations"][0]["physicalLocation"]["artifactLocation"]
     assert place == {"uri": "pkg/a%20b.py", "uriBaseId": "%SRCROOT%"}
     assert {r["baselineState"] for r in run["results"]} == {"new", "unchanged"}
+    rule = run["tool"]["driver"]["rules"][result["ruleIndex"]]
+    assert "ruff rule CODE" in rule["help"]["text"] and rule["shortDescription"]["text"].startswith("A rule of ruff speaks")
     assert result["ruleId"] == run["tool"]["driver"]["rules"][result["ruleIndex"]]["id"]
     assert len(log["runs"]) == (2 if decision == "accepted" else 1), "a review has a run of its own"
     assert run["invocations"][0]["executionSuccessful"] is (decision != "undecided")

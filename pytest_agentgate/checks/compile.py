@@ -11,8 +11,8 @@ from pytest_agentgate.layout import is_test
 from pytest_agentgate.model import Evidence, Finding
 from pytest_agentgate.protocols import Context
 from pytest_agentgate.text import command
+from pytest_agentgate.tool_pages import COMPILE
 
-RULES = {"compile/error": "A changed Python file does not compile."}
 SCRIPT = """
 import sys, json, warnings
 warnings.simplefilter("ignore")
@@ -40,7 +40,7 @@ class Compile:
     """The `compile` check."""
 
     name, barrier, fast = "compile", True, True
-    rules = RULES
+    rules, pages = {r.id: f"{r.title}." for r in COMPILE}, COMPILE
 
     def depends_on(self, context: Context) -> Sequence[object] | None:
         """The changed files and the interpreter."""

@@ -11,33 +11,11 @@ from pytest_agentgate.model.change import GITLINK, REGULAR, SYMLINK
 from pytest_agentgate.protocols import Context
 from pytest_agentgate.secrets import SECRET_BYTES
 from pytest_agentgate.text import command
+from pytest_agentgate.tool_pages import SCOPE
 from pytest_agentgate.trees import escapes
 
-RULES = {
-    "scope/too-many-files": "More files changed than limits.files (or the task's max_files) allows.",
-    "scope/too-many-lines": "More lines changed than limits.lines (or the task's max_lines) allows.",
-    "scope/path-not-allowed": "A path outside of `allow`, or of the task's allowed_paths, was changed.",
-    "scope/path-forbidden": "A path that matches `forbid` was changed.",
-    "scope/huge-file": "An added or edited file is larger than limits.file_bytes.",
-    "scope/secret": "Something that looks like a credential was added.",
-    "scope/symlink": "A symbolic link was added or moved.",
-    "scope/symlink-escape": "A symbolic link leads out of the tree.",
-    "scope/case-collision": "Two paths differ only in case: on some machines one replaces the other.",
-    "scope/gitlink": "A submodule (or .gitmodules) was changed: code that is not in the change.",
-    "scope/lfs-pointer": "A Git LFS pointer was changed: content that is not in the change.",
-    "scope/odd-name": "A file name holds bytes or characters that tools and people misread.",
-    "scope/compiled-code": "Compiled code, or a tool's cache, was added.",
-    "scope/archive": "An archive was added: code that no check looks into.",
-}
-EFFECTS: Mapping[str, Effect] = {
-    "scope/too-many-files": "reject",
-    "scope/too-many-lines": "reject",
-    "scope/path-not-allowed": "reject",
-    "scope/path-forbidden": "reject",
-    "scope/compiled-code": "reject",
-    "scope/symlink-escape": "reject",
-}
-"""All other rules of this check hold by default: they can be honest, and a human has to look."""
+RULES = {r.id: f"{r.title}." for r in SCOPE}
+EFFECTS: Mapping[str, Effect] = {r.id: r.effect for r in SCOPE}
 
 COMPILED = re.compile(r"\.(py[cod]|so|dll|dylib)$|\.so\.\d", re.IGNORECASE)
 ARCHIVE = re.compile(r"\.(egg|whl|zip|pyz|jar|pex|tar|tgz|[gx]z|bz2|zst)$", re.IGNORECASE)
@@ -52,7 +30,7 @@ LFS = b"version https://git-lfs.github.com/spec/v1"
 class Scope:
     """The `scope` check (a barrier)."""
 
-    name, barrier, fast, rules = "scope", True, True, RULES
+    name, barrier, fast, rules, pages = "scope", True, True, RULES, SCOPE
 
     def depends_on(self, context: Context) -> Sequence[object] | None:
         """Never cached: it is quicker than a look into the cache."""
@@ -74,7 +52,7 @@ Raw = tuple[str, str, str | None, int | None]
 
 
 def _finding(context: Context, rule: str, message: str, path: str | None, line: int | None) -> Finding | None:
-    effect = context.effect(rule, path, EFFECTS.get(rule, "hold"))
+    effect = context.effect(rule, path, EFFECTS[rule])
     if effect is None:
         return None
     return Finding(

@@ -7,6 +7,7 @@ from urllib.parse import quote
 
 from pytest_agentgate.model import Finding, Report, ReviewFinding
 from pytest_agentgate.reporters.common import encode, fingerprints, path_of
+from pytest_agentgate.rulebook import Rule
 
 SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 LEVELS = {"reject": "error", "hold": "warning", "note": "note"}
@@ -19,9 +20,12 @@ class SarifReporter:
 
     name = "sarif"
 
+    def __init__(self, rules: Mapping[str, Rule] | None = None) -> None:
+        self.rules = rules or {}
+
     def render(self, report: Report) -> str:
         """The whole log as JSON."""
-        runs = [_checks(report)]
+        runs = [_checks(report, self.rules)]
         if report.review.status != "not-run":
             runs.append(_review(report))
         log = {"$schema": SCHEMA, "version": "2.1.0", "runs": runs}
@@ -43,15 +47,27 @@ def _run(
     }
 
 
-def _checks(report: Report) -> dict[str, object]:
+def _help(name: str, rules: Mapping[str, Rule]) -> dict[str, object]:
+    """What is known of a rule: its page's texts, or where they are."""
+    rule = rules.get(name) or rules.get(name.partition("/")[0] + "/*")
+    if rule is None:
+        return {"shortDescription": {"text": name}, "help": {"text": f"agentgate explain {name}"}}
+    text = f"{rule.title}. {rule.why}\n\n{rule.instead}\n\nMore: agentgate explain {name}"
+    return {
+        "shortDescription": {"text": f"{rule.title}."},
+        "fullDescription": {"text": rule.why},
+        "help": {"text": text, "markdown": text},
+    }
+
+
+def _checks(report: Report, known: Mapping[str, Rule]) -> dict[str, object]:
     names = sorted({f.rule for e in report.evidence for f in e.findings})
     index = {name: n for n, name in enumerate(names)}
     effects: Mapping[str, str] = {f.rule: f.effect for e in report.evidence for f in e.findings}
     rules: list[dict[str, object]] = [
         {
             "id": name,
-            "shortDescription": {"text": name},
-            "help": {"text": f"agentgate explain {name}"},
+            **_help(name, known),
             "defaultConfiguration": {"level": LEVELS[effects[name]]},
         }
         for name in names

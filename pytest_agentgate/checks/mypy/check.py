@@ -18,14 +18,13 @@ from pytest_agentgate.model import Evidence, Finding
 from pytest_agentgate.protocols import Context
 from pytest_agentgate.suppressions import mypy_spelling, silencing_lines, statement_lines, without_type_suppressions
 from pytest_agentgate.text import command
-
-RULES = {"mypy/*": "An error of mypy, by its error code.", "mypy/fatal": "mypy stops before it has checked anything."}
+from pytest_agentgate.tool_pages import MYPY
 
 
 class Mypy:
     """The `mypy` check."""
 
-    name, barrier, fast, rules = "mypy", False, False, RULES
+    name, barrier, fast, rules, pages = "mypy", False, False, {r.id: f"{r.title}." for r in MYPY}, MYPY
 
     def depends_on(self, context: Context) -> Sequence[object] | None:
         """The trees, the tool and the project's environment."""

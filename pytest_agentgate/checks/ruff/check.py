@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from pytest_agentgate import tool_pages
 from pytest_agentgate.baseline import Lines, introduced
 from pytest_agentgate.checks.ruff import guard
 from pytest_agentgate.checks.ruff.formatting import format_findings, unformatted
@@ -33,7 +34,7 @@ CORRECTNESS = ("--isolated", "--select", "E9,F", "--per-file-ignores", "__init__
 class Ruff:
     """The `ruff` check."""
 
-    name, barrier, fast, rules = "ruff", False, True, RULES
+    name, barrier, fast, rules, pages = "ruff", False, True, RULES, tool_pages.RUFF
 
     def depends_on(self, context: Context) -> Sequence[object] | None:
         """The trees and the tool."""

@@ -19,7 +19,7 @@ EXAMPLES = """examples:
   agentgate check                          the working tree against its base
   agentgate check --base main --head topic a branch, before its pull request
   agentgate check --patch fix.diff         a patch file, applied to HEAD
-  agentgate check --report json=gate.json  and the whole report as JSON
+  agentgate check --report json=../a.json  and the whole report as JSON
 
 exit codes: 0 accepted, 1 rejected (the agent mends it), 2 interrupted, 3 undecided (a human settles it), 4 usage error
 """
@@ -162,7 +162,7 @@ SUBCOMMANDS: Mapping[str, tuple[str, Sequence[str], Extra]] = {
     ),
     "cache": ("say what the cache holds, or clear it", ("cache-dir",), [(("action",), {"choices": ("info", "clear")})]),
     "demo": (
-        "gate one honest and three cheating patches of a small repository, for real",
+        "gate one honest patch, three cheating ones and one for a human in a small repository, for real",
         ("cache-dir",),
         [(("--keep",), {"dest": "keep", "metavar": "DIR", "default": "", "help": "make the repository in DIR and keep it"})],
     ),

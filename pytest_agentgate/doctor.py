@@ -54,8 +54,14 @@ for name in sys.argv[1:]:
         found[name] = spec.origin
 print(json.dumps(found))
 """
-RUNS = re.compile(r"^(core\.(fsmonitor|sshcommand|hookspath|pager|editor|askpass)|diff\.external|diff\..*\.(textconv|command)|filter\..*\.(clean|smudge|process)|credential\..*helper|alias\..*)$")  # fmt: skip
-"""Settings of git that name programs: in a repository's own configuration they run when its owner uses git."""
+RUNS = re.compile(
+    r"^(core\.(fsmonitor|sshcommand|hookspath|pager|editor|askpass|gitproxy|alternaterefscommand)|(gpg|gpg\..*)\.(program|defaultkeycommand)|"
+    r"diff\.external|diff\..*\.(textconv|command)|filter\..*\.(clean|smudge|process)|credential(\..*)?\.helper|alias\..*|pager\..*|"
+    r"merge\..*\.driver|(merge|diff)tool\..*\.(cmd|path)|remote\..*\.(uploadpack|receivepack|vcs|proxy)|sequence\.editor|"
+    r"uploadpack\.packobjectshook|interactive\.difffilter|sendemail\..*(cmd|smtpserver)|browser\..*\.(cmd|path)|man\..*\.(cmd|path)|"
+    r"trailer\..*\.(cmd|command)|hook\..*\.command|submodule\..*\.update|protocol\.(.*\.)?allow|init\.templatedir|include\.path|includeif\..*\.path)$"
+)
+"""Settings of git that name programs, or let in more: in a repository's own configuration they run when its owner uses git."""
 
 
 def consult(directory: str, python: str, cache_folder: str, environment: Mapping[str, str]) -> Iterator[Line]:
@@ -75,11 +81,15 @@ def consult(directory: str, python: str, cache_folder: str, environment: Mapping
         checkout = open_checkout(processes, directory)
         with open_workspace(checkout, cache_folder, use_cache=True) as place:
             yield not place.note, f"cache: {place.root}", place.note or ""
-            found = describe(choose(checkout.top, python, "", environment), processes, place.cache)
+            yield from _repository(checkout, environment)
+            try:
+                found = describe(choose(checkout.top, python, "", environment), processes, place.cache)
+            except GateError as error:
+                yield False, f"interpreter: {error}", "name the project's own with --python"
+                return
     except GateError as error:
         yield False, f"repository: {error}", "run it in a checkout that you want to gate"
         return
-    yield from _repository(checkout, environment)
     own = found.prefix == sys.prefix and not _holds(found, checkout)
     words = ", the gate's own: no .venv is here and none is active" if own else ""
     yield not own, f"interpreter: {found.executable} ({found.version}){words}", "install the project into .venv, or name --python"
@@ -138,17 +148,32 @@ def _repository(checkout: Checkout, environment: Mapping[str, str]) -> Iterator[
     head = checkout.commit("HEAD")
     try:
         base, how = find_base(checkout, head, environment) if head else ("", "there is no commit yet")
-        guessed = how == "HEAD"
-        fix = "name it with --base: no upstream or default branch was found, so that only uncommitted work is compared"
+        guessed = how == "HEAD" or not head
+        fix = (
+            "make a first commit"
+            if not head
+            else "name it with --base: no upstream or default branch was found, so that only uncommitted work is compared"
+        )
         yield not guessed, f"base: {base[:12]} ({how})", fix
     except GateError as error:
         yield False, f"base: {error}", "fetch it, or name it with --base"
-    rows = checkout.git.attempt("config", "--local", "-z", "--list").stdout.decode("utf-8", "replace").split("\0")
+    rows = []
+    for scope in ("--local", "--worktree"):  # the second reads the first once more where a repository has no worktree configuration
+        text = checkout.git.attempt("config", scope, "--includes", "-z", "--list").stdout.decode("utf-8", "replace")
+        rows += [row for row in text.split("\0") if row not in rows]
     for key, _, value in (row.partition("\n") for row in rows):
-        runs = key != "core.fsmonitor" or value not in ("true", "false")
-        if RUNS.fullmatch(key.lower()) and runs and (not key.startswith("alias.") or value.startswith("!")):
-            words = f"git setting {visible(key)} of this repository runs a program: {visible(value)}"
+        if RUNS.fullmatch(key.lower()) and not _harmless(key.lower(), value):
+            words = f"git setting {visible(key)} of this repository can run a program: {visible(value)}"
             yield False, words, f"is it yours? The gate ignores it; you do not: git config --local --unset {visible(key)}"
+
+
+def _harmless(key: str, value: str) -> bool:
+    """Whether a setting that could name a program, or let one in, has a value that does not."""
+    if key == "core.fsmonitor":
+        return value in ("true", "false")
+    if key.startswith(("protocol.", "submodule.")):
+        return value in ("never", "user", "none", "checkout", "rebase", "merge")
+    return key.startswith("alias.") and not value.startswith("!")
 
 
 def _installed(checkout: Checkout, found: Interpreter, processes: Processes) -> Iterator[Line]:

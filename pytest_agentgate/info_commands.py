@@ -21,7 +21,7 @@ from pytest_agentgate.model import Policy
 from pytest_agentgate.options import settle
 from pytest_agentgate.plugins import Plugins
 from pytest_agentgate.process import Processes
-from pytest_agentgate.propose import proposals
+from pytest_agentgate.propose import Left, Proposal, proposals
 from pytest_agentgate.read_policy import effective, parse_policy, policy_text
 from pytest_agentgate.reporters.json import schema
 from pytest_agentgate.rulebook import page
@@ -86,7 +86,7 @@ def doctor(given: argparse.Namespace, environment: Mapping[str, str]) -> int:
     directory, python, folder = (str(values[n] or "") for n in ("repo", "python", "cache_dir"))
     for works, words, fix in consult(directory or ".", python, folder, environment):
         missing += not works
-        print(f"{'ok     ' if works else 'missing'}  {words}" + (f"\n         to do: {fix}" if not works and fix else ""))
+        print(f"{'ok     ' if works else 'problem'}  {words}" + (f"\n         to do: {fix}" if not works and fix else ""))
     return 1 if missing else 0
 
 
@@ -140,13 +140,19 @@ def who(given: argparse.Namespace, environment: Mapping[str, str]) -> int:
 
 def init(given: argparse.Namespace, environment: Mapping[str, str]) -> int:
     """`agentgate init`: propose the policy, the hooks and the workflow; write them with ``--write``."""
-    top = open_checkout(Processes(), str(settle(vars(given), environment)["repo"] or ".")).top
-    found = list(proposals(top))
+    checkout = open_checkout(Processes(), str(settle(vars(given), environment)["repo"] or "."))
+    top = checkout.top
+    tracked = checkout.git.attempt("ls-files", "-z").stdout.decode("utf-8", "surrogateescape").split("\0")
+    looked = list(proposals(top, tracked))
+    found = [item for item in looked if isinstance(item, Proposal)]
     for item in found:
         print(f"# {item.path}: {item.why}\n{item.diff()}")
-    if not found:
+    for left in looked:
+        if isinstance(left, Left):
+            print(f"# {left.path} is left to you: {left.why}\n")
+    if not looked:
         print("nothing to propose: policy, hooks and workflow are there")
-    elif not given.write:
+    elif found and not given.write:
         print("nothing was written; `agentgate init --write` writes it")
     for item in found if given.write else ():
         path = os.path.join(top, item.path)
@@ -154,4 +160,8 @@ def init(given: argparse.Namespace, environment: Mapping[str, str]) -> int:
         with open(path, "x" if item.before is None else "w", encoding="utf-8", newline="") as stream:
             stream.write(item.after)
         print(f"wrote {item.path}")
+    if found and given.write:
+        print("commit this first: the policy is read from the base of a change, and a change of the policy is for a human")
+        if any(item.path.startswith(".github/") for item in found):
+            print("the workflow installs pytest-agentgate from the package index; if you have it from elsewhere, edit that line")
     return 0

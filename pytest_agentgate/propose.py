@@ -6,10 +6,12 @@ import difflib
 import os
 import re
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from pytest_agentgate import __version__
+from pytest_agentgate.layout import is_test
+from pytest_agentgate.model import Policy
 
 HOOKS = """\
 {indent}- repo: local
@@ -82,13 +84,25 @@ class Looked:
     groups: tuple[str, ...]
     broken: bool = False
     """There is a ``pyproject.toml`` that cannot be read."""
+    python: str = ""
+    """What ``requires-python`` says."""
+    files: tuple[str, ...] = ()
+    """What git tracks."""
 
     def has(self, path: str) -> bool:
         """Whether a file is there."""
         return os.path.exists(os.path.join(self.top, path))
 
 
-def look(top: str) -> Looked:
+@dataclass(frozen=True)
+class Left:
+    """A file that has to be changed by hand."""
+
+    path: str
+    why: str
+
+
+def look(top: str, files: Sequence[str] = ()) -> Looked:
     """Read what matters."""
     text = _read(top, "pyproject.toml")
     broken = text is None and os.path.lexists(os.path.join(top, "pyproject.toml"))
@@ -96,8 +110,10 @@ def look(top: str) -> Looked:
         data = tomllib.loads(text or "")
     except tomllib.TOMLDecodeError:
         data, broken = {}, True
-    extras = _table(_table(data, "project"), "optional-dependencies")
-    return Looked(top, text, frozenset(_table(data, "tool")), tuple(extras), tuple(_table(data, "dependency-groups")), broken)
+    project = _table(data, "project")
+    extras, python = _table(project, "optional-dependencies"), str(project.get("requires-python", ""))
+    groups = tuple(_table(data, "dependency-groups"))
+    return Looked(top, text, frozenset(_table(data, "tool")), tuple(extras), groups, broken, python, tuple(files))
 
 
 def _table(data: Mapping[str, object], key: str) -> Mapping[str, object]:
@@ -114,18 +130,41 @@ def _read(top: str, path: str) -> str | None:
         return None
 
 
-def proposals(top: str) -> Iterator[Proposal]:
-    """What to add; nothing for what is there already."""
-    seen = look(top)
+def proposals(top: str, files: Sequence[str]) -> Iterator[Proposal | Left]:
+    """What to add to a checkout that tracks `files`, and what is left to its owner; nothing for what is there already."""
+    seen = look(top, files)
     before = seen.pyproject
-    section = _section(seen)
-    after = section if before is None else f"{before}{'' if before.endswith(chr(10)) or not before else chr(10)}\n{section}"
-    if "agentgate" not in seen.tables and not seen.broken and _parses(after):
-        yield Proposal("pyproject.toml", before, after, "the law: it is read from the base of a change")
+    after = _appended(before, ("\n" if before else "") + _section(seen))
+    if "agentgate" not in seen.tables:
+        if seen.broken or not _parses(after):
+            yield Left("pyproject.toml", "it is no TOML, or of a form that no table can be added to; add [tool.agentgate] by hand")
+        else:
+            yield Proposal("pyproject.toml", before, after, "the law: it is read from the base of a change")
     yield from _hooks(seen)
     if seen.has(".github") and not seen.has(".github/workflows/agentgate.yml"):
-        text = WORKFLOW.format(python="3.12", install=_install(seen), version=__version__)
+        text = WORKFLOW.format(python=_python(seen.python), install=_install(seen), version=__version__)
         yield Proposal(".github/workflows/agentgate.yml", None, text, "CI repeats the verdict on what was pushed")
+    if seen.has(".gitlab-ci.yml") and "agentgate" not in (_read(top, ".gitlab-ci.yml") or ""):
+        yield Left(".gitlab-ci.yml", 'its job is in docs/ci.md, "GitLab"')
+
+
+def _appended(before: str | None, text: str) -> str:
+    """A file with further lines, ended as its own lines are."""
+    if not before:
+        return text
+    end = "\r\n" if "\r\n" in before else "\n"
+    return before + ("" if before.endswith("\n") else end) + text.replace("\n", end)
+
+
+def _python(wanted: str) -> str:
+    """A version of Python that the project runs on, and the gate as well."""
+    from packaging.specifiers import InvalidSpecifier, SpecifierSet  # lazy: only `init` asks
+
+    try:
+        allowed = SpecifierSet(wanted)
+    except InvalidSpecifier:
+        return "3.12"
+    return next((v for v in ("3.12", "3.13", "3.11", "3.14", "3.15") if allowed.contains(f"{v}.99")), "3.12")
 
 
 def _parses(text: str) -> bool:
@@ -138,8 +177,9 @@ def _parses(text: str) -> bool:
 
 def _section(seen: Looked) -> str:
     ruff = bool({"ruff"} & seen.tables) or seen.has("ruff.toml") or seen.has(".ruff.toml")
-    mypy = bool({"mypy"} & seen.tables) or seen.has("mypy.ini") or seen.has(".mypy.ini")
-    tests = any(seen.has(p) for p in ("tests", "test", "pytest.ini", "conftest.py")) or "pytest" in seen.tables
+    mypy = bool({"mypy"} & seen.tables) or seen.has("mypy.ini") or seen.has(".mypy.ini") or _names(seen, "setup.cfg", "mypy")
+    asked = any(_names(seen, f, s) for f, s in (("setup.cfg", "tool:pytest"), ("tox.ini", "pytest"), ("pytest.ini", "pytest")))
+    tests = asked or "pytest" in seen.tables or any(p.endswith(".py") and is_test(p, Policy()) for p in seen.files)
     lines = ["[tool.agentgate]"]
     missing = [name for name, there in (("mypy", mypy), ("pytest", tests)) if not there]
     if missing:
@@ -152,6 +192,11 @@ def _section(seen: Looked) -> str:
     return "\n".join(lines) + "\n"
 
 
+def _names(seen: Looked, path: str, section: str) -> bool:
+    """Whether an INI file has a section."""
+    return re.search(rf"(?m)^\[{section}\]", _read(seen.top, path) or "") is not None
+
+
 def _install(seen: Looked) -> str:
     extra = next((e for e in ("test", "tests", "testing", "dev") if e in seen.extras), "")
     group = next((g for g in ("test", "tests", "dev") if g in seen.groups), "")
@@ -161,10 +206,12 @@ def _install(seen: Looked) -> str:
     return f"{plain} --group {group}" if group else f"{plain} pytest" if plain.endswith(".") else plain
 
 
-def _hooks(seen: Looked) -> Iterator[Proposal]:
+def _hooks(seen: Looked) -> Iterator[Proposal | Left]:
+    by_hand = "it cannot be read, or its last key is not `repos`; add the hooks that the README names by hand"
     name = next((n for n in (".pre-commit-config.yaml", ".pre-commit-config.yml") if seen.has(n)), ".pre-commit-config.yaml")
     before = _read(seen.top, name)
     if before is None and os.path.lexists(os.path.join(seen.top, name)):
+        yield Left(name, by_hand)
         return
     if before is None:
         yield Proposal(
@@ -176,14 +223,20 @@ def _hooks(seen: Looked) -> Iterator[Proposal]:
     try:
         data = yaml.safe_load(before)
     except yaml.YAMLError:
+        data = None
+    if "agentgate" in before:
         return
-    if "agentgate" in before or not isinstance(data, dict) or not isinstance(data.get("repos"), list) or list(data)[-1] != "repos":
+    if not isinstance(data, dict) or not isinstance(data.get("repos"), list) or list(data)[-1] != "repos":
+        yield Left(name, by_hand)
         return
     indent = next((m[1] for m in re.finditer(r"(?m)^([ ]*)-[ ]+repo\b", before)), "  ")
-    after = before + ("" if before.endswith("\n") else "\n") + HOOKS.format(indent=indent)
+    after = _appended(before, HOOKS.format(indent=indent))
     try:
         grown = len(yaml.safe_load(after)["repos"]) == len(data["repos"]) + 1
     except yaml.YAMLError:
-        return
-    if grown:
-        yield Proposal(name, before, after, "what is staged and pushed is judged (a local hook is advice)")
+        grown = False
+    yield (
+        Proposal(name, before, after, "what is staged and pushed is judged (a local hook is advice)")
+        if grown
+        else Left(name, by_hand)
+    )

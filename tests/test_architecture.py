@@ -54,7 +54,7 @@ LAZY = {
     "review_doors.py": {"ctypes"},
     "review_commands.py": {"rich"},
     "index.py": {"http.client", "urllib"},
-    "propose.py": {"yaml"},
+    "propose.py": {"yaml", "packaging"},
     "info_commands.py": {"shtab"},
     "cli.py": {"pytest_agentgate.bugs"},
     "examine.py": {"pytest_agentgate.bugs"},

@@ -138,8 +138,9 @@ def test_init_adds_to_hooks_however_they_are_indented(repo: Repo):
 @pytest.mark.parametrize("broken", ["repos: [\n", "a: 1\n", "repos:\n- repo: local\n  hooks: []\nfail_fast: true\n"])
 def test_init_leaves_alone_what_it_cannot_add_to(repo: Repo, broken: str):
     repo.commit({"calc.py": CALC, ".pre-commit-config.yaml": broken}, "base")
-    repo.cli("init", "--write")
+    said = repo.cli("init", "--write").stdout
     assert (repo.path / ".pre-commit-config.yaml").read_text() == broken
+    assert ".pre-commit-config.yaml is left to you: it cannot be read" in said and "nothing to propose" not in said
 
 
 @pytest.mark.parametrize("broken", ["a = [\n", "tool = { a = 1 }\n", b"\xff\xfe"])
@@ -149,6 +150,35 @@ def test_init_leaves_a_manifest_alone_that_it_cannot_read_or_add_to(repo: Repo, 
     assert done.returncode == 0, done.stderr
     assert (repo.path / "pyproject.toml").read_bytes() == (broken.encode() if isinstance(broken, str) else broken)
     assert (repo.path / ".pre-commit-config.yaml").exists(), "the rest is proposed all the same"
+    assert "pyproject.toml is left to you" in done.stdout
+
+
+def test_init_sees_what_the_gate_sees(repo: Repo):
+    manifest = b'[project]\r\nname = "x"\r\nversion = "1"\r\nrequires-python = ">=3.13"\r\n'
+    repo.commit({"pkg/__init__.py": "", "pkg/tests/test_a.py": TEST_CALC, "setup.cfg": "[mypy]\nstrict = True\n", "pyproject.toml": manifest, ".gitlab-ci.yml": "test: {script: [pytest]}\n", ".github/x.yml": "a: 1\n"}, "base")  # fmt: skip
+    said = repo.cli("init", "--write").stdout
+    assert "may_skip" not in said and "mypy is not configured" not in said
+    assert ".gitlab-ci.yml is left to you: its job is in docs/ci.md" in said and "commit this first" in said
+    assert 'python-version: "3.13"' in (repo.path / ".github/workflows/agentgate.yml").read_text()
+    written = (repo.path / "pyproject.toml").read_bytes()
+    assert written.startswith(manifest) and b"[tool.agentgate]\r\n" in written and written.count(b"\n") == written.count(b"\r\n")
+
+
+@pytest.mark.parametrize("key", ["core.hooksPath", "gpg.program", "merge.x.driver", "remote.origin.uploadpack", "sequence.editor", "core.gitproxy", "diff.external"])  # fmt: skip
+def test_doctor_names_settings_of_git_that_run_programs(repo: Repo, key: str):
+    repo.commit({"calc.py": CALC}, "base")
+    included = repo.path.parent / "inc"
+    repo.git("config", "--file", str(included), key, "./x")
+    repo.git("config", "include.path", str(included))
+    repo.git("config", "protocol.file.allow", "never")
+    said = repo.cli("doctor").stdout
+    assert f"problem  git setting {key.lower()} of this repository can run a program: ./x" in said.replace(key, key.lower())
+    assert "protocol.file" not in said and "problem  git setting include.path" in said
+
+
+def test_doctor_says_which_interpreter_is_not_there(repo: Repo):
+    said = repo.cli("doctor", "--python", "/nonexistent/python").stdout
+    assert "problem  interpreter: " in said and "problem  repository" not in said
 
 
 def test_init_reads_a_manifest_of_odd_types(repo: Repo):

@@ -153,6 +153,8 @@ def test_a_required_sandbox_that_is_missing_leaves_the_change_undecided(repo: Re
 
 
 def test_doctor_says_what_is_there_and_how_to_get_what_is_not(repo: Repo, tmp_path: Path):
+    assert "problem  base: " in repo.cli("doctor").stdout, "no commit is no base"
+    repo.commit({"calc.py": CALC}, "base")
     done = repo.cli("doctor")
     assert done.returncode == 0, done.stdout
     assert "sandbox: " in done.stdout and "A3" in done.stdout and "pytest: " in done.stdout
@@ -162,7 +164,7 @@ def test_doctor_says_what_is_there_and_how_to_get_what_is_not(repo: Repo, tmp_pa
     done = repo.cli("doctor", env={"PATH": str(empty)})
     assert (
         done.returncode == 1
-        and "missing  sandbox: bubblewrap is not installed" in done.stdout
+        and "problem  sandbox: bubblewrap is not installed" in done.stdout
         and "apt install bubblewrap" in done.stdout
     )
 
@@ -181,5 +183,5 @@ def test_doctor_tries_the_sandbox_and_looks_at_base_modules_and_git_settings(rep
     repo.git("branch", "-m", "main", "trunk-of-ours")
     bad = repo.cli("doctor")
     assert bad.returncode == 1
-    assert "core.fsmonitor of this repository runs a program: touch /tmp/owned" in bad.stdout
+    assert "core.fsmonitor of this repository can run a program: touch /tmp/owned" in bad.stdout
     assert "name it with --base" in bad.stdout

@@ -43,6 +43,14 @@ class Interpreter(msgspec.Struct, frozen=True, kw_only=True):
         return digest(self.version, self.executable, sorted(self.packages.items()), _stamps(self))
 
     @property
+    def bound(self) -> bool:
+        """Whether what it imports can depend on where a checkout lies: something is installed in editable mode."""
+        inside = (self.prefix + os.sep, self.base_prefix + os.sep)
+        folders = [p for p in self.paths if os.path.isdir(p)]
+        names = (n for p in folders if p.endswith(("site-packages", "dist-packages")) for n in os.listdir(p))
+        return any(not p.startswith(inside) for p in folders) or any("editable" in n or n.endswith(".egg-link") for n in names)
+
+    @property
     def visible(self) -> tuple[str, ...]:
         """Folders that a process needs to see to start this interpreter."""
         real = os.path.dirname(os.path.dirname(os.path.realpath(self.executable)))

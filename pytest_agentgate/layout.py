@@ -167,6 +167,15 @@ def source_roots(base: Collection[str], head: Collection[str], policy: Policy) -
     return tuple(dict.fromkeys([*(_roots(base) if any(p.endswith(".py") for p in base) else []), *_roots(head)]))
 
 
+def project_roots(paths: Collection[str]) -> tuple[str, ...]:
+    """Folders below the root from which a monorepo's projects are imported: each ``src``, and each folder with a manifest."""
+    found = {posixpath.dirname(p) for p in paths if posixpath.basename(p) in ("pyproject.toml", "setup.py", "setup.cfg")}
+    for path in paths:
+        if path.endswith(".py") and "/src/" in (whole := f"/{path}"):
+            found.add(whole[1 : whole.index("/src/") + 4])
+    return tuple(sorted(found - {""}))
+
+
 def top_modules(paths: Iterable[str], roots: Iterable[str], policy: Policy) -> frozenset[str]:
     """Names of the product's importable top-level modules and packages below some roots."""
     paths = frozenset(paths)

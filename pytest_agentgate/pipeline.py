@@ -280,7 +280,7 @@ def _context(
         packages=Index(index_url(gate.index, gate.environment), place.cache, any(gate.environment.get(v) for v in FURTHER)).look,
         task=read_task(gate.task, checkout.top) if gate.task else None,
         tool_caches=place.tools,
-        salt=digest(*sorted(clean_environment({}, policy.environment).items())),
+        salt=digest(checkout.top if interpreter.bound else "", *sorted(clean_environment({}, policy.environment).items())),
     )
 
 

@@ -135,12 +135,15 @@ def _is_product(folder: str, patterns: Collection[str], known: Collection[str]) 
     """Whether a folder that pytest looks into holds the product, with its tests below it, beside its modules, or elsewhere."""
     shapes = ("test*.py", "*_test.py", "*_tests.py", *patterns)
     inside = [p.removeprefix(f"{folder}/") for p in known if p.endswith(".py") and p.startswith(f"{folder}/")]
-    package = any(re.fullmatch(r"([^/]+/)?__init__\.py", p) for p in inside)
-    if not package or TESTLIKE.search(folder.rpartition("/")[2]):
-        return False
     own = [p for p in inside if not any(TESTLIKE.search(f) for f in p.split("/")[:-1])]
+    inits = [p.removesuffix("__init__.py") for p in own if p.rpartition("/")[2] == "__init__.py"]
+    sources = folder.rpartition("/")[2] == "src" or any("src" in p.split("/")[:-1] for p in own)
+    if not (inits or sources) or TESTLIKE.search(folder.rpartition("/")[2]):
+        return False
     names = [n for p in own if (n := p.rpartition("/")[2]) not in ("__init__.py", "conftest.py")]
     tests = [n for n in names if any(fnmatch(n, s) for s in shapes)]
+    if not names:  # nothing but packages: the product, unless they hold tests
+        return any(not any(p.startswith(i) and p not in own for p in inside) for i in inits)
     pairs = any(f"test_{n}" in tests or n.replace(".py", "_test.py") in tests for n in names)
     return bool(names) and (len(own) < len(inside) or 2 * len(tests) < len(names) or (pairs and 2 * len(tests) <= len(names)))
 

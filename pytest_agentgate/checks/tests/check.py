@@ -12,12 +12,13 @@ from pytest_agentgate.checks.tests.classify import HEAD_O, Classifier, Verdict
 from pytest_agentgate.checks.tests.judge import Judge
 from pytest_agentgate.checks.tests.noticing import edited_tests, helpers_changed, immune
 from pytest_agentgate.checks.tests.own import own_arguments
+from pytest_agentgate.checks.tests.projects import merged
 from pytest_agentgate.checks.tests.ratchet import touched_tests, weaker
 from pytest_agentgate.checks.tests.records import Result, Run, StartError
 from pytest_agentgate.checks.tests.rules import PAGES, RULES
 from pytest_agentgate.checks.tests.session import Ask, Sessions
 from pytest_agentgate.checks.tests.transitions import outcomes
-from pytest_agentgate.checks.tests.work import Expected, Work, nothing_ran, proves_anything, same_world
+from pytest_agentgate.checks.tests.work import Expected, Work, joined, nothing_ran, proves_anything, same_world
 from pytest_agentgate.errors import ToolError
 from pytest_agentgate.model import Evidence, Finding
 from pytest_agentgate.model.evidence import Assurance, TestOutcome
@@ -202,6 +203,9 @@ def _run(sessions: Sessions, own: tuple[str, ...], *, whole: bool, product: bool
         mine = pool.submit(sessions.run, Ask("head", own), "the patch's own tests") if own or whole else None
         before = pool.submit(_before, sessions, own) if own and product else None
         work.expected = expected.result()
+        apart = sessions.projects.apart(work.expected.errors)
+        if apart:
+            work.expected = joined(work.expected, _expected(sessions, apart))
         try:
             work.suite = suite.result() if suite else None
         except StartError:
@@ -215,18 +219,22 @@ def _run(sessions: Sessions, own: tuple[str, ...], *, whole: bool, product: bool
                 raise
             work.own_error = str(error)
         work.before = before.result() if before else None
+    if apart and work.suite is not None:
+        work.suite = merged(
+            [work.suite, sessions.run(Ask(HEAD_O, apart), "the same of projects with a configuration of their own")]
+        )
     return work
 
 
-def _expected(sessions: Sessions) -> Expected:
+def _expected(sessions: Sessions, files: tuple[str, ...] = ()) -> Expected:
     """Node ids of the base, from a process that never saw the head; remembered by base."""
     context = sessions.context
 
     def make() -> Expected:
-        run = sessions.run(Ask("base", marked_only=True, background=True))
+        run = sessions.run(Ask("base", files, marked_only=True, background=not files))
         return Expected(run.exists, run.errors, run.results)
 
-    parts = ("collect-and-run-marked", context.trees.key("base"), context.interpreter.fingerprint)
+    parts = ("collect-and-run-marked", *files, context.trees.key("base"), context.interpreter.fingerprint)
     return context.remember(parts, make, Expected)
 
 

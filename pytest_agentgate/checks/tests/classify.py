@@ -17,6 +17,8 @@ from pytest_agentgate.checks.tests.session import Ask, Sessions
 from pytest_agentgate.layout import is_test
 from pytest_agentgate.model.evidence import Outcome
 
+ATTEMPTS = 5
+"""How often the base is asked whether it passes a test at all that failed there in another way."""
 HEAD_O = "head+base-tests"
 HEAD_TESTS = "head+base-config"
 """The head's own tests under the base's configuration: a patch cannot deselect by configuration what it fails."""
@@ -32,7 +34,7 @@ class Verdict:
 
     classification: str
     """`unchanged`, `pre-existing`, `environment`, `regression`, `expectation-changed`, `removed`, `flaky`, `order-dependent`,
-    `known-flaky`, `unstable-id`."""
+    `known-flaky`, `worse`, `unstable-id`."""
     base: Outcome
     result: Result
 
@@ -85,6 +87,10 @@ class Classifier:
         """What each of the base's tests is that did not pass on the head's code."""
         base = self.on_base(list(failing))
         verdicts = {i: self._old(failing[i], base[i]) for i in failing if not _is_worse(base[i].outcome, failing[i].outcome)}
+        for node_id in self._worse(
+            {i for i, v in verdicts.items() if v.classification == "pre-existing" and not _alike(v, base[i])}
+        ):
+            verdicts[node_id] = Verdict("worse", base[node_id].outcome, failing[node_id])
         open_ids = {i for i in failing if i not in verdicts}
         unstable = self._unstable(open_ids)
         known_flaky = self._flaky_on_base(set(unstable)) if unstable else set()
@@ -111,6 +117,14 @@ class Classifier:
             return Verdict("unstable-id", before.outcome, now)
         kind = "environment" if ENVIRONMENT.search(before.text) or ENVIRONMENT.search(now.text) else "pre-existing"
         return Verdict(kind, before.outcome, now)
+
+    def _worse(self, ids: set[str]) -> set[str]:
+        """Of tests that failed on both sides, each in its own way: those that the base passes at times, and the patch's code never."""
+        passing: set[str] = set()
+        for attempt in range(1, ATTEMPTS + 1):
+            if left := ids - passing:
+                passing |= {i for i, r in self.on_base(left, attempt=attempt).items() if r.outcome == "passed"}
+        return passing - set(self._unstable(passing))
 
     def _unstable(self, ids: set[str]) -> dict[str, str]:
         """Tests that pass in one of the reruns on the very same tree: `order-dependent` where they pass in each, else `flaky`."""
@@ -155,6 +169,12 @@ class Classifier:
                 return dict.fromkeys(ids, Result("error", str(error)))
             known |= {i: run.results[i] for i in left if i in run.results}
         return known
+
+
+def _alike(verdict: Verdict, before: Result) -> bool:
+    """Whether a failure is the base's own: the same words, save numbers, addresses and names of temporary files."""
+    now, old = (re.sub(r"0x[0-9a-f]+|\d+|/tmp/\S+", "#", r.message or r.text[-300:]) for r in (verdict.result, before))
+    return now == old or verdict.result.outcome not in ("failed", "error") or before.outcome not in ("failed", "error")
 
 
 def _is_worse(before: Outcome, now: Outcome) -> bool:

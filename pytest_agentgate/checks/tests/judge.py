@@ -87,26 +87,18 @@ class Judge:
                     message = f"{now} on the patch's code, and the base cannot run it by this id"
                     yield from self._finding("pytest/unstable-id", "hold", message, node_id, verdict.result)
                 case "flaky" | "order-dependent":
-                    yield from self._finding(
-                        "pytest/flaky",
-                        "hold",
-                        f"{now} in the whole run and passed when run again ({verdict.classification})",
-                        node_id,
-                        verdict.result,
-                    )
+                    words = f"{now} in the whole run and passed when run again ({verdict.classification})"
+                    yield from self._finding("pytest/flaky", "hold", words, node_id, verdict.result)
+                case "worse":
+                    words = "fails on the patch's code each time; on the base it fails otherwise, and passes at times"
+                    yield from self._finding("pytest/flaky", "hold", words, node_id, verdict.result)
                 case "known-flaky":
                     yield from self._finding(
                         "pytest/flaky", "note", "flaky, on the base as well", node_id, verdict.result, new=False
                     )
                 case "pre-existing" | "environment":
-                    yield from self._finding(
-                        "pytest/pre-existing",
-                        "note",
-                        f"{now}, and {was} on the base ({verdict.classification})",
-                        node_id,
-                        verdict.result,
-                        new=False,
-                    )
+                    words = f"{now}, and {was} on the base ({verdict.classification})"
+                    yield from self._finding("pytest/pre-existing", "note", words, node_id, verdict.result, new=False)
 
     def lonely(self, ids: Collection[str]) -> Iterator[Finding]:
         """Tests that fail in their file alone, as the base's do, and pass in the whole suite."""
@@ -140,9 +132,11 @@ class Judge:
                 yield from self._finding(
                     "pytest/unstable-id", "hold", "fails, and the base knows no test of this id", node_id, result
                 )
+        most = len(self.base_errors) > len({i.partition("::")[0] for i in self.expected})
         for path, text in sorted(self.base_errors.items()):
             message = "cannot be collected on the base either: nothing in it was judged"
-            yield from self._finding("pytest/pre-existing", "note", message, path, Result("error", _last(text)), new=False)
+            effect: Effect = "hold" if most and self.suite else "note"
+            yield from self._finding("pytest/pre-existing", effect, message, path, Result("error", _last(text)))
 
     def _may_edit(self, node_id: str) -> Effect:
         task = self.context.task

@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import msgspec
 
+from pytest_agentgate.checks.tests.projects import Projects, merged
 from pytest_agentgate.checks.tests.records import Run, Stream, read
 from pytest_agentgate.errors import ToolError
-from pytest_agentgate.layout import kind, packages, source_roots, top_modules
+from pytest_agentgate.layout import kind, packages, project_roots, source_roots, top_modules
 from pytest_agentgate.model.evidence import Step
 from pytest_agentgate.protocols import Context, Tree
 
@@ -70,19 +71,24 @@ class Sessions:
             )
         base, head = context.trees.entries("base"), context.trees.entries("head")
         self.roots = source_roots(base, head, context.policy)
-        everything = top_modules(base, self.roots, context.policy) | top_modules(head, self.roots, context.policy)
+        self.places = tuple(dict.fromkeys((*self.roots, *project_roots([*base, *head]))))
+        """Where the tree could provide modules from: what is imported must come from there, whoever put it on the path."""
+        everything = top_modules(base, self.places, context.policy) | top_modules(head, self.places, context.policy)
         known = packages([*base, *head])
         changed = [f.path for f in context.change.files if kind(f.path, context.policy, known) == "product"]
-        tops = {top for path in changed for root in self.roots if (top := _top(path, root))}
-        self.modules = tuple(sorted(everything & tops or everything))
+        tops = {top for path in changed for root in self.places if (top := _top(path, root))}
+        main = top_modules(base, self.roots, context.policy) | top_modules(head, self.roots, context.policy)
+        self.modules = tuple(sorted(everything & tops or main))
+        self.projects = Projects(context)
         manifests = context.trees.read_many("base", [f for f in MANIFESTS if f in base])
         self.plugin = any(b"pytest11" in data for data in manifests.values())
         """Whether the project is itself a plugin of pytest, of which the tests may look at rewritten assertions."""
 
     def run(self, ask: Ask, words: str = "") -> Run:
-        """Run one session to its end; raises `ToolError` where it is incomplete, or tested other code."""
+        """Run one session to its end, or one for each project of a monorepo; raises `ToolError` where it is incomplete, or tested other code."""
         with self.context.trees.place(ask.role, overlay=ask.overlay) as tree:
-            return self.run_in(tree, ask, words)
+            groups = self.projects.groups(ask.files) or [()]
+            return merged([self.run_in(tree, replace(ask, files=group), words) for group in groups])
 
     def run_in(self, tree: Tree, ask: Ask, words: str = "") -> Run:
         """The same in a tree that is laid out already."""
@@ -99,6 +105,7 @@ class Sessions:
             workers = "0"
         request = {
             "roots": roots,
+            "tree": tree.inside(),
             "modules": self.modules,
             "args": args,
             "workers": workers,
@@ -150,7 +157,7 @@ class Sessions:
             inside = os.path.relpath(file, root)
             if inside in known and _same_file(os.path.join(tree.path, inside), inode):
                 continue
-            if inside in known or not known.isdisjoint(_candidates(name, self.roots)):
+            if inside in known or not known.isdisjoint(_candidates(name, self.places)):
                 raise ToolError(
                     f"the tests imported {name} from {file}, which is not the judged tree",
                     hint=f"install the project in editable mode: {self.context.interpreter.executable} -m pip install -e .",

@@ -25,6 +25,13 @@ class Expected(msgspec.Struct):
     """What came of those that their marks skip on the base, or expect to fail."""
 
 
+def joined(root: Expected, others: Expected) -> Expected:
+    """What the root's session knows of the base, and those of projects below it."""
+    seen = {i.partition("::")[0] for i in others.ids}
+    errors = {p: t for p, t in (root.errors | others.errors).items() if p not in seen}
+    return Expected([*root.ids, *(i for i in others.ids if i not in root.ids)], errors, root.marked | others.marked)
+
+
 @dataclass
 class Work:
     """What the sessions found."""

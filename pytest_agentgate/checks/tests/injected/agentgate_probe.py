@@ -2,7 +2,7 @@
 
 One file; standard library and pytest >= 7 only; Python >= 3.9; never imported by the gate. Records are JSON lines on an
 inherited pipe. The request comes as JSON on standard input:
-``{"roots": [...], "modules": [...], "args": [...], "ids": [...] or null, "workers": "0", "marked": false, "until": [...] or null,
+``{"roots": [...], "tree": "", "modules": [...], "args": [...], "ids": [...] or null, "workers": "0", "marked": false, "until": [...] or null,
 "teller": "", "plugin": false, "mutants": null or what agentgate_mutants.py takes}``.
 """
 
@@ -47,6 +47,7 @@ class Probe:
             args.append("-n" + self.request["workers"])
         if manager.hasplugin("_cov") or manager.hasplugin("pytest_cov"):
             args.append("--no-cov")
+            early_config.known_args_namespace.no_cov = True  # what pytest-cov 6 and 7 have kept of the arguments
 
     pytest_load_initial_conftests.pytest_impl = {"tryfirst": True}
 
@@ -234,23 +235,6 @@ def pytest_sessionfinish(session):
         output["agentgate_modules"] = imported(os.environ.get("AGENTGATE_MODULES", "").split(","))
 
 
-def add_roots(roots):
-    """Make the product importable without installation: after the standard library, before what is installed."""
-    at = next((i for i, p in enumerate(sys.path) if p.endswith(("site-packages", "dist-packages"))), len(sys.path))
-    sys.path[at:at] = [r for r in roots if r not in sys.path]
-
-
-def leave_installed_plugins(pytest):
-    """No rewriting of the assertions of installed plugins.
-
-    pytest would parse and compile every module of each package that has a plugin (all of hypothesis, say), in every session:
-    more than a second. Only the texts of failing assertions inside of plugins get shorter.
-    """
-    config = getattr(pytest, "Config", None)
-    if hasattr(config, "_mark_plugins_for_rewrite"):
-        config._mark_plugins_for_rewrite = lambda *arguments: None  # noqa: SLF001  # there is no option for it
-
-
 def beside(name):
     """A module from beside this file, whose folder is not on the path."""
     spec = importlib.util.spec_from_file_location(name, os.path.join(os.path.dirname(os.path.abspath(__file__)), name + ".py"))
@@ -275,9 +259,11 @@ def main():
     for name, function in list(vars(Probe).items()):
         if hasattr(function, "pytest_impl"):
             setattr(Probe, name, pytest.hookimpl(**function.pytest_impl)(function))
-    add_roots(request["roots"])
+    world = beside("agentgate_world")
+    world.lead_children(request["modules"], request["tree"], request["roots"])
+    world.add_roots(request["roots"])
     if not request["plugin"]:
-        leave_installed_plugins(pytest)
+        world.leave_installed_plugins(pytest)
     plugins = [Probe(channel, request)]
     if request["mutants"]:
         plugins.append(beside("agentgate_mutants").plugin(pytest, channel, request["mutants"]))

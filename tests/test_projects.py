@@ -1,0 +1,115 @@
+"""Repositories of many projects, environments that hold another copy, and suites with settings of their own."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+from conftest import CALC, TEST_CALC, Repo, counting, environment, findings, pick, policy
+
+WRONG = CALC.replace("a + b", "a - b")
+INI = "[tool.pytest.ini_options]\npythonpath = ['.']\n"
+ZERO = "from app.core import add\n\n\ndef test_zero():\n    assert add(0, 0) == 0\n"
+
+
+def editable(python: str, **modules: Path) -> None:
+    """Install folders in editable mode, as a `.pth` file does."""
+    site = subprocess.run([python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"], capture_output=True, text=True)
+    (Path(site.stdout.strip()) / "__editable__.x.pth").write_text("".join(f"{p}\n" for p in modules.values()))
+
+
+@pytest.fixture
+def monorepo(repo: Repo) -> Repo:
+    """Two projects in sub-directories, each with its own configuration and a package of the same name as the other's."""
+    test = TEST_CALC.replace("from calc", "from app.core")
+    for place in ("services/api", "services/web"):
+        repo.files({f"{place}/pyproject.toml": INI, f"{place}/app/__init__.py": "", f"{place}/app/core.py": CALC})
+        repo.files({f"{place}/tests/test_core.py": test})
+    repo.commit({"pyproject.toml": policy("pytest", assurance="A2")})
+    return repo
+
+
+def test_a_project_in_a_sub_directory_is_judged_by_its_own_tests(monorepo: Repo):
+    api = "services/api"
+    monorepo.files({f"{api}/app/core.py": WRONG, f"{api}/tests/test_zero.py": ZERO})
+    report = monorepo.gate()
+    assert counting(report) == [("pytest/regression", f"{api}/tests/test_core.py", 5, "reject")]
+    monorepo.files({f"{api}/app/core.py": CALC + "X = 1\n", "services/web/app/core.py": CALC + "Y = 1\n"})
+    report = monorepo.gate()
+    assert (report.verdict.decision, report.assurance) == ("accepted", "A3"), report.verdict.reasons
+    assert pick(report, "pytest").tests["pass-to-pass"] == 4
+
+
+def test_most_tests_that_cannot_be_collected_are_for_a_human(calc: Repo):
+    broken = "import nothing_of_this_name\n"
+    calc.commit({f"test_{n}.py": broken for n in range(3)})
+    calc.files({"calc.py": CALC + "X = 1\n"})
+    report = calc.gate()
+    assert report.verdict.decision == "undecided"
+    assert {f.effect for f in findings(report, "pytest/pre-existing")} == {"hold"}
+    calc.commit({"test_0.py": TEST_CALC, "test_1.py": TEST_CALC, "calc.py": CALC})
+    calc.files({"calc.py": CALC + "X = 1\n"})
+    assert calc.gate().verdict.decision == "accepted"
+
+
+@pytest.mark.parametrize("package", ["packages/a/src/a/__init__.py", "packages/a/src/acme/tools/core.py", "src/acme/core.py"])
+def test_a_folder_of_packages_among_testpaths_stays_the_product(repo: Repo, package: str):
+    folder = package.partition("/")[0]
+    module = package.removesuffix(".py").removesuffix("/__init__").rpartition("src/")[2].replace("/", ".")
+    test = TEST_CALC.replace("from calc", f"from {module}")
+    ini = f"[tool.pytest.ini_options]\ntestpaths = ['{folder}']\npythonpath = ['{package.partition('src')[0]}src']\n"
+    at = f"{package.partition('src')[0]}tests" if folder == "packages" else "src/tests"
+    repo.commit({package: CALC, f"{at}/test_core.py": test, "pyproject.toml": policy("pytest") + ini})
+    repo.files({package: WRONG, f"{at}/test_new.py": test.replace("== 3", "== -1")})
+    assert [f[0] for f in counting(repo.gate())] == ["pytest/regression"]
+
+
+def test_another_checkout_is_not_what_was_judged(repo: Repo, tmp_path: Path):
+    python = environment(tmp_path / "venv")
+    repo.commit({"packages/a/src/a/__init__.py": CALC, "packages/a/tests/test_a.py": TEST_CALC.replace("from calc", "from a"), "pyproject.toml": policy("pytest") + "[tool.pytest.ini_options]\naddopts = '--import-mode=importlib'\n"})  # fmt: skip
+    editable(python, a=repo.path / "packages/a/src")
+    repo.git("checkout", "-qb", "broke")
+    repo.commit({"packages/a/src/a/__init__.py": WRONG})
+    repo.git("checkout", "-q", "main")
+    other = tmp_path / "worktree"
+    repo.git("worktree", "add", "-q", str(other), "broke")
+    here = Repo(other, python, repo.cache).gate()
+    assert here.verdict.decision == "undecided" and "which is not the judged tree" in pick(here, "pytest").reason
+    repo.git("checkout", "-q", "--detach", "broke")
+    assert Repo(repo.path, python, repo.cache).gate().verdict.decision == "rejected", "nothing of the other checkout's is believed"
+
+
+def test_programs_that_tests_start_are_the_judged_ones(repo: Repo, tmp_path: Path):
+    python = environment(tmp_path / "venv")
+    main = "print('right')\n"
+    test = "import subprocess, sys\n\n\ndef test_cli():\n    assert subprocess.check_output([sys.executable, '-m', 'pkg'], text=True) == 'right\\n'\n"
+    repo.commit(
+        {"src/pkg/__init__.py": "", "src/pkg/__main__.py": main, "tests/test_cli.py": test, "pyproject.toml": policy("pytest")}
+    )
+    installed = tmp_path / "installed"
+    (installed / "pkg").mkdir(parents=True)
+    (installed / "pkg/__init__.py").write_text("")
+    (installed / "pkg/__main__.py").write_text(main)
+    editable(python, pkg=installed)
+    repo.files({"src/pkg/__main__.py": "print('wrong')\n"})
+    repo.python = python
+    for sandbox in ("auto", "off"):
+        assert counting(repo.gate(sandbox=sandbox))[0][0] == "pytest/regression"
+
+
+def test_a_test_that_flakes_on_the_base_hides_no_failure_of_another_kind(repo: Repo, tmp_path: Path):
+    often = "import random\nfrom calc import add\n\n\ndef test_add():\n    assert add(2, 3) == 5\n    assert random.SystemRandom().random() < 0.5\n\n\ndef test_other():\n    assert True\n"
+    repo.commit({"calc.py": CALC, "test_calc.py": often, "pyproject.toml": policy("pytest")})
+    repo.files({"calc.py": WRONG})
+    decisions = [repo.gate(use_cache=False).verdict.decision for _ in range(3)]
+    assert "accepted" not in decisions, decisions
+
+
+def test_a_limit_of_coverage_is_no_failure_of_a_test(repo: Repo, tmp_path: Path):
+    repo.python = environment(tmp_path / "venv", "pytest-cov")
+    ini = "[tool.pytest.ini_options]\naddopts = '--cov=calc --cov-fail-under=99'\n"
+    repo.commit({"calc.py": CALC, "test_calc.py": TEST_CALC, "pyproject.toml": policy("pytest", assurance="A2") + ini})
+    repo.files({"calc.py": CALC + "\n\ndef sub(a, b):\n    return a - b\n"})
+    report = repo.gate()
+    assert report.verdict.decision == "accepted", report.verdict.reasons

@@ -16,7 +16,7 @@ import msgspec
 
 from pytest_agentgate.bases import find_base
 from pytest_agentgate.cache import digest
-from pytest_agentgate.errors import GateError, NothingToJudge
+from pytest_agentgate.errors import GateError, NothingToJudge, SourceError
 from pytest_agentgate.feedback import CHARACTERS_PER_TOKEN, feedback
 from pytest_agentgate.git import Checkout, open_checkout
 from pytest_agentgate.layout import matches
@@ -137,9 +137,16 @@ def _held(report: Report) -> list[str]:
 
 def _judged(gate: Gate, began: str) -> Report | None:
     """The report of what the session did; None where it did nothing. On a branch without a base, since the commit it began at."""
+    unknown: SourceError | None = None
     for source in (Source(), Source(base=began)) if began else (Source(),):
-        with contextlib.suppress(NothingToJudge):
+        try:
             return judge(source, gate)
+        except NothingToJudge:
+            unknown = None
+        except SourceError as error:  # no base can be found: the session's own beginning is one
+            unknown = error
+    if unknown is not None:
+        raise unknown
     return None
 
 
@@ -178,7 +185,9 @@ def _forbidden(checkout: Checkout, gate: Gate, began: str) -> tuple[str, ...]:
     head = checkout.commit("HEAD")
     if head is None:
         return ()
-    base = find_base(checkout, head, gate.environment)[0]
+    base = began or head
+    with contextlib.suppress(SourceError):
+        base = find_base(checkout, head, gate.environment)[0]
     with open_workspace(checkout, gate.cache_folder, use_cache=False) as place:
         store = open_store(checkout, os.path.join(place.run, "store.git"))
         laws = [parse_policy(policy_text(store, store.tree_of(c)), "pyproject.toml") for c in dict.fromkeys((began or head, base))]

@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from pytest_agentgate.errors import SourceError
 from pytest_agentgate.git import Checkout
 
-DEFAULT_BRANCHES = ("origin/HEAD", "origin/main", "origin/master", "main", "master")
+NAMES = ("main", "master", "trunk", "develop", "default")
+DEFAULT_BRANCHES = ("origin/HEAD", "origin/main", "origin/master", *NAMES)
 
 
 def _pull_request(environment: Mapping[str, str]) -> list[tuple[str, str]]:
@@ -73,11 +74,27 @@ def find_base(checkout: Checkout, head_commit: str, environment: Mapping[str, st
             return common, words
     if wanted:
         raise _unreachable(checkout, f"base {wanted[0][0]!r} (from {wanted[0][1]})")
-    guesses = [(r, f"merge base with {r}") for r in (*_upstream(checkout), *DEFAULT_BRANCHES)]
-    for revision, words in (*_push(environment), *guesses):
+    others = _others(checkout)
+    remotes = [n for n in others if n.partition("/")[2] in ("HEAD", *NAMES)]
+    named = [b for name in ("CI_DEFAULT_BRANCH",) if (b := environment.get(name))]
+    names = (*_upstream(checkout), *(f"origin/{b}" for b in named), *named, *DEFAULT_BRANCHES, *remotes)
+    for revision, words in (*_push(environment), *((r, f"merge base with {r}") for r in names)):
         if common := _common(checkout, revision, head_commit):
             return common, words
+    if others:
+        raise SourceError(
+            "neither an upstream nor a default branch was found, so that nobody knows where this branch began",
+            hint=f"name it with --base, for instance --base {others[0]}; --base HEAD judges only what is not committed",
+        )
     return head_commit, "HEAD"
+
+
+def _others(checkout: Checkout) -> list[str]:
+    """All branches, also remote ones, save the current one and its pushed copies."""
+    current = checkout.git.attempt("rev-parse", "--abbrev-ref", "HEAD").stdout.decode("utf-8", "surrogateescape").strip()
+    rows = checkout.git.attempt("for-each-ref", "--format=%(refname:lstrip=2)", "refs/heads", "refs/remotes").stdout
+    names = rows.decode("utf-8", "surrogateescape").split()
+    return [n for n in names if n != current and n.partition("/")[2] != current]
 
 
 def _common(checkout: Checkout, revision: str, head_commit: str) -> str | None:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from pytest_agentgate.bases import find_base, named_base
-from pytest_agentgate.diff import ARGUMENTS, check_patch, hunk_of, parse_change, parse_raw
+from pytest_agentgate.diff import ARGUMENTS, MAX_PATCH_BYTES, check_patch, hunk_of, parse_change, parse_raw
 from pytest_agentgate.errors import GitError, NothingToJudge, SourceError
 from pytest_agentgate.git import Checkout, Git
 from pytest_agentgate.model import Change, FileChange
@@ -148,14 +148,15 @@ def _add_all(checkout: Checkout, store: Store, git: Git, *, converts: bool) -> N
     if os.path.isfile(exclude):
         shutil.copyfile(exclude, ours)
     with open(ours, "a", encoding="utf-8") as stream:
-        stream.write("".join(f"\n/{name}/\n" for name in _environments(checkout.top)))
+        stream.write("".join(f"\n{name}\n" for name in ("__pycache__/", *(f"/{e}/" for e in _environments(checkout.top)))))
     if not converts:
         kept = {k: v for k, v in git.environment.items() if k != "GIT_ALTERNATE_OBJECT_DIRECTORIES"}
         git = Git(git.processes, git.cwd, kept, git.settings)
     try:
         git.run("-c", "core.safecrlf=false", "-c", "advice.addEmbeddedRepo=false", "add", "--all", "--", ".")
     except GitError as error:
-        last = [line for line in error.stderr.strip().splitlines() if line][-1:] or [str(error)]
+        lines = [line for line in error.stderr.strip().splitlines() if line]
+        last = [line for line in lines if line.startswith("error: ")][:1] or lines[-1:] or [str(error)]
         raise SourceError(f"git cannot read the working tree: {last[0]}", hint="mend or ignore that file") from error
 
 
@@ -166,16 +167,23 @@ def _environments(top: str) -> list[str]:
     return [name for name in found if re.fullmatch(r"[\w.-]+", name)]
 
 
+MBOX = re.compile(rb"From [0-9a-f]{7,}|From \S+@|From: ")
+
+
 def _apply(patch: bytes, store: Store, base_tree: str) -> str:
     """Tree id after the patch (or each mail of an mbox) was applied to the base by git, in an index of ours."""
-    check_patch(patch)
+    if len(patch) > MAX_PATCH_BYTES or not (mbox := MBOX.match(patch)):
+        check_patch(patch)
     index = os.path.join(store.git_dir, "index")
     env = {"GIT_INDEX_FILE": index}
     store.git.run("read-tree", base_tree, env=env)
     try:
-        parts = _mails(patch, store)
+        parts = _mails(patch, store) if mbox else [patch]
     except GitError as error:
         raise SourceError(f"the mbox cannot be read: {error}") from error
+    if mbox:  # what its mails say once they are decoded; a cover letter has no diff
+        parts = [part for part in parts if b"\ndiff --git " in b"\n" + part] or [patch]
+        check_patch(b"\n".join(parts))
     for part in parts:
         done = store.git.attempt("apply", "--cached", "--whitespace=nowarn", "-", stdin=part, env=env)
         if done.returncode != 0:
@@ -184,9 +192,7 @@ def _apply(patch: bytes, store: Store, base_tree: str) -> str:
 
 
 def _mails(patch: bytes, store: Store) -> list[bytes]:
-    """The patches of an mbox with their transfer encoding undone, or the one patch that a plain diff is."""
-    if not re.match(rb"From [0-9a-f]{7,}|From \S+@|From: ", patch):
-        return [patch]
+    """The patches of an mbox with their transfer encoding undone."""
     folder = os.path.join(store.git_dir, "mails")
     os.makedirs(folder)
     store.git.run("mailsplit", f"-o{folder}", "--keep-cr", stdin=patch)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import shutil
@@ -113,6 +114,16 @@ def test_a_symlink_out_of_the_tree_is_rejected(plain: Repo):
     os.symlink("/etc/passwd", plain.path / "link")
     done = plain.cli("check")
     assert done.returncode == 1 and "scope/symlink-escape" in done.stdout and "/etc/passwd" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("there", "new"),
+    [("calc.py", "CALC.PY/x.txt"), ("tests/a.py", "TESTS/b.py"), ("caf\u00e9.py", "cafe\u0301.py"), ("\u0130.py", "i\u0307.py")],
+)
+def test_paths_that_some_file_system_takes_for_one_are_held(plain: Repo, there: str, new: str):
+    plain.commit({there: "x = 1\n"})
+    plain.files({new: "y = 1\n"})
+    undecided(plain.cli("check", "--base", "HEAD"), "scope/case-collision")
 
 
 def test_case_collisions_are_held(plain: Repo):
@@ -233,6 +244,49 @@ def test_a_patch_and_an_mbox_are_applied_to_the_base(plain: Repo):
     report = plain.gate(Source("patch", patch=mbox))
     assert report.verdict.decision == "accepted"
     assert report.change.head_tree == plain.git("rev-parse", "topic^{tree}")
+
+
+def test_mails_are_read_decoded_and_a_cover_letter_is_no_patch(plain: Repo):
+    plain.git("checkout", "-qb", "topic")
+    plain.commit({"calc.py": FIX}, "One")
+    series = plain.git("format-patch", "--stdout", "--cover-letter", "main") + "\n"
+    plain.git("checkout", "-q", "main")
+    assert plain.gate(Source("patch", patch=series.encode())).change.head_tree == plain.git("rev-parse", "topic^{tree}")
+    head, _, body = series[series.index("From ", 10) :].partition("\n\n")
+    coded = head + "\nMIME-Version: 1.0\nContent-Type: text/plain; charset=utf-8\nContent-Transfer-Encoding: base64\n\n"
+    mail = coded.encode() + base64.encodebytes(body.encode())
+    assert plain.gate(Source("patch", patch=mail)).change.head_tree == plain.git("rev-parse", "topic^{tree}")
+    bomb = "diff --git a/x b/x\nnew file mode 100644\nindex 0000000..1\nGIT binary patch\nliteral 600000000\nzc$\n\n"
+    refused(
+        plain.cli("check", "--patch", "-", stdin=coded.encode() + base64.encodebytes(bomb.encode())), "declares 600,000,000 bytes"
+    )
+
+
+@pytest.mark.parametrize("remote", [False, True])
+def test_where_no_base_can_be_known_it_has_to_be_named(plain: Repo, tmp_path: Path, remote: bool):
+    plain.git("branch", "-m", "main", "stable")
+    if remote:
+        plain.git("clone", "-q", "--origin", "upstream", str(plain.path), str(tmp_path / "clone"))
+        plain.path = tmp_path / "clone"
+    plain.git("checkout", "-q", "--no-track", "-b", "feat")
+    plain.commit({"calc.py": "def add(:\n"}, "broken")
+    plain.files({"test_calc.py": TEST_CALC + "\n"})
+    done = plain.cli("check")
+    if remote:
+        assert done.returncode == 1 and "merge base with upstream/HEAD" in done.stdout
+        return
+    refused(done, "neither an upstream nor a default branch", "--base stable")
+    assert plain.cli("check", "--base", "HEAD").returncode == 0
+    assert plain.cli("check", env={"CI_DEFAULT_BRANCH": "stable"}).returncode == 1
+    event = json.dumps({"session_id": "s", "cwd": str(plain.path)}).encode()
+    assert plain.cli("hook", "stop", stdin=event).stdout == "", "an agent's session has its own beginning"
+
+
+def test_what_running_the_code_leaves_behind_is_no_change(plain: Repo):
+    plain.files({"__pycache__/calc.cpython-311.pyc": b"\0", "pkg/__pycache__/a.pyc": b"\0", "calc.py": FIX})
+    assert [f.path for f in plain.gate().change.files] == ["calc.py"]
+    plain.git("add", "-f", "pkg/__pycache__/a.pyc")
+    assert "scope/compiled-code" in plain.cli("check").stdout
 
 
 def test_the_base_is_the_merge_base_so_that_a_moved_branch_does_not_count(plain: Repo):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 
 from pytest_agentgate.layout import is_config, matches
@@ -107,14 +108,36 @@ def _object_findings(file: FileChange) -> Iterator[Raw]:
 
 
 def _case_collisions(context: Context) -> Iterator[Raw]:
-    touched = {f.path.casefold() for f in context.change.files if f.new is not None and f.status in ("added", "renamed")}
+    touched = {f.path for f in context.change.files if f.new is not None and f.status in ("added", "renamed")}
     if not touched:
         return
-    seen: dict[str, str] = {}
+    every: set[str] = set()
     for path in context.trees.entries("head"):
-        other = seen.setdefault(path.casefold(), path)
-        if other != path and path.casefold() in touched:
-            yield "scope/case-collision", f"differs from {other} only in case", path, None
+        for place in _places(path):
+            if place in every:
+                break
+            every.add(place)
+    seen: dict[str, set[str]] = {}
+    for place in every:
+        seen.setdefault(_folded(place), set()).add(place)
+    for path in sorted(touched):
+        for place in _places(path):
+            others = sorted(seen.get(_folded(place), set()) - {place})
+            if others:
+                yield "scope/case-collision", f"{place} differs from {others[0]} only in case or form", path, None
+                break
+
+
+def _places(path: str) -> Iterator[str]:
+    """A path and the folders that it lies in."""
+    yield path
+    while path := path.rpartition("/")[0]:
+        yield path
+
+
+def _folded(path: str) -> str:
+    """What a file system that ignores case, and forms of Unicode, takes a path for."""
+    return path.lower() if path.isascii() else unicodedata.normalize("NFC", unicodedata.normalize("NFC", path).casefold())
 
 
 def _content_findings(context: Context) -> Iterator[Raw]:

@@ -235,6 +235,12 @@ def pytest_sessionfinish(session):
         output["agentgate_modules"] = imported(os.environ.get("AGENTGATE_MODULES", "").split(","))
 
 
+def add_roots(roots):
+    """Make the product importable without installation: after the standard library, before what is installed."""
+    at = next((i for i, p in enumerate(sys.path) if p.endswith(("site-packages", "dist-packages"))), len(sys.path))
+    sys.path[at:at] = [r for r in roots if r not in sys.path]
+
+
 def beside(name):
     """A module from beside this file, whose folder is not on the path."""
     spec = importlib.util.spec_from_file_location(name, os.path.join(os.path.dirname(os.path.abspath(__file__)), name + ".py"))
@@ -261,7 +267,7 @@ def main():
             setattr(Probe, name, pytest.hookimpl(**function.pytest_impl)(function))
     world = beside("agentgate_world")
     world.lead_children(request["modules"], request["tree"], request["roots"])
-    world.add_roots(request["roots"])
+    add_roots(request["roots"])
     if not request["plugin"]:
         world.leave_installed_plugins(pytest)
     plugins = [Probe(channel, request)]

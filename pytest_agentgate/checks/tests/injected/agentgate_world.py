@@ -2,7 +2,6 @@
 
 import importlib.util
 import os
-import sys
 
 
 def lead_children(names, tree, roots):
@@ -16,12 +15,6 @@ def lead_children(names, tree, roots):
         if any(not os.path.realpath(p).startswith(os.path.realpath(tree) + os.sep) for p in places):
             os.environ["PYTHONPATH"] = os.pathsep.join([*roots, *filter(None, [os.environ.get("PYTHONPATH")])])
             return
-
-
-def add_roots(roots):
-    """Make the product importable without installation: after the standard library, before what is installed."""
-    at = next((i for i, p in enumerate(sys.path) if p.endswith(("site-packages", "dist-packages"))), len(sys.path))
-    sys.path[at:at] = [r for r in roots if r not in sys.path]
 
 
 def leave_installed_plugins(pytest):

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from pytest_agentgate.errors import GitError, SourceError
@@ -154,14 +154,25 @@ class Checkout:
         env = {"GIT_INDEX_FILE": self.index}
         return self.git.attempt("diff-index", "--cached", "--quiet", "HEAD", "--", env=env).returncode != 0
 
-    def ignored_files(self) -> tuple[str, ...]:
-        """Files that git ignores, save those in folders that are ignored as a whole."""
+    def ignored_files(self, within: Sequence[str] = ()) -> tuple[str, ...]:
+        """Files that git ignores. Of folders that are ignored as a whole only what lies below one of the paths in `within`."""
         out = (
             Git(self.git.processes, self.top, settings=(*self.git.settings, *self.settings()))
             .attempt("ls-files", "--others", "--ignored", "--exclude-standard", "--directory", "-z")
             .stdout
         )
-        return tuple(p for p in out.decode("utf-8", "surrogateescape").split("\0") if p and not p.endswith("/"))
+        names = [p for p in out.decode("utf-8", "surrogateescape").split("\0") if p]
+        found = [p for p in names if not p.endswith("/")]
+        for folder in (p for p in names if p.endswith("/")):
+            for place in within:
+                if f"{place}/".startswith(folder) or folder.startswith(f"{place}/"):
+                    start = max(folder.rstrip("/"), place, key=len)
+                    found += [
+                        os.path.relpath(os.path.join(at, f), self.top)
+                        for at, _, files in os.walk(os.path.join(self.top, start))
+                        for f in files
+                    ]
+        return tuple(dict.fromkeys(found))
 
     def settings(self) -> tuple[str, ...]:
         """The user's own `core.*` settings that decide what a commit would hold, as ``-c`` arguments."""

@@ -8,9 +8,9 @@ import difflib
 import os
 import re
 import tomllib
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from fnmatch import fnmatch
-from typing import TypeVar
+from typing import Literal, TypeVar, get_args, get_origin
 
 import msgspec
 
@@ -177,11 +177,23 @@ def _explain(message: str, kind: type, place: str, prefix: str) -> str:
     """Turn msgspec's words into: key, place, what is wrong, nearest valid name."""
     what, _, path = message.partition(" - at `$")
     where = ".".join(p for p in (prefix, path.rstrip("`").lstrip(".")) if p) or "the top level"
+    keys = re.findall(r"\.(\w+)", path)
     unknown = re.search(r"contains unknown field `(.*)`", what)
     if not unknown:
-        return f"{place}: {where}: {what[0].lower()}{what[1:]}"
-    names = _keys_at(kind, re.findall(r"\.(\w+)", path))
+        return f"{place}: {where}: {what[0].lower()}{what[1:]}{_choices(what, kind, keys)}"
+    names = _keys_at(kind, keys)
     return f"{place}: {where} has no key {unknown[1]!r}{nearest(unknown[1], names)}"
+
+
+def _choices(what: str, kind: object, path: Sequence[str]) -> str:
+    """The values that a key takes, where it takes one of a few; with the one that was probably meant."""
+    wrong = re.fullmatch(r"Invalid enum value '(.*)'", what)
+    for name in path:
+        fields = {f.name: f.type for f in msgspec.structs.fields(kind)} if hasattr(kind, "__struct_fields__") else {}  # type: ignore[arg-type]  # checked by hasattr
+        kind = fields.get(name, kind)
+        kind = next((a for a in get_args(kind) if hasattr(a, "__struct_fields__")), kind)
+    values = [str(v) for a in (kind, *get_args(kind)) if get_origin(a) is Literal for v in get_args(a)]
+    return nearest(wrong[1], values) if wrong and values else ""
 
 
 def _keys_at(kind: object, path: Iterable[str]) -> list[str]:
@@ -208,6 +220,16 @@ def _check_values(policy: Policy, place: str) -> None:
                 f"{place}: {TABLE}.environment names {name}, which looks like a secret",
                 hint="no secret may reach code under judgement",
             )
+    limits = [(f"limits.{f}", getattr(policy.limits, f)) for f in policy.limits.__struct_fields__]
+    for key, value in (*limits, ("tests.reruns", policy.tests.reruns)):
+        if isinstance(value, int | float) and value < 0:
+            raise PolicyError(f"{place}: {TABLE}.{key} is {value}; it takes 0 or more")
+    names = [c.name for c in policy.command]
+    for entry in policy.command:
+        if not entry.argv:
+            raise PolicyError(f"{place}: {TABLE}.command {entry.name!r} has an empty argv", hint="name a program and its arguments")
+        if names.count(entry.name) > 1:
+            raise PolicyError(f"{place}: {TABLE}.command has two entries of the name {entry.name!r}", hint="rename one")
     if not re.fullmatch(r"\d+|auto", policy.tests.workers):
         raise PolicyError(f"{place}: {TABLE}.tests.workers is {policy.tests.workers!r}; it takes a number or 'auto'")
 

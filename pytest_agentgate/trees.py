@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import re
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -200,7 +201,9 @@ class Trees:
         with self._lock:
             if self._carried is None:
                 known = self._composed["head"].keys() | self._composed["base"].keys()
-                wanted = (p for p in self._checkout.ignored_files() if matches(p, self._policy.carry) and p not in known)
+                named = [_literal(pattern) for pattern in self._policy.carry]
+                ignored = self._checkout.ignored_files([n for n in named if n])
+                wanted = (p for p in ignored if matches(p, self._policy.carry) and p not in known)
                 self._carried = {}
                 for path in wanted:
                     full = os.path.join(self._checkout.top, path)
@@ -213,9 +216,20 @@ class Trees:
     def _carry(self, slot: Slot) -> None:
         for path, content in self.carried().items():
             target = os.path.join(slot.tree, path)
-            if os.path.isdir(os.path.dirname(target)) and not os.path.lexists(target):
+            folder = os.path.dirname(target)
+            if not os.path.lexists(target) and os.path.realpath(folder) == os.path.join(
+                os.path.realpath(slot.tree), os.path.dirname(path)
+            ).rstrip("/"):
+                os.makedirs(folder, exist_ok=True)
                 with open(target, "xb") as copy:
                     copy.write(content)
+
+
+def _literal(pattern: str) -> str:
+    """The folders that a pattern names without any wildcard: what lies there is looked for, however large the rest is."""
+    parts = pattern.strip("/").split("/")[:-1]
+    stop = next((n for n, part in enumerate(parts) if re.search(r"[*?\[!]", part)), len(parts))
+    return "/".join(parts[:stop])
 
 
 def _overlaid(entries: Mapping[str, Entry], blobs: Blobs, overlay: Mapping[str, bytes]) -> tuple[Mapping[str, Entry], Blobs]:

@@ -329,13 +329,30 @@ def test_a_command_that_speaks_json_lines_and_one_that_speaks_sarif(repo: Repo):
 
 @pytest.mark.parametrize(
     ("code", "format", "words"),
-    [("print('hello')", "json-lines", "no json-lines"), ("import os; os.kill(os.getpid(), 9)", "exit-code", "could not run")],
+    [
+        ("print('hello')", "json-lines", "no json-lines"),
+        ("import os; os.kill(os.getpid(), 9)", "exit-code", "ended by the signal SIGKILL"),
+        ("print('[]')", "json-lines", "has to be an object"),
+        ("print(1)", "sarif", "has to be an object"),
+        ("raise SystemExit(127)", "exit-code", "could not run"),
+    ],
 )
 def test_a_command_that_cannot_run_is_errored(repo: Repo, code: str, format: str, words: str):
     repo.commit({"calc.py": CALC, "pyproject.toml": command("odd", code, format)})
     repo.write(**{"calc.py": CALC + "x = 1\n"})
     evidence = pick(repo.gate(), "odd")
     assert evidence.status == "errored" and words in evidence.reason
+
+
+@pytest.mark.parametrize("place", ["src/acme/tools/core.py", "app/main.py", "packages/a/src/a/core.py"])
+def test_mypy_finds_what_to_check_where_its_configuration_does_not_say(repo: Repo, place: str):
+    typed = "def add(a: int, b: int) -> int:\n    return a + b\n"
+    manifest = {"packages/a/pyproject.toml": "[project]\nname = 'a'\nversion = '1'\n"} if place.startswith("packages") else {}
+    repo.commit({place: typed, "pyproject.toml": policy("mypy") + "[tool.mypy]\nstrict = true\n", **manifest})
+    repo.files({place: typed + "X = 1\n"})
+    assert pick(repo.gate(), "mypy").status == "passed"
+    repo.files({place: typed.replace("a + b", "str(a)")})
+    assert [f[:3] for f in counting(repo.gate())] == [("mypy/return-value", place, 2)]
 
 
 def test_the_whole_gate_on_an_honest_patch(repo: Repo):

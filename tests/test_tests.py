@@ -140,6 +140,21 @@ def test_what_fails_is_repeated_in_a_tree_that_the_patch_did_not_edit(calc: Repo
     assert again.returncode == 4 and "exists" in again.stderr
 
 
+def test_what_a_pattern_names_is_carried_out_of_an_ignored_folder(calc: Repo):
+    law = policy("pytest", more='carry = ["gen/deep/**", "other/*.py"]')
+    calc.commit({".gitignore": "gen/\nother/\n", "calc.py": "from gen.deep.made import V\n\n\n" + CALC, "pyproject.toml": law})
+    calc.files(
+        {
+            "gen/deep/made.py": "V = 1\n",
+            "gen/else/made.py": "V = 1\n",
+            "calc.py": "from gen.deep.made import V\n\n\n" + CALC + "W = V\n",
+        }
+    )
+    report = calc.gate()
+    assert report.verdict.decision == "accepted", report.verdict.reasons
+    assert pick(report, "pytest").tests == {"pass-to-pass": 2}
+
+
 def test_the_task_may_name_tests_to_edit_and_tests_that_must_pass(calc: Repo, tmp_path):
     task = tmp_path / "task.toml"
     task.write_text('objective = "mul"\ntests_may_be_edited = ["test_calc.py"]\ntests_must_pass = ["test_calc.py::test_mul"]\n')

@@ -161,6 +161,15 @@ def read(text: str) -> None:
         ('[tool.agentgate]\nenvironment = ["AWS_SECRET_ACCESS_KEY"]', "looks like a secret"),
         ("[tool.agentgate]\nchecks = []", "lets everything through"),
         ("[tool.agentgate", "not valid TOML"),
+        ('[tool.agentgate.effects]\n"ruff/*" = "rejct"', "did you mean 'reject'"),
+        ('[tool.agentgate]\nsandbox = "on"', "valid are auto, off, require"),
+        ("[tool.agentgate.limits]\nfiles = -1", "limits.files is -1; it takes 0 or more"),
+        ("[tool.agentgate.tests]\nreruns = -1", "tests.reruns is -1"),
+        ('[[tool.agentgate.command]]\nname = "x"\nargv = []', "has an empty argv"),
+        (
+            '[[tool.agentgate.command]]\nname = "x"\nargv = ["a"]\n[[tool.agentgate.command]]\nname = "x"\nargv = ["b"]',
+            "two entries of the name 'x'",
+        ),
     ],
 )
 def test_wrong_policies_name_key_place_and_nearest(text: str, words: str):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import unquote, urlparse
@@ -67,28 +68,39 @@ class CommandCheck:
         if done.timed_out or done.flooded or (done.truncated and self.command.format != "exit-code"):
             why = "took longer than limits.timeout" if done.timed_out else "wrote more than limits.output_bytes"
             raise ToolError(f"{self.name} {why}", hint=f"try: {' '.join(self.command.argv)}")
-        if done.returncode in (126, 127) or done.returncode < 0 or done.returncode > 128:
+        number = -done.returncode if done.returncode < 0 else done.returncode - 128
+        if number > 0:
+            name = next((s.name for s in signal.Signals if s == number), str(number))
+            raise ToolError(f"{self.name} was ended by the signal {name}: {done.error}", hint=f"try: {command(*self.command.argv)}")
+        if done.returncode in (126, 127):
             raise ToolError(
                 f"{self.name} could not run (exit code {done.returncode}): {done.error}",
                 hint=f"is {self.command.argv[0]} installed?",
             )
         try:
             rows = self._rows(done, tree)
+            found = [f for row in rows if (f := self._finding(row, context))]
         except (ValueError, KeyError, TypeError, AttributeError, msgspec.MsgspecError) as error:
             raise ToolError(
                 f"{self.name} wrote no {self.command.format} that can be read: {error}",
                 hint=f"exit code {done.returncode}: {done.error[:200]}",
             ) from error
         if not rows and done.returncode != 0:
-            rows = [{"rule": "exit-code", "message": f"ended with {done.returncode}", "text": done.error}]
-        return [f for row in rows if (f := self._finding(row, context))]
+            row = {"rule": "exit-code", "message": f"ended with {done.returncode}", "text": done.error}
+            found = [f for f in (self._finding(row, context),) if f]
+        return found
 
     def _rows(self, done: Completed, tree: Tree) -> list[dict[str, Any]]:
         if self.command.format == "exit-code":
             return []
         if self.command.format == "json-lines":
-            return [json.loads(line) for line in done.stdout.splitlines() if line.strip()]
-        return [row for run in json.loads(done.stdout)["runs"] for row in (_sarif(r, tree) for r in run["results"])]
+            rows = [json.loads(line) for line in done.stdout.splitlines() if line.strip()]
+            if any(not isinstance(row, dict) for row in rows):
+                raise TypeError("each line has to be an object")
+            return rows
+        if not isinstance(log := json.loads(done.stdout), dict):
+            raise TypeError("it has to be an object")
+        return [row for run in log["runs"] for row in (_sarif(r, tree) for r in run["results"])]
 
     def _finding(self, row: Mapping[str, Any], context: Context) -> Finding | None:
         name = str(row.get("rule") or row.get("code") or "finding")

@@ -8,7 +8,7 @@ import os
 import re
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from configparser import ConfigParser
 from configparser import Error as ConfigError
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ import msgspec
 
 from pytest_agentgate.cache import digest
 from pytest_agentgate.errors import ToolError
-from pytest_agentgate.layout import source_roots, top_modules
+from pytest_agentgate.layout import kind, project_roots, source_roots, top_modules
 from pytest_agentgate.process import Completed
 from pytest_agentgate.protocols import Context, Tree
 
@@ -104,13 +104,26 @@ def make_plan(context: Context) -> Plan:
     paths = context.trees.entries("base").keys() | context.trees.entries(ROLE).keys()
     targets: tuple[str, ...] = context.policy.mypy_targets
     if not names_targets and not targets:
-        roots = source_roots(context.trees.entries("base"), context.trees.entries(ROLE), context.policy)
-        modules = sorted(top_modules(paths, roots, context.policy))
-        candidates = [os.path.join(r, m + end) for r in roots for m in modules for end in ("", ".py")]
-        folders = {p.rpartition("/")[0] for p in paths}
-        targets = tuple(c for c in candidates if c in paths or c in folders)
+        targets = _targets(context, paths)
+        config = config if targets else ""  # without any, mypy would only print how it is called
     own = () if argv[0] == context.interpreter.executable else (sys.prefix, sys.base_prefix)
     return Plan(argv, version, config, targets, own)
+
+
+def _targets(context: Context, paths: Collection[str]) -> tuple[str, ...]:
+    """The product's packages and modules, where the configuration names none: below the source roots, a monorepo's projects, or the root."""
+    folders: set[str] = set()
+    for path in paths:
+        while path := path.rpartition("/")[0]:
+            folders.add(path)
+    main = source_roots(context.trees.entries("base"), context.trees.entries(ROLE), context.policy)
+    for roots in (main, project_roots(paths)):
+        modules = sorted(top_modules(paths, roots, context.policy))
+        candidates = [os.path.join(r, m + end) for r in roots for m in modules for end in ("", ".py")]
+        found = [c for c in candidates if c in paths or c in folders]
+        if found:  # a folder of another target would name its modules otherwise
+            return tuple(c for c in found if not any(other.startswith(f"{c}/") for other in found))
+    return tuple(sorted({p.partition("/")[0] for p in paths if p.endswith(".py") and kind(p, context.policy) == "product"}))
 
 
 def run_mypy(tree: Tree, plan: Plan, context: Context, shadows: Mapping[str, str] | None = None) -> Errors:
@@ -159,7 +172,9 @@ def _parse(done: Completed, tree: Tree) -> Errors:
         return Errors(errors)
     if done.returncode in (0, 1, 2):
         words = f"{errors[0].file}:{errors[0].line}: {errors[0].message}" if errors else "" if rows else done.error
-        return Errors([], words.splitlines()[0] if words else "it ended without an answer")
+        lines = words.splitlines()
+        told = next((line for line in lines if "error:" in line), lines[0] if lines else "it ended without an answer")
+        return Errors([], told)
     raise ToolError(f"mypy crashed with {done.returncode}: {done.error}", hint="run mypy by hand to see more")
 
 

@@ -25,6 +25,34 @@ exit codes: 0 accepted, 1 rejected (the agent mends it), 2 interrupted, 3 undeci
 """
 
 
+SHOWN: Mapping[str, Sequence[str]] = {
+    "check": (
+        "agentgate check",
+        "agentgate check --base main --head topic --report markdown=../comment.md",
+        "agentgate check --staged --fast",
+        "git diff main topic | agentgate check --base main --patch -",
+    ),
+    "pre-commit": ("agentgate pre-commit",),
+    "pre-push": ("agentgate pre-push",),
+    "review": ("agentgate review ../gate.json --max-usd 0.20",),
+    "show": ("agentgate show ../gate.json --format html",),
+    "diff": ("agentgate diff ../first.json ../second.json",),
+    "verify": ("agentgate verify ../gate.json --tree HEAD --base main",),
+    "hook": ("agentgate hook print-config --target codex", "agentgate hook stop"),
+    "tree": ("agentgate tree ../judged --base main --head topic", "agentgate tree ../before --of base"),
+    "init": ("agentgate init", "agentgate init --write"),
+    "who": ("agentgate who --base main --head topic",),
+    "policy": ("agentgate policy --base main",),
+    "explain": ("agentgate explain last", "agentgate explain ruff/F401"),
+    "doctor": ("agentgate doctor --python .venv/bin/python",),
+    "schema": ("agentgate schema",),
+    "completion": ('eval "$(agentgate completion bash)"',),
+    "cache": ("agentgate cache info",),
+    "demo": ("agentgate demo --keep ../demo",),
+}
+"""Examples of each command."""
+
+
 class Parser(argparse.ArgumentParser):
     """Ends with the code of a usage error, where argparse's own 2 is that of an interrupted run."""
 
@@ -45,7 +73,10 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("--version", action="version", version=f"agentgate {__version__}")
     commands = top.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for name, (words, options, extra) in SUBCOMMANDS.items():
-        sub = commands.add_parser(name, help=words, description=words)
+        examples = "\n".join(("examples:", *(f"  {line}" for line in SHOWN[name])))
+        sub = commands.add_parser(
+            name, help=words, description=words, epilog=examples, formatter_class=argparse.RawDescriptionHelpFormatter
+        )
         add_to_parser(sub, options) if options != ("-",) else None
         for flag, keywords in extra:
             sub.add_argument(*flag, **keywords)  # type: ignore[arg-type]  # argparse's own keywords
@@ -163,7 +194,7 @@ SUBCOMMANDS: Mapping[str, tuple[str, Sequence[str], Extra]] = {
     "cache": ("say what the cache holds, or clear it", ("cache-dir",), [(("action",), {"choices": ("info", "clear")})]),
     "demo": (
         "gate one honest patch, three cheating ones and one for a human in a small repository, for real",
-        ("cache-dir",),
+        ("cache-dir", "python"),
         [(("--keep",), {"dest": "keep", "metavar": "DIR", "default": "", "help": "make the repository in DIR and keep it"})],
     ),
 }

@@ -96,6 +96,10 @@ def _judge(source: Source, values: Values, given: argparse.Namespace, environmen
     for name, _ in reports:
         if name not in gate.plugins.reporters():
             raise UsageError(f"--report knows no format {name!r}", hint=f"formats: {', '.join(sorted(gate.plugins.reporters()))}")
+    for _, file in reports:
+        folder = os.path.dirname(os.path.abspath(file))
+        if file and not (os.path.isdir(folder) and os.access(file if os.path.exists(file) else folder, os.W_OK)):
+            raise UsageError(f"--report cannot write {file}", hint=f"is {folder} a folder that you may write to?")
     try:
         with ended_with(gate.processes):
             report = judge(source, gate)
@@ -228,7 +232,8 @@ def tree(given: argparse.Namespace, environment: Mapping[str, str]) -> int:
 
 def demo(given: argparse.Namespace, environment: Mapping[str, str]) -> int:
     """`agentgate demo`."""
-    return run_demo(given.keep, environment, verbosity=given.verbose - given.quiet)
+    python = str(settle(vars(given), environment)["python"] or "")
+    return run_demo(given.keep, environment, python=python, verbosity=given.verbose - given.quiet)
 
 
 COMMANDS: Mapping[str, Callable[[argparse.Namespace, Mapping[str, str]], int]] = {

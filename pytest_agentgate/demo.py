@@ -117,8 +117,8 @@ SCENES = (
 )
 
 
-def run_demo(keep: str, environment: Mapping[str, str], *, verbosity: int = 0) -> int:
-    """Gate every scene and print its report; 0 when each verdict is the expected one, else 3."""
+def run_demo(keep: str, environment: Mapping[str, str], *, python: str = "", verbosity: int = 0) -> int:
+    """Gate every scene and print its report; 0 when each verdict is the expected one, else 3. `python`: an interpreter with pytest."""
     if keep and os.path.exists(keep):
         raise UsageError(f"{keep} exists", hint="name a folder that does not")
     with tempfile.TemporaryDirectory(prefix="agentgate-demo-") as folder:
@@ -129,7 +129,7 @@ def run_demo(keep: str, environment: Mapping[str, str], *, verbosity: int = 0) -
         for number, scene in enumerate(SCENES, 1):
             print(f"\n=== {number}/{len(SCENES)}: {scene.title}\n", flush=True)
             _commit(git, f"scene-{number}", scene.files)
-            good += _gate(place, f"scene-{number}", cache, environment, verbosity) == scene.expected
+            good += _gate(place, f"scene-{number}", cache, environment, python, verbosity) == scene.expected
     print(f"\n{good} of {len(SCENES)} verdicts are as they should be")
     return 0 if good == len(SCENES) else 3
 
@@ -169,12 +169,12 @@ def _write(place: str, files: Mapping[str, str]) -> None:
             stream.write(text)
 
 
-def _gate(place: str, branch: str, cache: str, environment: Mapping[str, str], verbosity: int) -> str:
+def _gate(place: str, branch: str, cache: str, environment: Mapping[str, str], python: str, verbosity: int) -> str:
     color = sys.stdout.isatty() and not environment.get("NO_COLOR")
     live = Live(color=color, quiet=verbosity < 0)
     gate = Gate(
         directory=place,
-        python=sys.executable,
+        python=python or sys.executable,
         cache_folder=cache,
         environment=environment,
         on_plan=live.plan,

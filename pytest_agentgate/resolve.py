@@ -148,7 +148,9 @@ def _add_all(checkout: Checkout, store: Store, git: Git, *, converts: bool) -> N
     if os.path.isfile(exclude):
         shutil.copyfile(exclude, ours)
     with open(ours, "a", encoding="utf-8") as stream:
-        stream.write("".join(f"\n{name}\n" for name in ("**/__pycache__/*.py[co]", *(f"/{e}/" for e in _environments(checkout.top)))))
+        stream.write(
+            "".join(f"\n{name}\n" for name in ("**/__pycache__/*.py[co]", *(f"/{e}/" for e in _environments(checkout.top))))
+        )
     if not converts:
         kept = {k: v for k, v in git.environment.items() if k != "GIT_ALTERNATE_OBJECT_DIRECTORIES"}
         git = Git(git.processes, git.cwd, kept, git.settings)

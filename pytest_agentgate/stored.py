@@ -29,7 +29,9 @@ def load(path: str) -> Report:
         with open(path, "rb") as stream:
             return msgspec.json.decode(stream.read(), type=Report)
     except OSError as error:
-        raise UsageError(f"cannot read the report {path}: {error.strerror}") from error
+        raise UsageError(
+            f"cannot read the report {path}: {error.strerror}", hint="write one with `agentgate check --report json=FILE`"
+        ) from error
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         raise UsageError(
             f"{path} is no report of agentgate: {error}", hint="write one with `agentgate check --report json=FILE`"

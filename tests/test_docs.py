@@ -15,7 +15,7 @@ import pytest
 import yaml
 from conftest import Repo, findings, policy
 
-from pytest_agentgate.cli import parser
+from pytest_agentgate.cli import SUBCOMMANDS, parser
 from pytest_agentgate.demo import HONEST, HONEST_TESTS, PRODUCT, PYPROJECT, TESTS
 from pytest_agentgate.plugins import Plugins
 from pytest_agentgate.read_policy import check_names, parse_policy
@@ -30,6 +30,17 @@ KNOWN = {"yaml workflow", "sh", "sh setup", "sh benchmarks", "toml", "yaml", "py
 
 def blocks(info: str) -> list[tuple[str, str]]:
     return [(page, text) for page, kind, text in BLOCKS if kind == info]
+
+
+@pytest.mark.parametrize("name", SUBCOMMANDS)
+def test_examples_in_the_help_of_a_command_are_its_own(name: str, capsys: pytest.CaptureFixture[str]):
+    with pytest.raises(SystemExit):
+        parser().parse_args([name, "--help"])
+    shown = [line.strip() for line in capsys.readouterr().out.partition("examples:\n")[2].splitlines()]
+    assert shown
+    for line in shown:
+        words = shlex.split(line.rpartition("| ")[2].removeprefix('eval "$(').removesuffix(')"'))
+        assert words[:2] == ["agentgate", name] and parser().parse_args(words[1:]).command == name
 
 
 def test_every_block_is_of_a_kind_that_is_executed():

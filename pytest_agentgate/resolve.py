@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from pytest_agentgate.bases import find_base, named_base
@@ -135,6 +136,8 @@ def _snapshot(checkout: Checkout, store: Store, *, with_working_tree: bool) -> s
     if with_working_tree:
         converts = any(name.endswith(b".gitattributes") for _, _, name in rows) or any("autocrlf" in s for s in git.settings)
         _add_all(checkout, store, git, converts=converts)
+        if converts:
+            _keep_pointers(rows, store, git)
     return store.write_tree(index)
 
 
@@ -160,6 +163,26 @@ def _add_all(checkout: Checkout, store: Store, git: Git, *, converts: bool) -> N
         lines = [line for line in error.stderr.strip().splitlines() if line]
         last = [line for line in lines if line.startswith("error: ")][:1] or lines[-1:] or [str(error)]
         raise SourceError(f"git cannot read the working tree: {last[0]}", hint="mend or ignore that file") from error
+
+
+def _keep_pointers(rows: Sequence[tuple[bytes, bytes, bytes]], store: Store, git: Git) -> None:
+    """Files that Git LFS has checked out stay the pointers that are committed, where they hold what these point to.
+
+    Filters run programs and so are off here: such a file looks edited as soon as git looks at it again.
+    """
+    now = {name: meta for meta, _, name in (r.partition(b"\t") for r in git.run("ls-files", "--stage", "-z").split(b"\0") if r)}
+    old = {name: meta.split()[:2] for meta, _, name in rows if name in now and now[name].split()[1] != meta.split()[1]}
+    oids = [oid.decode() for _, oid in old.values()]
+    sizes = store.sizes(oids) if oids else {}
+    texts = dict(store.blobs(oid for oid in oids if sizes.get(oid, POINTER) < POINTER))
+    for name, (mode, oid) in old.items():
+        said = re.fullmatch(rb"version https://git-lfs\S+\noid sha256:([0-9a-f]{64})\nsize (\d+)\n", texts.get(oid.decode(), b""))
+        if said and hashlib.sha256(store.blob(now[name].split()[1].decode())).hexdigest().encode() == said[1]:
+            git.run("update-index", "--add", "--cacheinfo", b",".join((mode, oid, name)).decode("utf-8", "surrogateescape"))
+
+
+POINTER = 1024
+"""Bytes; pointers of Git LFS are smaller."""
 
 
 def _environments(top: str) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 import os
 import shutil
@@ -280,6 +281,14 @@ def test_where_no_base_can_be_known_it_has_to_be_named(plain: Repo, tmp_path: Pa
     assert plain.cli("check", env={"CI_DEFAULT_BRANCH": "stable"}).returncode == 1
     event = json.dumps({"session_id": "s", "cwd": str(plain.path)}).encode()
     assert plain.cli("hook", "stop", stdin=event).stdout == "", "an agent's session has its own beginning"
+
+
+def test_a_file_that_git_lfs_has_checked_out_is_not_edited(plain: Repo):
+    content = b"\0" * 5000
+    pointer = f"version https://git-lfs.github.com/spec/v1\noid sha256:{hashlib.sha256(content).hexdigest()}\nsize 5000\n"
+    plain.commit({"m.bin": pointer, "n.bin": pointer, ".gitattributes": "*.bin filter=lfs\n"})
+    plain.files({"m.bin": content, "n.bin": content + b"x", "calc.py": FIX})
+    assert sorted(f.path for f in plain.gate(Source(base="HEAD")).change.files) == ["calc.py", "n.bin"]
 
 
 def test_what_running_the_code_leaves_behind_is_no_change(plain: Repo):

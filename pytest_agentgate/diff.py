@@ -6,7 +6,6 @@ hunks, whose bodies are skipped by count, so that no content can pose as a heade
 
 from __future__ import annotations
 
-import os
 import re
 import unicodedata
 from collections.abc import Iterator
@@ -58,8 +57,10 @@ def odd_name(path: str) -> str:
 
 def printable(path: str) -> str:
     r"""A name that can be shown and stored: everything odd as ``\\xNN`` escapes."""
-    raw = os.fsencode(path)
-    return path if not odd_name(path) else raw.decode("ascii", "backslashreplace").encode("unicode_escape").decode()
+    if not odd_name(path):
+        return path
+    raw = path.encode("utf-8", "surrogateescape")
+    return "".join(chr(b) if 32 <= b < 127 and b != 92 else "\\\\" if b == 92 else f"\\x{b:02x}" for b in raw)
 
 
 def parse_raw(data: bytes) -> tuple[list[FileChange], bytes]:

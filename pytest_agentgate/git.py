@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -100,7 +101,9 @@ class Git:
             why = "took too long" if done.timed_out else f"failed with {done.returncode}"
             stderr = done.stderr.decode("utf-8", "replace")
             first = next((line for line in stderr.splitlines() if line.strip()), "no message")
-            raise GitError(f"git {args[0]} {why}: {first}", stderr=stderr)
+            partial = re.search(r"unable to read [0-9a-f]{40}|missing (blob|tree|object)|could not fetch", stderr)
+            hint = "is this a partial clone? Then: git fetch --refetch --no-filter" if partial else ""
+            raise GitError(f"git {args[0]} {why}: {first}", stderr=stderr, hint=hint)
         return done.stdout
 
     def text(self, *args: str) -> str:

@@ -74,6 +74,7 @@ def test_an_attempt_from_inside_fails(
         ("a flood", "import os\n    while True:\n        for fd in range(3, 9):\n            try:\n                os.write(fd, b'x' * 65536)\n            except OSError:\n                pass", ""),
         ("a flood of records", "import os\n    for fd in range(3, 300):\n        try:\n            os.write(fd, b'{}\\n' * 9)\n        except OSError:\n            pass", ""),
         ("silence", "import os\n    os._exit(0)", "before pytest had finished"),
+        ("segfault", "import os\n    os.kill(os.getpid(), 11)", "(SIGSEGV) before pytest had finished"),
         ("a stopped runner", "import os, signal\n    os.kill(os.getpid(), signal.SIGSTOP)", "limits.timeout"),
     ],
 )  # fmt: skip

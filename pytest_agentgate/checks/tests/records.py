@@ -6,6 +6,8 @@ session a finish record, and the exit code has to follow from the outcomes.
 
 from __future__ import annotations
 
+import re
+import signal
 from collections.abc import Iterable
 
 import msgspec
@@ -124,7 +126,7 @@ def read(stream: Stream, done: Completed) -> Run:
     bad = bool(errors) or any(r.outcome in ("failed", "error") for r in results.values())
     expected = {2, 1} if bad else {0} if collected else {5, 0}
     if exit_code not in expected:
-        raise ToolError(f"pytest ended with {exit_code}, which does not follow from the outcomes of its tests: {done.error}")
+        raise ToolError(f"pytest ended with {exit_code}, which does not follow from the outcomes of its tests: {_heart(done)}")
     files = next((r.origins | r.files for r in reversed(records) if r.k == "modules"), {})
     exists = list(dict.fromkeys(i for r in records if r.k in ("exists", "collected") for i in r.ids))
     told: dict[str, list[str]] = {}
@@ -157,13 +159,28 @@ def _check_end(records: list[Record], broken: str, done: Completed) -> None:
     if not any(r.k == "finish" for r in records):
         last = next((r.id for r in reversed(records) if r.k == "phase"), "collection")
         raise ToolError(
-            f"the test process ended with {done.returncode} before pytest had finished, during or after {last}: {done.error}"
+            f"the test process ended with {done.returncode}{_signal(done)} before pytest had finished, during or after {last}: {_heart(done)}"
         )
     finish = next(r.exit for r in records if r.k == "finish")
     if finish == 4:
         raise StartError(f"pytest could not start: {done.error}", hint="is it the base's configuration? Then mend it there")
     if finish in (3, 6):
         raise ToolError(f"pytest ended with {finish}: {done.error}", hint="its configuration is the base's: mend it there")
+
+
+def _heart(done: Completed) -> str:
+    """One line of what a process said: the first that speaks of an error, else the last."""
+    lines = [line.strip() for line in done.error.splitlines() if line.strip()]
+    told = next(
+        (line for line in lines if re.search(r"error|fatal|fail", line, re.IGNORECASE)), lines[-1] if lines else "no message"
+    )
+    return told[:300]
+
+
+def _signal(done: Completed) -> str:
+    """Name of the signal that ended a process, which a sandbox reports as 128 and its number."""
+    number = -done.returncode if done.returncode < 0 else done.returncode - 128
+    return next((f" ({s.name})" for s in signal.Signals if s == number), "")
 
 
 def _results(records: Iterable[Record], collected: list[str]) -> dict[str, Result]:

@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 import msgspec
 
+from pytest_agentgate.agent_events import LARGEST_EVENT, Event, paths, places, read_event
 from pytest_agentgate.bases import find_base
 from pytest_agentgate.cache import digest
-from pytest_agentgate.errors import GateError, NothingToJudge, SourceError
+from pytest_agentgate.errors import GateError, NothingToJudge, PolicyError, SourceError
 from pytest_agentgate.feedback import CHARACTERS_PER_TOKEN, feedback
 from pytest_agentgate.git import Checkout, open_checkout
 from pytest_agentgate.layout import matches
@@ -36,21 +36,7 @@ MOST_HELD = 5
 """Held findings that the user is told."""
 ALWAYS = ("**/.git", "**/.git/**", "**/.claude/settings*.json", "**/.codex/hooks.json", "**/.codex/config.toml")
 """Paths that no agent edits: with them it could switch the gate off."""
-PATCHED = re.compile(r"^\s*\*\*\*\s*(?:Add|Update|Delete) File:(.+)$|^\s*\*\*\*\s*Move to:(.+)$", re.MULTILINE)
-"""Markers of a Codex patch; Codex takes them with white space around them."""
-LARGEST_EVENT = 64_000_000
-"""Bytes of a hook's event."""
 MATCHERS = {"claude-code": "Edit|Write|MultiEdit|NotebookEdit", "codex": "apply_patch|Edit|Write"}
-
-
-class Event(msgspec.Struct, frozen=True):
-    """What an agent tells its hook; other keys are ignored."""
-
-    session_id: str | None = ""
-    cwd: str | None = ""
-    tool_input: object = None
-    stop_hook_active: object = False
-    """Whether the agent goes on because a stop was blocked already."""
 
 
 @dataclass(frozen=True)
@@ -89,11 +75,11 @@ def answer(event: str, data: bytes, gate: Gate) -> Answer:
         try:
             if len(data) > LARGEST_EVENT:
                 raise RecursionError(f"more than {LARGEST_EVENT:,} bytes")
-            told = msgspec.json.decode(data or b"{}", type=Event)
+            told = read_event(data)
         except RecursionError as error:  # an edit of such a size or depth must not go past its protection
             words = f"the event is too large to be looked at ({error})"
             return deny(f"agentgate: {words}") if event == "pre-tool" else let_go(f"{words}; nothing was judged")
-        except msgspec.MsgspecError as error:
+        except (ValueError, TypeError) as error:
             return let_go(f"what came on standard input is no event of a hook ({error}); nothing was judged")
         place = gate.environment.get("CLAUDE_PROJECT_DIR", "") or told.cwd  # an agent can change its folder, not its project
         if place and os.path.isdir(place) and gate.directory == ".":
@@ -138,7 +124,9 @@ def _held(report: Report) -> list[str]:
 def _judged(gate: Gate, began: str) -> Report | None:
     """The report of what the session did; None where it did nothing. On a branch without a base, since the commit it began at."""
     unknown: SourceError | None = None
-    for source in (Source(), Source(base=began)) if began else (Source(),):
+    mine = began and _is_own(open_checkout(gate.processes, gate.directory), began, gate)
+    sources = (Source(base=began),) if mine else (Source(), Source(base=began)) if began else (Source(),)
+    for source in sources:
         try:
             return judge(source, gate)
         except NothingToJudge:
@@ -150,6 +138,14 @@ def _judged(gate: Gate, began: str) -> Report | None:
     return None
 
 
+def _is_own(checkout: Checkout, began: str, gate: Gate) -> bool:
+    """Whether the base that would be found is a commit of this session: what the agent committed has to be judged as well."""
+    with contextlib.suppress(SourceError):
+        base = find_base(checkout, checkout.commit("HEAD") or began, gate.environment)[0]
+        return base != began and checkout.merge_base(began, base) == began
+    return False
+
+
 def _post_edit(told: Event, gate: Gate) -> Answer:
     """Only what is quick, and only what concerns the edited files."""
     checkout = open_checkout(gate.processes, gate.directory)
@@ -158,7 +154,7 @@ def _post_edit(told: Event, gate: Gate) -> Answer:
         report = judge(Source(base_is_head=True), replace(gate, fast=True))
     except NothingToJudge:
         return Answer()
-    edited = set(_paths(told, checkout.top))
+    edited = set(paths(told, checkout.top))
     mine = any(f.counts and f.effect == "reject" and (f.path in edited or not edited) for e in report.evidence for f in e.findings)
     return block(_feedback(report)) if mine else Answer()
 
@@ -168,14 +164,14 @@ def _pre_tool(told: Event, gate: Gate) -> Answer:
     session = _Session(checkout, gate, told.session_id)
     home = os.path.expanduser("~")
     mine = [os.path.join(home, ".claude"), os.path.join(home, ".codex"), cache_root(gate.cache_folder), checkout.common_dir]
-    for full in _places(told, checkout.top):
+    for full in places(told, checkout.top):
         if any(full == m or full.startswith(m + os.sep) for m in mine):
             return deny(f"agentgate: {visible(full)} is protected")
-    paths = list(_paths(told, checkout.top))
-    path = next((p for p in paths if matches(p, ALWAYS)), "")  # before any policy: one that cannot be read opens nothing
-    if not path and paths:
+    edited = list(paths(told, checkout.top))
+    path = next((p for p in edited if matches(p, ALWAYS)), "")  # before any policy: one that cannot be read opens nothing
+    if not path and edited:
         forbidden = _forbidden(checkout, gate, session.state.began)
-        path = next((p for p in paths if matches(p, forbidden)), "")
+        path = next((p for p in edited if matches(p, forbidden)), "")
     words = f"agentgate: {visible(path)} is protected; leave it as it is, and say so where the task needs it changed"
     return deny(words) if path else Answer()
 
@@ -190,39 +186,10 @@ def _forbidden(checkout: Checkout, gate: Gate, began: str) -> tuple[str, ...]:
         base = find_base(checkout, head, gate.environment)[0]
     with open_workspace(checkout, gate.cache_folder, use_cache=False) as place:
         store = open_store(checkout, os.path.join(place.run, "store.git"))
-        laws = [parse_policy(policy_text(store, store.tree_of(c)), "pyproject.toml") for c in dict.fromkeys((began or head, base))]
-        return tuple(pattern for law in laws for pattern in law.forbid)
-
-
-def _places(told: Event, top: str) -> Iterator[str]:
-    """Absolute paths of what a tool is about to edit: by its name, and by where links lead."""
-    names = []
-    for key, text in _strings(told.tool_input):
-        names += [text] if key in ("file_path", "notebook_path", "path") else []
-        names += [a or b for a, b in PATCHED.findall(text)]
-    for name in names:
-        full = os.path.normpath(os.path.join(told.cwd or top, os.path.expanduser(name.strip())))
-        yield from dict.fromkeys((full, os.path.realpath(full)))
-
-
-def _strings(value: object, key: str = "") -> Iterator[tuple[str, str]]:
-    """Every text in a tool's input, at any depth, with the key that it stands under."""
-    if isinstance(value, str):
-        yield key, value
-    elif isinstance(value, dict):
-        for name, inner in value.items():
-            yield from _strings(inner, str(name))
-    elif isinstance(value, list):
-        for inner in value:
-            yield from _strings(inner, key)
-
-
-def _paths(told: Event, top: str) -> Iterator[str]:
-    """The same, relative to the repository, as far as they are in it."""
-    for full in _places(told, top):
-        for root in dict.fromkeys((top, os.path.realpath(top))):
-            if full.startswith(root + os.sep):
-                yield os.path.relpath(full, root)
+        found = parse_policy(policy_text(store, store.tree_of(began or head)), "pyproject.toml").forbid
+        with contextlib.suppress(PolicyError):  # a later commit, perhaps the agent's
+            found += parse_policy(policy_text(store, store.tree_of(base)), "pyproject.toml").forbid
+        return found
 
 
 def _feedback(report: Report) -> str:

@@ -8,28 +8,29 @@ import msgspec
 
 from pytest_agentgate.model import Evidence, Finding, Policy, Review, Verdict
 
-SAME = {"pytest/test-removed": "integrity/test-deleted"}
-"""Rules by which the tests' sessions tell what another rule reads in the text: who allows the second allows the first."""
-
 
 def approve(evidence: Iterable[Evidence], approvals: Collection[str]) -> tuple[Evidence, ...]:
     """Mark each `hold` that a human allowed; an approval is ``RULE`` or ``RULE:PATH`` (a node id is a path, too)."""
-    return tuple(
-        msgspec.structs.replace(
-            e,
-            findings=tuple(
-                msgspec.structs.replace(f, approved=True) if f.effect == "hold" and _allowed(f, approvals) else f
-                for f in e.findings
-            ),
-        )
-        for e in evidence
-    )
+    evidence = tuple(evidence)
+    found = [f for e in evidence for f in e.findings]
+    deleted = {(f.path, f.text) for f in found if f.rule == "integrity/test-deleted" and _allowed(f, approvals)}
+
+    def marked(finding: Finding) -> Finding:
+        allowed = finding.effect == "hold" and (_allowed(finding, approvals) or _same(finding, deleted))
+        return msgspec.structs.replace(finding, approved=True) if allowed else finding
+
+    return tuple(msgspec.structs.replace(e, findings=tuple(marked(f) for f in e.findings)) for e in evidence)
 
 
 def _allowed(finding: Finding, approvals: Collection[str]) -> bool:
-    rules = {finding.rule, SAME.get(finding.rule, finding.rule)}
-    names = {name for r in rules for name in (r, f"{r}:{finding.path}", f"{r}:{finding.node_id}")}
+    names = {finding.rule, f"{finding.rule}:{finding.path}", f"{finding.rule}:{finding.node_id}"}
     return not names.isdisjoint(approvals)
+
+
+def _same(finding: Finding, deleted: Collection[tuple[str | None, str]]) -> bool:
+    """Whether the sessions only tell again that a test function is gone, of which a human has said that it may go."""
+    name = (finding.node_id or "").rpartition("::")[2].partition("[")[0]
+    return finding.rule == "pytest/test-removed" and (finding.path, f"def {name}") in deleted
 
 
 def decide(evidence: Sequence[Evidence], policy: Policy, required: Collection[str]) -> Verdict:

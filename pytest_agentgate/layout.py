@@ -7,6 +7,7 @@ else (tests, fixtures, golden files, and every configuration that steers a tool,
 from __future__ import annotations
 
 import posixpath
+import re
 from collections.abc import Collection, Iterable, Mapping
 from functools import lru_cache
 from typing import Literal
@@ -71,6 +72,8 @@ CONFIG_NAMES = frozenset(
 )
 CONFIG_FOLDERS = (".github", ".circleci", ".gitlab", ".azure", ".husky", ".git-hooks")
 CONFIG_SUFFIXES = (".pth", ".egg-link")
+VENDORED = re.compile(r"(^|/)(_?vendor(ed)?|third[_-]?party|extern(al)?s?|node_modules)(/|$)")
+"""Folders of other people's code, of which an installed copy can honestly be in use."""
 PYTHON_SUFFIXES = (".py", ".pyi", ".pyx", ".pxd")
 
 
@@ -173,7 +176,7 @@ def project_roots(paths: Collection[str]) -> tuple[str, ...]:
     for path in paths:
         if path.endswith(".py") and "/src/" in (whole := f"/{path}"):
             found.add(whole[1 : whole.index("/src/") + 4])
-    return tuple(sorted(found - {""}))
+    return tuple(sorted(f for f in found - {""} if not VENDORED.search(f)))
 
 
 def top_modules(paths: Iterable[str], roots: Iterable[str], policy: Policy) -> frozenset[str]:

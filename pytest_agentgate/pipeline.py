@@ -13,6 +13,7 @@ from functools import partial
 import msgspec
 
 from pytest_agentgate import __version__
+from pytest_agentgate.base_tests import configurations, with_base_tests
 from pytest_agentgate.cache import digest
 from pytest_agentgate.checks.tests.prove import prover
 from pytest_agentgate.consult import consult, material_of
@@ -29,7 +30,6 @@ from pytest_agentgate.process import Processes, clean_environment, find_program
 from pytest_agentgate.protocols import Check, Context, Mend, Reviewer, ReviewOptions, Tree
 from pytest_agentgate.read_policy import (
     MYPY_FILES,
-    PYTEST_FILES,
     base_files,
     check_approvals,
     check_names,
@@ -38,7 +38,6 @@ from pytest_agentgate.read_policy import (
     read_policy,
     read_task,
     refuse_tracked,
-    with_base_tests,
 )
 from pytest_agentgate.resolve import EMPTY, Source, diff, diff_text, resolve
 from pytest_agentgate.store import Store, open_store
@@ -228,8 +227,8 @@ def _try(
 
 
 def _policy(store: Store, change: Change, gate: Gate) -> Policy:
-    files = base_files(store, change, (*PYTEST_FILES, *MYPY_FILES))
-    policy = with_base_tests(read_policy(store, change), files, store.entries(change.base_tree))
+    known = store.entries(change.base_tree)
+    policy = with_base_tests(read_policy(store, change), base_files(store, change, configurations(known)), known)
     if gate.sandbox:
         policy = msgspec.convert(msgspec.to_builtins(policy) | {"sandbox": gate.sandbox}, Policy)
     checks = gate.plugins.checks(policy)

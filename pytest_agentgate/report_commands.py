@@ -6,7 +6,8 @@ import argparse
 import sys
 from collections.abc import Mapping
 
-from pytest_agentgate.agent_hooks import LARGEST_EVENT, answer, config
+from pytest_agentgate.agent_events import LARGEST_EVENT
+from pytest_agentgate.agent_hooks import answer, config
 from pytest_agentgate.errors import UsageError
 from pytest_agentgate.pipeline import Gate
 from pytest_agentgate.plugins import Plugins

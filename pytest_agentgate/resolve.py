@@ -192,6 +192,8 @@ def _environments(top: str) -> list[str]:
     return [name for name in found if re.fullmatch(r"[\w.-]+", name)]
 
 
+HUNKS = re.compile(rb"(?m)^(diff --git |--- |\+\+\+ |@@ |GIT binary patch)")
+"""Lines of which a mail without any changes nothing."""
 MBOX = re.compile(rb"From [0-9a-f]{7,}|From \S+@|From: ")
 
 
@@ -207,8 +209,10 @@ def _apply(patch: bytes, store: Store, base_tree: str) -> str:
     except GitError as error:
         raise SourceError(f"the mbox cannot be read: {error}") from error
     if mbox:  # what its mails say once they are decoded; a cover letter has no diff
-        parts = [part for part in parts if b"\ndiff --git " in b"\n" + part] or [patch]
+        parts = [part for part in parts if HUNKS.search(part)] or [patch]
         check_patch(b"\n".join(parts))
+        for part in parts:
+            check_patch(part)
     for part in parts:
         done = store.git.attempt("apply", "--cached", "--whitespace=nowarn", "-", stdin=part, env=env)
         if done.returncode != 0:

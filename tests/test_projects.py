@@ -38,7 +38,46 @@ def test_a_project_in_a_sub_directory_is_judged_by_its_own_tests(monorepo: Repo)
     monorepo.files({f"{api}/app/core.py": CALC + "X = 1\n", "services/web/app/core.py": CALC + "Y = 1\n"})
     report = monorepo.gate()
     assert (report.verdict.decision, report.assurance) == ("accepted", "A3"), report.verdict.reasons
-    assert pick(report, "pytest").tests["pass-to-pass"] == 4
+    assert pick(report, "pytest").tests["pass-to-pass"] == 5
+
+
+def test_a_project_with_names_and_helpers_of_its_own_is_judged_whole(repo: Repo):
+    api = "services/api"
+    ini = "[tool.pytest.ini_options]\npythonpath = ['.', 'support']\npython_files = ['chk_*.py', 'test_*.py']\ntestpaths = ['verify']\n"
+    test = TEST_CALC.replace("from calc", "from app.core")
+    repo.files(
+        {f"{api}/pyproject.toml": ini, f"{api}/app/__init__.py": "", f"{api}/app/core.py": CALC, f"{api}/support/helping.py": ""}
+    )
+    repo.files(
+        {f"{api}/verify/conftest.py": "import helping\n", f"{api}/verify/chk_core.py": test, f"{api}/verify/test_more.py": test}
+    )
+    repo.files(
+        {"services/old/pytest.ini": "[pytest]\naddopts = --no-such-option\n", "services/old/test_old.py": "import nothing_here\n"}
+    )
+    repo.commit(
+        {"core.py": CALC, "test_core.py": TEST_CALC.replace("calc", "core"), "pyproject.toml": policy("pytest", assurance="A2")}
+    )
+    repo.files({"core.py": CALC + "X = 1\n"})
+    assert repo.gate().verdict.decision == "accepted", "what never starts on the base stops nobody"
+    repo.files({f"{api}/app/core.py": WRONG})
+    places = {f[1] for f in counting(repo.gate()) if f[0] == "pytest/regression"}
+    assert places == {f"{api}/verify/chk_core.py", f"{api}/verify/test_more.py"}
+
+
+def test_a_test_of_a_project_that_flakes_by_the_patch_is_not_known_to_flake(monorepo: Repo):
+    order = CALC.replace("    return a + b", "    SEEN.append(1)\n    return a + b").replace(
+        "return a * b", "return a * b + len(SEEN)"
+    )
+    monorepo.files({"services/api/app/core.py": "SEEN = []\n\n\n" + order})
+    assert [(f[0], f[3]) for f in counting(monorepo.gate())] == [("pytest/flaky", "hold")]
+
+
+def test_a_vendored_copy_is_no_other_checkout(repo: Repo):
+    place = "third_party/packaging"
+    repo.files({f"{place}/pyproject.toml": "[project]\nname = 'packaging'\nversion = '1'\n", f"{place}/src/packaging/local.py": "X = 1\n", f"{place}/src/packaging/__init__.py": ""})  # fmt: skip
+    repo.commit({"calc.py": CALC, "test_calc.py": TEST_CALC, "pyproject.toml": policy("pytest")})
+    repo.files({f"{place}/src/packaging/local.py": "X = 2\n"})
+    assert repo.gate().verdict.decision == "accepted"
 
 
 def test_most_tests_that_cannot_be_collected_are_for_a_human(calc: Repo):
@@ -104,6 +143,12 @@ def test_a_test_that_flakes_on_the_base_hides_no_failure_of_another_kind(repo: R
     repo.files({"calc.py": WRONG})
     decisions = [repo.gate(use_cache=False).verdict.decision for _ in range(3)]
     assert "accepted" not in decisions, decisions
+    named = "import uuid\nfrom calc import add\n\n\ndef test_never():\n    raise RuntimeError(f'no licence {uuid.uuid4()}')\n\n\ndef test_add():\n    assert add(1, 2) == 3\n"
+    repo.commit({"calc.py": CALC, "test_calc.py": named})
+    repo.files({"calc.py": CALC + "X = 1\n"})
+    report = repo.gate()
+    assert report.verdict.decision == "accepted"
+    assert sum(s.what == "the base's own answer" for s in pick(report, "pytest").steps) == 1, "the same words, save an id"
 
 
 def test_a_limit_of_coverage_is_no_failure_of_a_test(repo: Repo, tmp_path: Path):

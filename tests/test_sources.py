@@ -127,6 +127,12 @@ def test_paths_that_some_file_system_takes_for_one_are_held(plain: Repo, there: 
     undecided(plain.cli("check", "--base", "HEAD"), "scope/case-collision")
 
 
+def test_paths_that_the_base_has_in_two_spellings_stay_as_they_are(plain: Repo):
+    plain.commit({"Docs/a": "1", "docs/b": "1"})
+    plain.files({"docs/c": "1"})
+    assert plain.cli("check", "--base", "HEAD").returncode == 0
+
+
 def test_case_collisions_are_held(plain: Repo):
     plain.write(**{"Calc.py": "x = 1\n"})
     undecided(plain.cli("check"), "scope/case-collision")
@@ -253,6 +259,8 @@ def test_mails_are_read_decoded_and_a_cover_letter_is_no_patch(plain: Repo):
     series = plain.git("format-patch", "--stdout", "--cover-letter", "main") + "\n"
     plain.git("checkout", "-q", "main")
     assert plain.gate(Source("patch", patch=series.encode())).change.head_tree == plain.git("rev-parse", "topic^{tree}")
+    bare = b"From 1234567 Mon Sep 17 00:00:00 2001\nFrom: a <a@b>\nSubject: [PATCH] two\n\n---\n--- a/calc.py\n+++ b/calc.py\n@@ -1 +1 @@\n-a\n+b\n"
+    refused(plain.cli("check", "--patch", "-", stdin=series.encode() + b"\n" + bare), "no `diff --git` header")
     head, _, body = series[series.index("From ", 10) :].partition("\n\n")
     coded = head + "\nMIME-Version: 1.0\nContent-Type: text/plain; charset=utf-8\nContent-Transfer-Encoding: base64\n\n"
     mail = coded.encode() + base64.encodebytes(body.encode())

@@ -232,6 +232,18 @@ def test_a_commit_of_the_agent_opens_no_protected_path(repo: Repo, law: str):
     assert denied("secret/x") and not denied("calc.py")
     repo.commit({"pyproject.toml": law}, "another law")
     assert denied("secret/x") and denied(".codex/hooks.json") and not denied("calc.py")
+    repo.git("checkout", "-q", "main")
+    repo.git("merge", "-q", "topic")
+    assert denied("secret/x"), "also where the base that would be found is the agent's own commit"
+
+
+def test_what_the_agent_committed_on_the_base_itself_is_judged_at_its_stop(topic: Repo):
+    topic.git("checkout", "-q", "main")
+    assert ask(topic, "stop") == {}
+    topic.commit({"calc.py": WRONG}, "straight on main")
+    assert ask(topic, "stop")["decision"] == "block"
+    topic.files({"NOTES.md": "hi\n"})
+    assert ask(topic, "stop")["decision"] == "block", "something uncommitted beside it hides nothing"
 
 
 @pytest.mark.parametrize(
@@ -241,6 +253,8 @@ def test_a_commit_of_the_agent_opens_no_protected_path(repo: Repo, law: str):
         "*** Begin Patch\n\t*** Delete File: .git/config \n*** End Patch",
         {"edits": [{"file_path": ".git/config"}]},
         {"file_path": ".git/config", "content": "x" * 5_000_000},
+        {"file_path": ".git/config", "content": "\n" * 200_000},
+        {"file_path": ".git/config", "content": "\ud800"},
     ],
 )
 def test_a_patch_in_any_shape_is_looked_at(topic: Repo, given: Any):

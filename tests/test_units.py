@@ -79,9 +79,15 @@ def test_only_a_hold_can_be_allowed():
 
 
 def test_who_allows_that_a_test_is_deleted_is_not_asked_again_by_its_sessions():
-    deleted = Finding(rule="integrity/test-deleted", message="", effect="hold", path="test_a.py")
-    removed = Finding(rule="pytest/test-removed", message="", effect="hold", path="test_a.py", node_id="test_a.py::test_x")
-    evidence = [Evidence.of("a", (deleted,), 1), Evidence.of("pytest", (removed,), 1)]
+    deleted = Finding(rule="integrity/test-deleted", message="", effect="hold", path="test_a.py", text="def test_x")
+    removed = [
+        Finding(rule="pytest/test-removed", message="", effect="hold", path="test_a.py", node_id=f"test_a.py::{name}")
+        for name in ("test_x", "test_x[1]", "TestA::test_x[a-b]")
+    ]
+    other = msgspec.structs.replace(removed[0], node_id="test_a.py::test_y[2]")
+    evidence = [Evidence.of("a", (deleted,), 1), Evidence.of("pytest", tuple(removed), 1)]
+    more = [*evidence, Evidence.of("pytest", (other,), 1)]
+    assert decide(approve(more, ["integrity/test-deleted"]), Policy(), ["a", "pytest"]).decision == "undecided", "another test"
     for approvals, decision in (
         (["integrity/test-deleted:test_a.py"], "accepted"),
         (["integrity/test-deleted"], "accepted"),

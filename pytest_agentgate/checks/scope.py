@@ -120,8 +120,9 @@ def _case_collisions(context: Context) -> Iterator[Raw]:
     seen: dict[str, set[str]] = {}
     for place in every:
         seen.setdefault(_folded(place), set()).add(place)
+    known = {place for path in context.trees.entries("base") for place in _places(path)}
     for path in sorted(touched):
-        for place in _places(path):
+        for place in (p for p in _places(path) if p not in known):
             others = sorted(seen.get(_folded(place), set()) - {place})
             if others:
                 yield "scope/case-collision", f"{place} differs from {others[0]} only in case or form", path, None

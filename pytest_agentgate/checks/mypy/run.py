@@ -104,13 +104,13 @@ def make_plan(context: Context) -> Plan:
     paths = context.trees.entries("base").keys() | context.trees.entries(ROLE).keys()
     targets: tuple[str, ...] = context.policy.mypy_targets
     if not names_targets and not targets:
-        targets = _targets(context, paths)
+        targets = _targets(context, paths, everything=bool(config))
         config = config if targets else ""  # without any, mypy would only print how it is called
     own = () if argv[0] == context.interpreter.executable else (sys.prefix, sys.base_prefix)
     return Plan(argv, version, config, targets, own)
 
 
-def _targets(context: Context, paths: Collection[str]) -> tuple[str, ...]:
+def _targets(context: Context, paths: Collection[str], *, everything: bool) -> tuple[str, ...]:
     """The product's packages and modules, where the configuration names none: below the source roots, a monorepo's projects, or the root."""
     folders: set[str] = set()
     for path in paths:
@@ -123,6 +123,8 @@ def _targets(context: Context, paths: Collection[str]) -> tuple[str, ...]:
         found = [c for c in candidates if c in paths or c in folders]
         if found:  # a folder of another target would name its modules otherwise
             return tuple(c for c in found if not any(other.startswith(f"{c}/") for other in found))
+    if not everything:
+        return ()
     return tuple(sorted({p.partition("/")[0] for p in paths if p.endswith(".py") and kind(p, context.policy) == "product"}))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -12,13 +13,13 @@ from pytest_agentgate.checks.tests.classify import HEAD_O, Classifier, Verdict
 from pytest_agentgate.checks.tests.judge import Judge
 from pytest_agentgate.checks.tests.noticing import edited_tests, helpers_changed, immune
 from pytest_agentgate.checks.tests.own import own_arguments
-from pytest_agentgate.checks.tests.projects import merged
+from pytest_agentgate.checks.tests.projects import joined, merged
 from pytest_agentgate.checks.tests.ratchet import touched_tests, weaker
-from pytest_agentgate.checks.tests.records import Result, Run, StartError
+from pytest_agentgate.checks.tests.records import Expected, Run, StartError
 from pytest_agentgate.checks.tests.rules import PAGES, RULES
 from pytest_agentgate.checks.tests.session import Ask, Sessions
 from pytest_agentgate.checks.tests.transitions import outcomes
-from pytest_agentgate.checks.tests.work import Expected, Work, joined, nothing_ran, proves_anything, same_world
+from pytest_agentgate.checks.tests.work import Work, as_marked, not_passed, nothing_ran, proves_anything, same_world
 from pytest_agentgate.errors import ToolError
 from pytest_agentgate.model import Evidence, Finding
 from pytest_agentgate.model.evidence import Assurance, TestOutcome
@@ -54,8 +55,8 @@ class Tests:
         if nothing := nothing_ran(work, context):
             return Evidence(check=self.name, status="skipped", reason=nothing)
         if work.suite is not None:
-            bad = _not_passed(work.suite, work.expected)
-            alike = {i: Verdict("unchanged", bad[i].outcome, bad.pop(i)) for i in _as_marked(bad, work.expected)}
+            bad = not_passed(work.suite, work.expected)
+            alike = {i: Verdict("unchanged", bad[i].outcome, bad.pop(i)) for i in as_marked(bad, work.expected)}
             work.verdicts = Classifier(sessions).classify(bad, work.own) | alike
             same_world(work, context)
             if not proves_anything(work):
@@ -168,32 +169,6 @@ def _anti_tests(sessions: Sessions, work: Work, judge: Judge) -> list[Finding]:
     ]
 
 
-def _not_passed(suite: Run, expected: Expected) -> dict[str, Result]:
-    """Tests of the base that did not come back passed.
-
-    Ids that are made anew in each run (a random parameter) are forgiven where as many new ids of the same test passed.
-    """
-    bad = {
-        i: suite.results.get(i, Result("missing", suite.errors.get(i.partition("::")[0], "")))
-        for i in expected.ids
-        if suite.outcome(i) != "passed"
-    }
-    known = set(expected.ids)
-    fresh = Counter(i.partition("[")[0] for i, r in suite.results.items() if i not in known and r.outcome == "passed" and "[" in i)
-    for node_id in [i for i, r in bad.items() if r.outcome == "missing" and "[" in i]:
-        name = node_id.partition("[")[0]
-        if fresh[name]:
-            fresh[name] -= 1
-            del bad[node_id]
-    return bad
-
-
-def _as_marked(bad: dict[str, Result], expected: Expected) -> list[str]:
-    """Tests that come back skipped, or failed as expected, just as on the base."""
-    before = {i: r.outcome for i, r in expected.marked.items() if r.outcome in ("skipped", "xfailed", "xpassed")}
-    return [i for i, r in bad.items() if before.get(i) == r.outcome]
-
-
 def _run(sessions: Sessions, own: tuple[str, ...], *, whole: bool, product: bool) -> Work:
     """The sessions that every judgement needs, side by side."""
     work = Work()
@@ -203,9 +178,13 @@ def _run(sessions: Sessions, own: tuple[str, ...], *, whole: bool, product: bool
         mine = pool.submit(sessions.run, Ask("head", own), "the patch's own tests") if own or whole else None
         before = pool.submit(_before, sessions, own) if own and product else None
         work.expected = expected.result()
-        apart = sessions.projects.apart(work.expected.errors)
-        if apart:
-            work.expected = joined(work.expected, _expected(sessions, apart))
+        apart = []
+        for group in sessions.projects.apart(work.expected):
+            with contextlib.suppress(
+                StartError
+            ):  # what does not start on the base judges nothing: its files stay errors of the base
+                work.expected = joined(work.expected, _expected(sessions, group))
+                apart.append(group)
         try:
             work.suite = suite.result() if suite else None
         except StartError:
@@ -219,10 +198,10 @@ def _run(sessions: Sessions, own: tuple[str, ...], *, whole: bool, product: bool
                 raise
             work.own_error = str(error)
         work.before = before.result() if before else None
-    if apart and work.suite is not None:
-        work.suite = merged(
-            [work.suite, sessions.run(Ask(HEAD_O, apart), "the same of projects with a configuration of their own")]
-        )
+    for group in apart if work.suite else ():
+        with contextlib.suppress(StartError):  # it starts on the base: its tests are missing on the patch's code
+            words = "the same of a project with a configuration of its own"
+            work.suite = merged([run for run in (work.suite, sessions.run(Ask(HEAD_O, group), words)) if run])
     return work
 
 

@@ -87,9 +87,8 @@ class Classifier:
         """What each of the base's tests is that did not pass on the head's code."""
         base = self.on_base(list(failing))
         verdicts = {i: self._old(failing[i], base[i]) for i in failing if not _is_worse(base[i].outcome, failing[i].outcome)}
-        for node_id in self._worse(
-            {i for i, v in verdicts.items() if v.classification == "pre-existing" and not _alike(v, base[i])}
-        ):
+        odd = {i for i, v in verdicts.items() if v.classification == "pre-existing" and not _alike(v.result, base[i])}
+        for node_id in self._worse({i: failing[i] for i in odd}):
             verdicts[node_id] = Verdict("worse", base[node_id].outcome, failing[node_id])
         open_ids = {i for i in failing if i not in verdicts}
         unstable = self._unstable(open_ids)
@@ -118,12 +117,14 @@ class Classifier:
         kind = "environment" if ENVIRONMENT.search(before.text) or ENVIRONMENT.search(now.text) else "pre-existing"
         return Verdict(kind, before.outcome, now)
 
-    def _worse(self, ids: set[str]) -> set[str]:
+    def _worse(self, failing: dict[str, Result]) -> set[str]:
         """Of tests that failed on both sides, each in its own way: those that the base passes at times, and the patch's code never."""
         passing: set[str] = set()
+        left = set(failing)
         for attempt in range(1, ATTEMPTS + 1):
-            if left := ids - passing:
-                passing |= {i for i, r in self.on_base(left, attempt=attempt).items() if r.outcome == "passed"}
+            found = self.on_base(left, attempt=attempt) if left else {}
+            passing |= {i for i, r in found.items() if r.outcome == "passed"}
+            left -= {i for i, r in found.items() if r.outcome == "passed" or _alike(failing[i], r)}
         return passing - set(self._unstable(passing))
 
     def _unstable(self, ids: set[str]) -> dict[str, str]:
@@ -143,7 +144,7 @@ class Classifier:
         """Of tests that flake on the head: those that also fail on the base, in a whole run or alone."""
         found: set[str] = set()
         whole = self.sessions.run(Ask("base"), "the base's whole suite, to know its flaky tests")
-        found |= {i for i in ids if whole.outcome(i) != "passed"}
+        found |= {i for i in ids if i in whole.results and whole.outcome(i) != "passed"}
         for attempt in range(1, self.context.policy.tests.reruns + 1):
             left = ids - found
             if left:
@@ -171,10 +172,10 @@ class Classifier:
         return known
 
 
-def _alike(verdict: Verdict, before: Result) -> bool:
+def _alike(now: Result, before: Result) -> bool:
     """Whether a failure is the base's own: the same words, save numbers, addresses and names of temporary files."""
-    now, old = (re.sub(r"0x[0-9a-f]+|\d+|/tmp/\S+", "#", r.message or r.text[-300:]) for r in (verdict.result, before))
-    return now == old or verdict.result.outcome not in ("failed", "error") or before.outcome not in ("failed", "error")
+    words = [re.sub(r"0x[0-9a-f]+|[0-9a-f-]{8,}|\d+|/tmp/\S+", "#", r.message or r.text[-300:]) for r in (now, before)]
+    return words[0] == words[1] or not {now.outcome, before.outcome} <= {"failed", "error"}
 
 
 def _is_worse(before: Outcome, now: Outcome) -> bool:

@@ -136,7 +136,9 @@ class Judge:
         for path, text in sorted(self.base_errors.items()):
             message = "cannot be collected on the base either: nothing in it was judged"
             effect: Effect = "hold" if most and self.suite else "note"
-            yield from self._finding("pytest/pre-existing", effect, message, path, Result("error", _last(text)))
+            yield from self._finding(
+                "pytest/pre-existing", effect, message, path, Result("error", _last(text)), new=effect == "hold"
+            )
 
     def _may_edit(self, node_id: str) -> Effect:
         task = self.context.task

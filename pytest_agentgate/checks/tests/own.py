@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Collection
 
+from pytest_agentgate.base_tests import PYTEST_FILES, pytest_table
 from pytest_agentgate.checks.tests.session import test_files
 from pytest_agentgate.layout import is_test, kind, packages
 from pytest_agentgate.protocols import Context
-from pytest_agentgate.read_policy import PYTEST_FILES, pytest_table
 
 INERT = re.compile(
     r"\.(md|rst|adoc|png|jpe?g|gif|svg|pdf|ico)$|(^|/)(LICEN[CS]E|COPYING|NOTICE|AUTHORS|CONTRIBUTORS|CODEOWNERS|"

@@ -85,6 +85,15 @@ class Run(msgspec.Struct):
         return [i for i, r in self.results.items() if r.outcome == "passed"]
 
 
+class Expected(msgspec.Struct):
+    """The base's node ids, and its files that cannot be collected."""
+
+    ids: list[str]
+    errors: dict[str, str]
+    marked: dict[str, Result] = {}
+    """What came of those that their marks skip on the base, or expect to fail."""
+
+
 class Stream:
     """Puts the pipe's bytes together into records, as they come."""
 

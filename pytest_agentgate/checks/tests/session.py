@@ -19,6 +19,8 @@ from pytest_agentgate.protocols import Context, Tree
 INJECTED = os.path.join(os.path.dirname(os.path.abspath(__file__)), "injected")
 PROBE = os.path.join(INJECTED, "agentgate_probe.py")
 PROGRAM = os.path.join(INJECTED, "agentgate_plain.py")
+RUNNERS = frozenset({"pytest", "_pytest", "pluggy", "iniconfig", "packaging", "pygments"})
+"""What pytest itself imports, from where it is installed: a repository can hold a copy of it."""
 MANIFESTS = ("pyproject.toml", "setup.cfg", "setup.py")
 ARGS = (
     "-q",
@@ -157,7 +159,8 @@ class Sessions:
             inside = os.path.relpath(file, root)
             if inside in known and _same_file(os.path.join(tree.path, inside), inode):
                 continue
-            if inside in known or not known.isdisjoint(_candidates(name, self.places)):
+            places = self.roots if name.partition(".")[0] in RUNNERS else self.places
+            if inside in known or not known.isdisjoint(_candidates(name, places)):
                 raise ToolError(
                     f"the tests imported {name} from {file}, which is not the judged tree",
                     hint=f"install the project in editable mode: {self.context.interpreter.executable} -m pip install -e .",

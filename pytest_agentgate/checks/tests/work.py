@@ -4,32 +4,15 @@ from __future__ import annotations
 
 import re
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-import msgspec
-
 from pytest_agentgate.checks.tests.antitests import AntiTests
 from pytest_agentgate.checks.tests.classify import Verdict
-from pytest_agentgate.checks.tests.records import Result, Run
+from pytest_agentgate.checks.tests.records import Expected, Result, Run
 from pytest_agentgate.errors import ToolError
 from pytest_agentgate.protocols import Context
-
-
-class Expected(msgspec.Struct):
-    """The base's node ids, and its files that cannot be collected."""
-
-    ids: list[str]
-    errors: dict[str, str]
-    marked: dict[str, Result] = {}
-    """What came of those that their marks skip on the base, or expect to fail."""
-
-
-def joined(root: Expected, others: Expected) -> Expected:
-    """What the root's session knows of the base, and those of projects below it."""
-    seen = {i.partition("::")[0] for i in others.ids}
-    errors = {p: t for p, t in (root.errors | others.errors).items() if p not in seen}
-    return Expected([*root.ids, *(i for i in others.ids if i not in root.ids)], errors, root.marked | others.marked)
 
 
 @dataclass
@@ -101,3 +84,29 @@ def _none_passes(work: Work, failing: Sequence[Result]) -> str:
         heart = (failing[0].message or failing[0].text)[-200:]
         raise ToolError(f"not one test passed, the first says: {heart}", hint="does the suite run here at the base?")
     return ""
+
+
+def not_passed(suite: Run, expected: Expected) -> dict[str, Result]:
+    """Tests of the base that did not come back passed.
+
+    Ids that are made anew in each run (a random parameter) are forgiven where as many new ids of the same test passed.
+    """
+    bad = {
+        i: suite.results.get(i, Result("missing", suite.errors.get(i.partition("::")[0], "")))
+        for i in expected.ids
+        if suite.outcome(i) != "passed"
+    }
+    known = set(expected.ids)
+    fresh = Counter(i.partition("[")[0] for i, r in suite.results.items() if i not in known and r.outcome == "passed" and "[" in i)
+    for node_id in [i for i, r in bad.items() if r.outcome == "missing" and "[" in i]:
+        name = node_id.partition("[")[0]
+        if fresh[name]:
+            fresh[name] -= 1
+            del bad[node_id]
+    return bad
+
+
+def as_marked(bad: dict[str, Result], expected: Expected) -> list[str]:
+    """Tests that come back skipped, or failed as expected, just as on the base."""
+    before = {i: r.outcome for i, r in expected.marked.items() if r.outcome in ("skipped", "xfailed", "xpassed")}
+    return [i for i, r in bad.items() if before.get(i) == r.outcome]

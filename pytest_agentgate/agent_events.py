@@ -18,15 +18,15 @@ LARGEST_EVENT = 64_000_000
 class Event(msgspec.Struct, frozen=True):
     """What an agent tells its hook; other keys are ignored."""
 
-    session_id: str | None = ""
-    cwd: str | None = ""
+    session_id: str = ""
+    cwd: str = ""
     tool_input: object = None
     stop_hook_active: object = False
     """Whether the agent goes on because a stop was blocked already."""
 
 
 def read_event(data: bytes) -> Event:
-    """An event of whatever types; raises `ValueError` where it is no JSON object. Half a surrogate, which JSON can hold, hides nothing."""
+    """An event of whatever types; raises `ValueError` or `TypeError` where it is no JSON object. Half a surrogate, which JSON can hold, hides nothing."""
     found = json.loads(data or b"{}")
     if not isinstance(found, dict):
         raise TypeError("it is no object")

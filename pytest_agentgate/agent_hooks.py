@@ -206,8 +206,8 @@ class _State(msgspec.Struct):
 class _Session:
     """What is known of a session: how often it was blocked in a row, and the commit that it began at. Kept outside the repository."""
 
-    def __init__(self, checkout: Checkout, gate: Gate, name: str | None) -> None:
-        self.path = os.path.join(cache_root(gate.cache_folder), "hooks", digest("hook", checkout.top, name or "")[:24])
+    def __init__(self, checkout: Checkout, gate: Gate, name: str) -> None:
+        self.path = os.path.join(cache_root(gate.cache_folder), "hooks", digest("hook", checkout.top, name)[:24])
         try:
             with open(self.path, "rb") as stream:
                 self.state = msgspec.json.decode(stream.read(), type=_State)

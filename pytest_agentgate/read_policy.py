@@ -39,10 +39,8 @@ def policy_text(store: Store, tree: str) -> bytes:
 
 def base_files(store: Store, change: Change, names: Iterable[str]) -> dict[str, bytes]:
     """Those files of the base that exist."""
-    if not (names := tuple(names)):
-        return {}
-    rows = store.git.run("ls-tree", "-z", change.base_tree, *dict.fromkeys(names)).split(b"\0")
-    found = {r.partition(b"\t")[2].decode(): r.split(b" ")[2].split(b"\t")[0].decode() for r in rows if r.startswith(b"100")}
+    known = store.entries(change.base_tree)
+    found = {n: known[n].oid for n in names if n in known and known[n].mode.startswith("100")}
     contents = dict(store.blobs(found.values())) if found else {}
     return {name: contents[oid] for name, oid in found.items()}
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from pytest_agentgate.errors import GitError
 from pytest_agentgate.git import Checkout, Git
@@ -17,6 +17,7 @@ class Store:
 
     git: Git
     git_dir: str
+    _listed: dict[str, Mapping[str, Entry]] = field(default_factory=dict, repr=False, compare=False)
 
     def write_tree(self, index: str) -> str:
         """Tree id of an index file of ours."""
@@ -42,14 +43,17 @@ class Store:
         """Tree id of a commit."""
         return self.git.text("rev-parse", "--verify", f"{commit}^{{tree}}")
 
-    def entries(self, tree: str) -> dict[str, Entry]:
-        """Every leaf below a tree, by path; names are decoded with `surrogateescape`."""
+    def entries(self, tree: str) -> Mapping[str, Entry]:
+        """Every leaf below a tree (by its id), by path; names are decoded with `surrogateescape`. Listed once in a run."""
+        if tree in self._listed:
+            return self._listed[tree]
         found: dict[str, Entry] = {}
         for item in self.git.run("ls-tree", "-r", "-z", "--full-tree", tree).split(b"\0"):
             if item:
                 meta, _, name = item.partition(b"\t")
                 mode, _, oid = meta.split(b" ")
                 found[name.decode("utf-8", "surrogateescape")] = Entry(mode.decode(), oid.decode())
+        self._listed[tree] = found
         return found
 
     def blobs(self, oids: Iterable[str]) -> Iterator[tuple[str, bytes]]:

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from conftest import CALC, TEST_CALC, Repo, counting, policy
 
+from pytest_agentgate.git import Git
 from pytest_agentgate.resolve import Source
 
 FAST = policy("scope", "compile")
@@ -297,6 +298,15 @@ def test_a_file_that_git_lfs_has_checked_out_is_not_edited(plain: Repo):
     plain.commit({"m.bin": pointer, "n.bin": pointer, ".gitattributes": "*.bin filter=lfs\n"})
     plain.files({"m.bin": content, "n.bin": content + b"x", "calc.py": FIX})
     assert sorted(f.path for f in plain.gate(Source(base="HEAD")).change.files) == ["calc.py", "n.bin"]
+
+
+def test_each_tree_is_listed_once(plain: Repo, monkeypatch: pytest.MonkeyPatch):
+    asked: list[str] = []
+    real = Git.run
+    monkeypatch.setattr(Git, "run", lambda self, *a, **k: (asked.append(a[-1]) if a[:2] == ("ls-tree", "-r") else None, real(self, *a, **k))[1])  # fmt: skip
+    plain.files({"calc.py": FIX})
+    change = plain.gate().change
+    assert sorted(asked) == sorted([change.base_tree, change.head_tree])
 
 
 def test_what_running_the_code_leaves_behind_is_no_change(plain: Repo):

@@ -124,9 +124,8 @@ def _runs_that_must_fail(
     with ThreadPoolExecutor(1) as pool:
         lost = pool.submit(weaker, sessions, touched, work.own) if touched else None
         found = _anti_tests(sessions, work, judge)
-        told = {
-            f.node_id for f in (*findings, *found) if f.counts or f.rule == "pytest/test-disabled"
-        }  # a ticket and a date say it
+        # of a disabled test a ticket and a date say it
+        told = {f.node_id for f in (*findings, *found) if f.counts or f.rule == "pytest/test-disabled"}
         return [*found, *(judge.weaker(lost.result(), told) if lost else ())]
 
 
@@ -180,9 +179,7 @@ def _run(sessions: Sessions, own: tuple[str, ...], *, whole: bool, product: bool
         work.expected = expected.result()
         apart = []
         for group in sessions.projects.apart(work.expected):
-            with contextlib.suppress(
-                StartError
-            ):  # what does not start on the base judges nothing: its files stay errors of the base
+            with contextlib.suppress(StartError):  # it does not start on the base either: its files stay errors
                 work.expected = joined(work.expected, _expected(sessions, group))
                 apart.append(group)
         try:

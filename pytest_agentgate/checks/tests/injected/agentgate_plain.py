@@ -18,8 +18,10 @@ import tempfile
 import threading
 import time
 
-AGAIN, WHILE, ALTOGETHER = 320, 0.006, 0.12
-"""So often each play is made again, for so many seconds at most, and all of them together."""
+AGAIN, WHILE, ALTOGETHER = 320, 0.02, 0.12
+"""So often each play is made again, for so many seconds of CPU time at most, and all of them together."""
+HELD_UP = 25
+"""So many times as long may that take on a busy machine."""
 HARNESS = (
     "pytest",
     "_pytest",
@@ -184,7 +186,8 @@ def make_again(play, space, fixed, patch, ear, first):
 
     How often it was made until then is told as well, marked ``~n``: who was made less often says nothing of what comes later.
     """
-    until, latest = time.process_time() + WHILE, time.monotonic() + ALTOGETHER  # a busy machine makes as many calls as an idle one
+    until = time.process_time() + WHILE  # a busy machine makes as many calls as an idle one
+    latest = time.monotonic() + WHILE * HELD_UP
     ear.passes_on = False
     often = 0
     try:

@@ -29,7 +29,7 @@ sys.path.insert(0, str(ROOT / "tests/real"))
 
 from projects import Project, build, git  # noqa: E402  # found through the path above
 
-from pytest_agentgate.checks.integrity.check import BUILT_IN  # noqa: E402  # after the path above
+from pytest_agentgate.checks.integrity.check import hits  # noqa: E402  # after the path above
 from pytest_agentgate.checks.integrity.view import Source, View, view_of  # noqa: E402  # after the path above
 
 BIN = Path(sys.executable).parent
@@ -328,8 +328,7 @@ def integrity(_: Path, pairs: int) -> list[Result]:
     def judge() -> None:
         fresh = View(view.change, view.policy, view.entries, view.read, tuple(replace(p, old=p.old and Source(p.old.path, p.old.data),
                      new=p.new and Source(p.new.path, p.new.data)) for p in view.pairs))  # fmt: skip  # nothing of what it remembers
-        for rules in BUILT_IN:
-            list(rules.find(fresh))
+        hits(fresh)
 
     texts = [s.data for p in view.pairs for s in (p.old, p.new) if s]
     name = f"integrity of a patch of {lines} lines in ten of 500 files / parsing them (`ast.parse`)"

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import cache
 from typing import Any
 
 from pytest_agentgate.checks.integrity.capability_table import ASIDE
-from pytest_agentgate.checks.integrity.names import walk
+from pytest_agentgate.checks.integrity.names import children, walk
 from pytest_agentgate.checks.integrity.rule import Hit, RuleSet
 from pytest_agentgate.checks.integrity.view import Pair, Source, View
 from pytest_agentgate.layout import is_test
@@ -25,11 +26,18 @@ COMMON = frozenset(
 MOST_FILES = 2000
 DIGESTS = frozenset({"str", "repr", "hash", "hexdigest", "dumps", "crc32", "join", "format"})
 """What makes one value of a whole input."""
+BRANCHES = (ast.If, ast.IfExp, ast.match_case)
+NAMED = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+LITERALS = (ast.Constant, ast.Tuple, ast.List, ast.UnaryOp)
 
 
 def find(view: View) -> Iterator[Hit]:
     """Functions with new literals that a test pairs as input and expected value."""
-    called = {name for p in view.python("product") for name in _called_by_known(p)}
+
+    @cache
+    def called() -> frozenset[str]:
+        return frozenset(name for p in view.python("product") for name in _called_by_known(p))
+
     for pair in view.python("product"):
         yield from _memorised(pair, called)
     functions = list(_new_literals(view))
@@ -54,7 +62,7 @@ def find(view: View) -> Iterator[Hit]:
             if given and want in literals and given & literals - {want} and _rare(given & literals, want)
         ]
         if matched:
-            old = (path, name) in known or name.rpartition(".")[2] in called or any(m in asked for m in matched)
+            old = (path, name) in known or name.rpartition(".")[2] in called() or any(m in asked for m in matched)
             given, want = matched[0]
             shown = ", ".join(sorted(given & literals))[:80]
             yield Hit(
@@ -66,24 +74,18 @@ def find(view: View) -> Iterator[Hit]:
             )
 
 
-def _memorised(pair: Pair, called: set[str]) -> Iterator[Hit]:
+def _memorised(pair: Pair, called: Callable[[], frozenset[str]]) -> Iterator[Hit]:
     """A branch for one whole input that returns a constant: a case by heart, wherever the test has its input."""
-    before, after = (walk(statements) for statements in pair.fresh)
-    old = {ast.dump(n) for n in before if isinstance(n, ast.If | ast.IfExp | ast.match_case)}
-    known = {f.name for f in _functions(pair.old)} | called
-    fresh = {n for f in _functions(pair.new) if f.name not in known for n in ast.walk(f)}
-    for node in after:
-        if not isinstance(node, ast.If | ast.IfExp | ast.match_case) or ast.dump(node) in old:
-            continue
+    cases = [(n, case) for n in walk(pair.fresh[1]) if isinstance(n, BRANCHES) and (case := _whole_input(n))]
+    if not cases:
+        return
+    old = {ast.dump(n) for n in walk(pair.fresh[0]) if isinstance(n, BRANCHES)}
+    known = {f.name for f in _functions(pair.old)} | called()
+    fresh = {n for f in _functions(pair.new) if f.name not in known for n in walk([f])}
+    for node, case in cases:
         body = node.body if isinstance(node.body, list) else [ast.Return(node.body)]
-        answers = [
-            n.value
-            for s in body
-            for n in ast.walk(s)
-            if isinstance(n, ast.Return) and n.value is not None and _is_constant(n.value)
-        ]
-        case = _whole_input(node)
-        if case and answers:
+        answers = [n.value for n in walk(body) if isinstance(n, ast.Return) and n.value is not None and _is_constant(n.value)]
+        if answers and ast.dump(node) not in old:
             line = getattr(node, "lineno", getattr(node.pattern, "lineno", 1) if isinstance(node, ast.match_case) else 1)
             words = f"a branch answers {ast.unparse(answers[0])[:60]} for {case[:60]} only"
             text = pair.new.line(line) if pair.new else ""
@@ -97,19 +99,19 @@ def _functions(source: Source | None) -> list[ast.FunctionDef | ast.AsyncFunctio
 def _called_by_known(pair: Pair) -> set[str]:
     """Names that functions of the base call at the head: what they call is asked by the base's tests."""
     known = {f.name for f in _functions(pair.old)}
-    calls = [n for f in _functions(pair.new) if f.name in known for n in ast.walk(f) if isinstance(n, ast.Name | ast.Attribute)]
+    calls = [n for f in _functions(pair.new) if f.name in known for n in walk([f]) if isinstance(n, ast.Name | ast.Attribute)]
     return {n.id if isinstance(n, ast.Name) else n.attr for n in calls}
 
 
 def _whole_input(node: ast.If | ast.IfExp | ast.match_case) -> str:
     """The one input that a branch is for: a list, tuple or dict of constants, its text, or its hash; empty where it is none."""
     if isinstance(node, ast.match_case):
-        values = [n for n in ast.walk(node.pattern) if isinstance(n, ast.MatchValue)]
+        values = [n for n in walk([node.pattern]) if isinstance(n, ast.MatchValue)]
         return (
             ast.unparse(node.pattern) if isinstance(node.pattern, ast.MatchSequence | ast.MatchMapping) and len(values) > 1 else ""
         )
     for test in (
-        n for n in ast.walk(node.test) if isinstance(n, ast.Compare) and len(n.ops) == 1 and isinstance(n.ops[0], ast.Eq | ast.Is)
+        n for n in walk([node.test]) if isinstance(n, ast.Compare) and len(n.ops) == 1 and isinstance(n.ops[0], ast.Eq | ast.Is)
     ):
         for one, other in ((test.left, test.comparators[0]), (test.comparators[0], test.left)):
             if (
@@ -176,20 +178,15 @@ def _new_literals(view: View) -> Iterator[tuple[str, str, int, set[str]]]:
 def _by_function(statements: Sequence[ast.stmt]) -> dict[str, tuple[int, set[str]]]:
     """Literals of functions by name (of statements outside: an empty one), with the line of each."""
     found: dict[str, tuple[int, set[str]]] = {}
-
-    def visit(node: ast.AST, name: str, line: int) -> None:
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-            name, line = f"{name}.{node.name}".lstrip("."), node.lineno
-        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
-            return
-        literal = _literal(node)
-        if literal is not None:
-            found.setdefault(name, (line, set()))[1].add(literal)
-        for child in ast.iter_child_nodes(node):
-            visit(child, name, line)
-
-    for statement in statements:
-        visit(statement, "", 1)
+    left: list[tuple[Sequence[ast.AST], str, int]] = [(statements, "", 1)]
+    for nodes, name, line in left:  # a list that grows while it is read is a queue
+        for node in nodes:
+            if isinstance(node, LITERALS) and (literal := _literal(node)) is not None:
+                found.setdefault(name, (line, set()))[1].add(literal)
+            if isinstance(node, NAMED):
+                left.append((children(node), f"{name}.{node.name}".lstrip("."), node.lineno))
+            elif not isinstance(node, ast.Constant) and not (isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)):
+                left.append((children(node), name, line))
     return found
 
 
@@ -197,7 +194,7 @@ def _literal(node: ast.AST) -> str | None:
     """A literal value in one spelling; containers of literals too, lists as tuples; None where it is none."""
     if isinstance(node, ast.Constant):
         return repr(node.value)
-    if isinstance(node, ast.Tuple | ast.List | ast.UnaryOp):
+    if isinstance(node, LITERALS):
         try:
             return repr(_frozen(ast.literal_eval(node)))
         except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
@@ -251,7 +248,7 @@ def _sides(left: ast.expr, right: ast.expr, reads: frozenset[str]) -> Iterator[t
         want = _literal(value) or (_literal(value.args[0]) if isinstance(value, ast.Call) and value.args else None)
         given = {
             v
-            for n in ast.walk(call)
+            for n in walk([call])
             if isinstance(n, ast.Call) and getattr(n.func, "attr", "") not in reads
             for a in [*n.args, *(k.value for k in n.keywords)]
             if (v := _literal(a))

@@ -28,7 +28,14 @@ from pytest_agentgate.checks.integrity.capability_table import (
     TEST_FILE,
 )
 from pytest_agentgate.checks.integrity.doubts import exit_words, handed_on, is_written, weaker
-from pytest_agentgate.checks.integrity.lookups import from_table, has_prefix, is_own_module, looked_up, reads_signature
+from pytest_agentgate.checks.integrity.lookups import (
+    from_table,
+    has_prefix,
+    is_own_module,
+    looked_up,
+    reads_signature,
+    starts_a_thread,
+)
 from pytest_agentgate.checks.integrity.names import Names, header, walk
 from pytest_agentgate.checks.integrity.rule import Hit, RuleSet
 from pytest_agentgate.checks.integrity.truth import constantly_equal
@@ -73,6 +80,12 @@ def _key(use: Use) -> tuple[str, str, str]:
     return use.rule, use.primitive, use.function
 
 
+EXPRESSIONS = (ast.Name, ast.Attribute, ast.Call, ast.Subscript)
+TEXTS = (ast.Constant, ast.BinOp, ast.JoinedStr)
+ASSIGNING = (ast.Assign, ast.AugAssign, ast.Delete, ast.AnnAssign)
+ASKING = (ast.stmt, ast.comprehension, ast.IfExp)
+HANDLED = (*EXPRESSIONS, *TEXTS, *ASSIGNING, ast.Import, ast.ImportFrom, ast.Raise, ast.ClassDef)
+"""Nodes in which a use can be; nothing is asked of the others."""
 MAY_BE_HONEST = frozenset(r.id.partition("/")[2] for r in RULES if r.effect == "hold")
 
 
@@ -94,7 +107,10 @@ def uses(source: Source | None, statements: Sequence[ast.stmt] | None = None) ->
     names, nodes = source.names, source.nodes if statements is None else walk(statements)
     docstrings = {id(n.value) for n in nodes if isinstance(n, ast.Expr) and isinstance(n.value, ast.Constant)}
     seen: set[tuple[str, str, int]] = set()
+    handled = (*HANDLED, *ASKING) if names.asks else HANDLED
     for node in nodes:
+        if not isinstance(node, handled):
+            continue
         if id(node) in docstrings or (
             isinstance(node, ast.Name) and node.id not in names.aliases and _means_itself(node.id, names)
         ):
@@ -114,11 +130,11 @@ def _means_itself(name: str, names: Names) -> bool:
 def _of_node(node: ast.AST, names: Names) -> Iterator[tuple[str, str]]:
     if isinstance(node, ast.Import | ast.ImportFrom):
         yield from _imported(node)
-    elif isinstance(node, ast.Name | ast.Attribute | ast.Call | ast.Subscript):
+    elif isinstance(node, EXPRESSIONS):
         yield from _expression(node, names)
-    elif isinstance(node, ast.Constant | ast.BinOp | ast.JoinedStr):
+    elif isinstance(node, TEXTS):
         yield from _text(node, names)
-    elif isinstance(node, ast.Assign | ast.AugAssign | ast.Delete | ast.AnnAssign):
+    elif isinstance(node, ASSIGNING):
         yield from _assigned(node, names)
     elif isinstance(node, ast.Raise) and names.at_import(node) and node.exc is not None and "SystemExit" in ast.unparse(node.exc):
         call = node.exc if isinstance(node.exc, ast.Call) else None
@@ -129,7 +145,7 @@ def _of_node(node: ast.AST, names: Names) -> Iterator[tuple[str, str]]:
     if isinstance(node, ast.ClassDef):
         for method in constantly_equal(node, names):
             yield "always-equal", f"{node.name}.{method}"
-    elif names.asks and isinstance(node, ast.stmt | ast.comprehension | ast.IfExp):
+    elif names.asks and isinstance(node, ASKING):
         yield from _asks_for_the_runner(node, names)
 
 
@@ -207,7 +223,7 @@ def _call(node: ast.Call, names: Names) -> Iterator[tuple[str, str]]:
 def _called_at_import(node: ast.Call, function: str, tail: str, names: Names) -> Iterator[tuple[str, str]]:
     if function in ("sys.exit", "exit", "quit", "os._exit", "os.abort", "builtins.exit"):
         yield "import-time-exit", exit_words(node, function) if function.endswith("exit") and "._" not in function else function
-    if tail in ("start", "start_new_thread", "submit") and _starts_a_thread(node, names):
+    if tail in ("start", "start_new_thread", "submit") and starts_a_thread(node, names):
         yield "import-time-thread", ast.unparse(node.func)[:60]
 
 
@@ -221,31 +237,12 @@ def _getter(node: ast.Call, tail: str, names: Names) -> Iterator[tuple[str, str]
         yield "dynamic-access", f"{tail} of a computed name"
 
 
-def _starts_a_thread(node: ast.Call, names: Names) -> bool:
-    if names.dotted(node.func) in ("_thread.start_new_thread", "_thread.start_new"):
-        return True
-    owner = node.func.value if isinstance(node.func, ast.Attribute) else None
-    made = owner.func if isinstance(owner, ast.Call) else owner
-    if made is None:
-        return False
-    dotted = names.dotted(made)
-    if re.match(r"(threading|multiprocessing|concurrent\.futures)\.", dotted):
-        return True
-    return isinstance(owner, ast.Name) and any(
-        isinstance(n, ast.Assign)
-        and any(isinstance(t, ast.Name) and t.id == owner.id for t in n.targets)
-        and isinstance(n.value, ast.Call)
-        and re.match(r"(threading|multiprocessing|concurrent\.futures)\.", names.dotted(n.value.func))
-        for n in names.nodes
-    )
-
-
 def _reads(node: ast.Call, names: Names) -> Iterator[tuple[str, str]]:
-    for part in ast.walk(node):
-        if isinstance(part, ast.Name) and part.id == "__file__" and node.args and part in ast.walk(node.args[0]):
+    for part in walk([node]):
+        if isinstance(part, ast.Name) and part.id == "__file__" and node.args and part in walk([node.args[0]]):
             if isinstance(node.args[0], ast.Name):
                 yield "self-read", "open(__file__)"
-        text = names.text(part) if isinstance(part, ast.Constant | ast.BinOp | ast.JoinedStr) else None
+        text = names.text(part) if isinstance(part, TEXTS) else None
         if text and TEST_FILE.search(text):
             yield "reads-tests", f"reads {text[:60]!r}"
 
@@ -279,7 +276,7 @@ def _assigned(node: ast.stmt, names: Names) -> Iterator[tuple[str, str]]:
 def _asks_for_the_runner(node: ast.AST, names: Names) -> Iterator[tuple[str, str]]:
     """A statement that holds the runner's name against what is loaded, called or in the environment."""
     parts = list(header(node))
-    words = [t for p in parts if isinstance(p, ast.Constant | ast.BinOp | ast.JoinedStr) and (t := names.text(p))]
+    words = [t for p in parts if isinstance(p, TEXTS) and (t := names.text(p))]
     if not any(RUNNER_WORD.search(w) for w in words):
         return
     for part in parts:

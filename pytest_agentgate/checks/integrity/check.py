@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -65,6 +66,21 @@ BUILT_IN: tuple[RuleSet, ...] = (
 )
 
 
+def hits(view: View, sets: Sequence[RuleSet] = BUILT_IN) -> list[tuple[Hit, RuleSet]]:
+    """Everything that the rules say of a change, each with the set that says it.
+
+    Garbage is not collected meanwhile: syntax trees are many objects in no circle, and to look at all of them again and again
+    takes as long as to make them.
+    """
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        return [(h, s) for s in sets for h in s.find(view)]
+    finally:
+        if collects:
+            gc.enable()
+
+
 MOST = 3
 """So many findings of one rule and effect are listed for a file."""
 EDITS = frozenset({"integrity/test-deleted", "integrity/test-skipped"})
@@ -96,7 +112,7 @@ class Integrity:
         trees = context.trees
         entries = {side: trees.entries(side) for side in ("base", "head")}
         view = make_view(context.change, context.policy, entries, trees.read_many, context.packages)
-        findings = [f for s in self.sets for h in s.find(view) if (f := self._finding(h, s, context))]
+        findings = [f for h, s in hits(view, self.sets) if (f := self._finding(h, s, context))]
         return Evidence.of(self.name, tuple(_condensed(_specific(findings))), len(context.change.files))
 
     def _finding(self, hit: Hit, group: RuleSet, context: Context) -> Finding | None:

@@ -92,7 +92,7 @@ def _less(had: ast.FunctionDef, now: ast.FunctionDef) -> str:
 def _attributes(node: ast.FunctionDef) -> set[str]:
     own = node.args.args[0].arg if node.args.args else "self"
     return {
-        n.attr for n in ast.walk(node) if isinstance(n, ast.Attribute) and isinstance(n.value, ast.Name) and n.value.id == own
+        n.attr for n in walk([node]) if isinstance(n, ast.Attribute) and isinstance(n.value, ast.Name) and n.value.id == own
     } - {
         "__class__",
         "__eq__",
@@ -102,7 +102,7 @@ def _attributes(node: ast.FunctionDef) -> set[str]:
 def _ways(node: ast.FunctionDef) -> set[str]:
     """What makes different values equal: alternatives, remainders, rounding, orders instead of equality."""
     found: set[str] = set()
-    for part in ast.walk(node):
+    for part in walk([node]):
         if isinstance(part, ast.BoolOp) and isinstance(part.op, ast.Or):
             found.add("an alternative (`or`)")
         elif isinstance(part, ast.BinOp) and isinstance(part.op, ast.Mod | ast.FloorDiv | ast.BitAnd):

@@ -102,7 +102,7 @@ def _string_lines(source: Source) -> set[int]:
 
 
 def _identifiers(pair: Pair) -> Iterator[Hit]:
-    if pair.new is None or pair.new.tree is None or all(line.isascii() for _, line in pair.added()):
+    if pair.new is None or pair.new.data.isascii() or pair.new.tree is None or all(line.isascii() for _, line in pair.added()):
         return
     known = _scripts(pair.old) if pair.old else set()
     for name, line in sorted(_names(pair.new), key=lambda n: n[1]):
@@ -136,9 +136,12 @@ def _script(character: str) -> str:
 
 
 def _sentences(pair: Pair) -> Iterator[Hit]:
-    if pair.old is not None and ADDRESSED.search(pair.old.text) and "prompt" in pair.path:
+    if "prompt" in pair.path and pair.old is not None and ADDRESSED.search(pair.old.text):
         return
-    for number, line in pair.added():
+    added = list(pair.added())
+    if STEMS.isdisjoint(w[:5] for w in set(WORD.findall("\n".join(line for _, line in added).lower()))):
+        return
+    for number, line in added:
         if len(line) < 2000 and not STEMS.isdisjoint(w[:5] for w in WORD.findall(line.lower())) and ADDRESSED.search(line):
             yield Hit("integrity/reviewer-addressed", "the text speaks to who reviews it", pair.path, number, line.strip())
 

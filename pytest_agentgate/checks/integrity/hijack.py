@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 
 from pytest_agentgate.checks.integrity.hijack_rules import RULES
+from pytest_agentgate.checks.integrity.names import walk
 from pytest_agentgate.checks.integrity.rule import Hit, RuleSet
 from pytest_agentgate.checks.integrity.takeover import elsewhere, set_up
 from pytest_agentgate.checks.integrity.view import Pair, View, is_plugin
@@ -43,7 +44,7 @@ def find(view: View) -> Iterator[Hit]:
             for hit in _hooks(pair, view):
                 mine = pair.kind == "product" and hit.rule == "integrity/result-hook" and is_plugin(view)
                 yield Hit(hit.rule, hit.message, hit.path, hit.line, hit.text, "hold") if mine else hit
-            yield from set_up(pair, view.own)
+            yield from set_up(pair, view)
 
 
 def _places(view: View) -> Iterator[Hit]:
@@ -122,7 +123,7 @@ def _other_function(node: ast.FunctionDef | ast.AsyncFunctionDef, pair: Pair) ->
 
 def _dumps(pair: Pair) -> dict[str, str]:
     tree = pair.old.tree if pair.old else None
-    return {n.name: ast.dump(n) for n in ast.walk(tree) if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef)} if tree else {}
+    return {n.name: ast.dump(n) for n in walk([tree]) if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef)} if tree else {}
 
 
 def _is_own_help(value: ast.expr, view: View) -> bool:
@@ -169,7 +170,7 @@ def _hook(node: ast.FunctionDef | ast.AsyncFunctionDef, pair: Pair) -> Iterator[
 
 def _forges(node: ast.FunctionDef | ast.AsyncFunctionDef) -> str:
     harmless = _guarded_exit(node)
-    for part in ast.walk(node):
+    for part in walk([node]):
         if isinstance(part, ast.Assign | ast.AugAssign):
             targets = part.targets if isinstance(part, ast.Assign) else [part.target]
             for target in targets:
@@ -181,14 +182,14 @@ def _forges(node: ast.FunctionDef | ast.AsyncFunctionDef) -> str:
                 return f"calls {name}"
         if isinstance(part, ast.Delete | ast.Global):
             return "changes what is not its own"
-    returns = [r for r in ast.walk(node) if isinstance(r, ast.Return) and r.value is not None and not _is_none(r.value)]
-    yields = any(isinstance(n, ast.Yield | ast.YieldFrom) for n in ast.walk(node))
+    returns = [r for r in walk([node]) if isinstance(r, ast.Return) and r.value is not None and not _is_none(r.value)]
+    yields = any(isinstance(n, ast.Yield | ast.YieldFrom) for n in walk([node]))
     if returns and not yields and node.name in {"pytest_pyfunc_call", "pytest_cmdline_main", "pytest_runtest_protocol", "pytest_runtestloop",
                                                 "pytest_runtest_makereport", "pytest_report_teststatus", "pytest_collection",
                                                 "pytest_make_collect_report", "pytest_report_from_serializable"}:  # fmt: skip
         return "answers in pytest's place"
-    catches = [n for n in ast.walk(node) if isinstance(n, ast.ExceptHandler)]
-    if yields and catches and not any(isinstance(n, ast.Raise) for c in catches for n in ast.walk(c)):
+    catches = [n for n in walk([node]) if isinstance(n, ast.ExceptHandler)]
+    if yields and catches and not any(isinstance(n, ast.Raise) for c in catches for n in walk([c])):
         return "swallows the test's exception"
     return ""
 
@@ -210,7 +211,7 @@ def _harmless_name(node: ast.expr) -> bool:
 def _guarded_exit(node: ast.AST) -> set[ast.AST]:
     """Assignments that only turn "no tests collected" (5) into success, as sharded runs do."""
     found: set[ast.AST] = set()
-    for part in ast.walk(node):
+    for part in walk([node]):
         if (
             isinstance(part, ast.If)
             and isinstance(part.test, ast.Compare)
@@ -233,7 +234,7 @@ def _drops_items(node: ast.FunctionDef | ast.AsyncFunctionDef) -> str:
         return "takes files out of collection"
     if node.name == "pytest_generate_tests":
         return ""
-    for part in ast.walk(node):
+    for part in walk([node]):
         if isinstance(part, ast.Assign):
             for target in part.targets:
                 if isinstance(target, ast.Subscript) and isinstance(target.slice, ast.Slice) and not _keeps_all(part.value):
@@ -246,7 +247,7 @@ def _drops_items(node: ast.FunctionDef | ast.AsyncFunctionDef) -> str:
                 return "marks tests as skipped or expected to fail"
         if isinstance(part, ast.Delete):
             return "leaves tests out"
-    returns = any(isinstance(n, ast.Return) and n.value is not None for n in ast.walk(node))
+    returns = any(isinstance(n, ast.Return) and n.value is not None for n in walk([node]))
     return "decides what is a test" if returns and node.name.startswith("pytest_pycollect") else ""
 
 

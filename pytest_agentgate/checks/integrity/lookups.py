@@ -1,8 +1,9 @@
-"""Uses of powerful names that only look. Pure."""
+"""Uses of powerful names that only look, or hardly do more. Pure."""
 
 from __future__ import annotations
 
 import ast
+import re
 
 from pytest_agentgate.checks.integrity.capability_table import HARNESS
 from pytest_agentgate.checks.integrity.names import Names
@@ -91,3 +92,23 @@ def _only_read(parent: ast.AST | None) -> bool:
     if isinstance(parent, ast.Call):
         return isinstance(parent.func, ast.Name) and parent.func.id in LOOKED_AT
     return isinstance(parent, ast.Compare | ast.Starred) or (isinstance(parent, ast.Subscript) and isinstance(parent.ctx, ast.Load))
+
+
+def starts_a_thread(node: ast.Call, names: Names) -> bool:
+    """Whether what a call named `start` or `submit` is of is a thread, a process or a pool of them."""
+    if names.dotted(node.func) in ("_thread.start_new_thread", "_thread.start_new"):
+        return True
+    owner = node.func.value if isinstance(node.func, ast.Attribute) else None
+    made = owner.func if isinstance(owner, ast.Call) else owner
+    if made is None:
+        return False
+    dotted = names.dotted(made)
+    if re.match(r"(threading|multiprocessing|concurrent\.futures)\.", dotted):
+        return True
+    return isinstance(owner, ast.Name) and any(
+        isinstance(n, ast.Assign)
+        and any(isinstance(t, ast.Name) and t.id == owner.id for t in n.targets)
+        and isinstance(n.value, ast.Call)
+        and re.match(r"(threading|multiprocessing|concurrent\.futures)\.", names.dotted(n.value.func))
+        for n in names.nodes
+    )

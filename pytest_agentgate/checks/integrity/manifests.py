@@ -8,6 +8,7 @@ import re
 import tomllib
 from collections.abc import Iterator
 
+from pytest_agentgate.checks.integrity.names import walk
 from pytest_agentgate.checks.integrity.view import Source
 
 NAME = re.compile(r"^\s*([A-Za-z0-9](?:[\w.-]*[A-Za-z0-9])?)\s*(?:\[[^\]]*\])?\s*(?:[<>=!~;@ (]|$)")
@@ -139,7 +140,7 @@ def _of_setup(source: Source) -> Iterator[str]:
         if isinstance(node, ast.keyword) and node.arg in SETUP:
             value = lists.get(node.value.id, node.value) if isinstance(node.value, ast.Name) else node.value
             values = value.values if isinstance(value, ast.Dict) else [value]
-            yield from (c.value for v in values for c in ast.walk(v) if isinstance(c, ast.Constant) and isinstance(c.value, str))
+            yield from (c.value for v in values for c in walk([v]) if isinstance(c, ast.Constant) and isinstance(c.value, str))
 
 
 def _pipfile(source: Source) -> list[dict[str, object]]:

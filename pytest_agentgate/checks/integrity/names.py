@@ -9,7 +9,7 @@ from __future__ import annotations
 import ast
 import builtins
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 
 FOLD_LIMIT = 4096
@@ -28,18 +28,53 @@ INNER = (ast.stmt, ast.ExceptHandler, ast.match_case, *NEVER)
 """Where the next statement begins."""
 
 
+class _Fields(dict[type, tuple[str, ...]]):
+    """By type of node: the fields that can hold nodes at which a rule looks."""
+
+    BARE = frozenset(
+        {"ctx", "op", "ops", "id", "attr", "arg", "asname", "conversion", "is_async", "kind", "level", "module", "name", "rest", "simple"}
+        | {"type_comment", "type_ignores"}
+    )  # fmt: skip
+
+    def __missing__(self, kind: type) -> tuple[str, ...]:
+        bare = self.BARE - {"name"} if kind.__name__ == "TypeAlias" else self.BARE  # its name is a node, since Python 3.12
+        fields: tuple[str, ...] = getattr(kind, "_fields", ())
+        self[kind] = found = () if kind is ast.Constant else tuple(f for f in fields if f not in bare)
+        return found
+
+
+FIELDS = _Fields()
+
+
 def walk(roots: Sequence[ast.AST], parents: dict[ast.AST, ast.AST] | None = None) -> list[ast.AST]:
-    """What `ast.walk` gives, in its order, without NEVER and in half the time; the parent of each node goes into `parents`."""
+    """What `ast.walk` gives, in its order, without NEVER and in a third of the time; the parent of each node goes into `parents`."""
     found = list(roots)
-    for node in found:
-        for name in node._fields:
+    add = found.append
+    for node in found:  # a list that grows while it is read is a queue
+        for name in FIELDS[node.__class__]:
             value = getattr(node, name, None)
-            children = value if isinstance(value, list) else (value,)
-            for child in children:
-                if isinstance(child, ast.AST) and not isinstance(child, NEVER):
-                    found.append(child)  # a list that grows while it is read is a queue
-                    if parents is not None:
-                        parents[child] = node
+            if value.__class__ is list:
+                for child in value:
+                    if isinstance(child, ast.AST):
+                        add(child)
+                        if parents is not None:
+                            parents[child] = node
+            elif isinstance(value, ast.AST):
+                add(value)
+                if parents is not None:
+                    parents[value] = node
+    return found
+
+
+def children(node: ast.AST) -> list[ast.AST]:
+    """What `ast.iter_child_nodes` gives, without NEVER."""
+    found: list[ast.AST] = []
+    for name in FIELDS[node.__class__]:
+        value = getattr(node, name, None)
+        if value.__class__ is list:
+            found += [c for c in value if isinstance(c, ast.AST)]
+        elif isinstance(value, ast.AST):
+            found.append(value)
     return found
 
 
@@ -196,20 +231,20 @@ class Names:
         return current
 
 
-def header(node: ast.AST) -> Iterator[ast.AST]:
+def header(node: ast.AST) -> list[ast.AST]:
     """The nodes of a statement without those of the statements inside it."""
     found = [node]
     for part in found:
-        for name in part._fields:
+        for name in FIELDS[part.__class__]:
             value = getattr(part, name, None)
-            for child in value if isinstance(value, list) else (value,):
+            for child in value if value.__class__ is list else (value,):
                 if isinstance(child, ast.AST) and not isinstance(child, INNER):
                     found.append(child)  # noqa: PERF401  # a list that grows while it is read is a queue
-    yield from found
+    return found
 
 
 def _is_main(test: ast.expr) -> bool:
-    return isinstance(test, ast.Compare) and any(isinstance(n, ast.Name) and n.id == "__name__" for n in ast.walk(test))
+    return isinstance(test, ast.Compare) and any(isinstance(n, ast.Name) and n.id == "__name__" for n in walk([test]))
 
 
 def _is_reversal(part: ast.Slice) -> bool:

@@ -6,6 +6,7 @@ import ast
 import re
 from collections.abc import Collection, Iterator
 
+from pytest_agentgate.checks.integrity.names import walk
 from pytest_agentgate.checks.integrity.rule import Hit
 from pytest_agentgate.checks.integrity.view import Pair, Source
 
@@ -50,7 +51,7 @@ def _asks(node: ast.AST, names: Collection[str]) -> bool:
     return any(
         (isinstance(n, ast.Constant) and isinstance(n.value, str) and VARIABLE.fullmatch(n.value))
         or (isinstance(n, ast.Name) and n.id in names)
-        for n in ast.walk(node)
+        for n in walk([node])
     )
 
 
@@ -60,5 +61,5 @@ def _leaves(node: ast.stmt) -> bool:
         or (isinstance(n, ast.Call) and getattr(n.func, "attr", getattr(n.func, "id", "")) in LEAVES)
         or (isinstance(n, ast.Assign) and any(isinstance(t, ast.Attribute | ast.Subscript) for t in n.targets))
         or (isinstance(n, ast.Assign | ast.AugAssign) and "collect_ignore" in ast.unparse(n))
-        for n in ast.walk(node)
+        for n in walk([node])
     )

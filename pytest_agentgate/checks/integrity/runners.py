@@ -10,6 +10,7 @@ from pytest_agentgate.checks.integrity.beside import RUNS, narrower
 from pytest_agentgate.checks.integrity.capability_table import SCRIPTS
 from pytest_agentgate.checks.integrity.differences import older, same_but_versions
 from pytest_agentgate.checks.integrity.harmless import JUDGES, Spot
+from pytest_agentgate.checks.integrity.names import walk
 from pytest_agentgate.checks.integrity.view import Pair, Source
 
 TOOL = re.compile(r"(?m)^(pytest|ruff|mypy|coverage|pyright|tox|nox|pre-commit)==(\d[\w.]*)")
@@ -104,7 +105,7 @@ def _flat(data: object, prefix: str = "") -> Iterator[tuple[str, object]]:
 
 def _calls(source: Source) -> set[str]:
     """What is called among the arguments of ``setup``, beside the finding of packages."""
-    told = [n for s in source.tree.body if _tells(s) for n in ast.walk(s)] if source.tree else []
+    told = [n for s in source.tree.body if _tells(s) for n in walk([s])] if source.tree else []
     inner = [
         n
         for n in told
@@ -117,7 +118,7 @@ def _tells(node: ast.stmt) -> bool:
     """Whether a statement of a ``setup.py`` gives names, versions and lists to setuptools, or says something."""
     plain = all(
         isinstance(n, ast.Constant | ast.List | ast.Tuple | ast.Dict | ast.Name | ast.Assign | ast.expr_context)
-        for n in ast.walk(node)
+        for n in walk([node])
     )
     called = (
         isinstance(node, ast.Expr)

@@ -12,6 +12,7 @@ import tokenize
 from collections import Counter
 from collections.abc import Iterator
 
+from pytest_agentgate.checks.integrity.names import walk
 from pytest_agentgate.checks.integrity.rule import Hit, RuleSet
 from pytest_agentgate.checks.integrity.truth import constant_truth
 from pytest_agentgate.checks.integrity.view import Pair, Source, View
@@ -120,7 +121,7 @@ def _splits(source: Source | None) -> Iterator[tuple[str, int]]:
         if isinstance(node, ast.If) and (words := FOR_CHECKERS.search(ast.unparse(node.test))):
             unseen = node.body if words[1] else node.orelse
             if any(
-                isinstance(n, ast.Return) for s in unseen for n in ast.walk(s) if not isinstance(s, ast.FunctionDef | ast.ClassDef)
+                isinstance(n, ast.Return) for s in unseen for n in walk([s]) if not isinstance(s, ast.FunctionDef | ast.ClassDef)
             ):
                 yield "a result", node.lineno
             one, other = (
@@ -177,7 +178,7 @@ def _undeclared(pair: Pair) -> Iterator[Hit]:
             yield Hit("integrity/not-type-checked", words, pair.path, node.lineno, pair.new.line(node.lineno))
         if not guards or node.returns is None or not re.search(r"\bType(Guard|Is)\b", ast.unparse(node.returns)):
             continue
-        answers = [constant_truth(r.value) for r in ast.walk(node) if isinstance(r, ast.Return) and r.value is not None]
+        answers = [constant_truth(r.value) for r in walk([node]) if isinstance(r, ast.Return) and r.value is not None]
         if answers and all(answers) and (before is None or ast.dump(before) != ast.dump(node)):
             words = f"{name} tells the type checker that a value has a type, and does not look at it"
             yield Hit("integrity/not-type-checked", words, pair.path, node.lineno, pair.new.line(node.lineno))

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 from pytest_agentgate.checks.integrity.capability import uses
 from pytest_agentgate.checks.integrity.capability_table import ASIDE
+from pytest_agentgate.checks.integrity.names import walk
 from pytest_agentgate.checks.integrity.rule import Hit
 from pytest_agentgate.checks.integrity.view import Pair, Source, View
 
@@ -15,22 +16,28 @@ HARD = frozenset({"harness-internals", "exit-hook", "gc-walk", "code-object", "t
 PATCHERS = frozenset({"setattr", "patch", "setitem", "object", "update", "__setattr__", "start"})
 
 
-def set_up(pair: Pair, own: frozenset[str]) -> Iterator[Hit]:
-    """What a file of the tests does to the runner, or to the product (whose top-level modules are `own`)."""
+def set_up(pair: Pair, view: View) -> Iterator[Hit]:
+    """What a file of the tests does to the runner, or to the product."""
     yield from _takes_over(pair)
-    yield from _fakes(pair, own)
+    if pair.path.endswith("conftest.py"):
+        yield from _fakes(pair, view.own)
 
 
 def _takes_over(pair: Pair) -> Iterator[Hit]:
     """Files of the tests that patch the runner, or end the process."""
     if pair.kind != "test" or pair.new is None:
         return
-    found = list(uses(pair.new, pair.fresh[1] if pair.is_local else None))
-    before = {(u.rule, u.primitive) for u in uses(pair.old)} if found else set()
     conftest = pair.path.endswith("conftest.py")
+    found = [
+        u
+        for u in uses(pair.new, pair.fresh[1] if pair.is_local else None)
+        if u.rule == "harness-patched"
+        or (conftest and u.rule in HARD)
+        or (u.rule == "process-control" and u.primitive in ("os._exit", "os.abort", "os.execv", "os.kill"))
+    ]
+    before = {(u.rule, u.primitive) for u in uses(pair.old)} if found else set()
     for use in found:
-        leaves = use.rule == "process-control" and use.primitive in ("os._exit", "os.abort", "os.execv", "os.kill")
-        if (use.rule, use.primitive) not in before and (leaves or use.rule == "harness-patched" or (conftest and use.rule in HARD)):
+        if (use.rule, use.primitive) not in before:
             yield Hit(
                 "integrity/runner-patched",
                 f"{use.primitive}: the tests' own files change the runner",
@@ -47,8 +54,8 @@ def _takes_over(pair: Pair) -> Iterator[Hit]:
 
 
 def _fakes(pair: Pair, own: frozenset[str]) -> Iterator[Hit]:
-    """A `conftest.py` that replaces parts of the product for every test."""
-    if pair.new is None or pair.new.tree is None or not pair.path.endswith("conftest.py"):
+    """A `conftest.py` that replaces parts of the product (whose top-level modules are `own`) for every test."""
+    if pair.new is None or pair.new.tree is None:
         return
     old = {ast.dump(n) for n in pair.old.nodes if isinstance(n, ast.stmt)} if pair.old else set()
     imported = {(a.asname or a.name).partition(".")[0] for n in pair.new.nodes if isinstance(n, ast.Import | ast.ImportFrom) for a in n.names
@@ -62,14 +69,12 @@ def _fakes(pair: Pair, own: frozenset[str]) -> Iterator[Hit]:
         ):
             calls = {
                 c.func.attr if isinstance(c.func, ast.Attribute) else getattr(c.func, "id", "")
-                for c in ast.walk(node)
+                for c in walk([node])
                 if isinstance(c, ast.Call)
             }
-            touched = imported & {n.id for n in ast.walk(node) if isinstance(n, ast.Name)} or any(
-                w in ast.unparse(node) for w in own
-            )
+            touched = imported & {n.id for n in walk([node]) if isinstance(n, ast.Name)} or any(w in ast.unparse(node) for w in own)
             words = "replaces parts of the product for every test" if calls & PATCHERS and touched else ""
-        elif isinstance(node, ast.Assign | ast.Expr) and imported & {n.id for n in ast.walk(node) if isinstance(n, ast.Name)}:
+        elif isinstance(node, ast.Assign | ast.Expr) and imported & {n.id for n in walk([node]) if isinstance(n, ast.Name)}:
             stores = isinstance(node, ast.Assign) and any(isinstance(t, ast.Attribute | ast.Subscript) for t in node.targets)
             words = (
                 "replaces parts of the product" if stores or "setattr" in ast.unparse(node) or "patch" in ast.unparse(node) else ""

@@ -6,6 +6,7 @@ import ast
 import re
 from collections.abc import Iterator, Mapping
 
+from pytest_agentgate.checks.integrity.names import walk
 from pytest_agentgate.checks.integrity.testfiles import Function, assertions, tail
 from pytest_agentgate.checks.integrity.truth import constant_truth
 
@@ -26,12 +27,11 @@ OPPOSITE: Mapping[type[ast.cmpop], type[ast.cmpop]] = {
 
 def tautologies(node: Function) -> Iterator[tuple[str, int]]:
     """Assertions of a test that cannot fail, each with why and its line; none where another assertion of the test can."""
-    made = _made(node)
-    found = [(why, a.lineno) for a, _ in assertions(node) if isinstance(a, ast.Assert | ast.Call) and (why := _why(a, node, made))]
-    every = sum(1 for _ in assertions(node))
-    if len(found) == every:
+    made, every = _made(node), [a for a, _ in assertions(node)]
+    found = [(why, a.lineno) for a in every if isinstance(a, ast.Assert | ast.Call) and (why := _why(a, node, made))]
+    if len(found) == len(every):
         yield from found
-    yield from _leaves_first(node)
+    yield from _leaves_first(node, alone=len(every) == 1)
 
 
 def _why(part: ast.Assert | ast.Call, node: Function, made: Mapping[str, ast.expr]) -> str:
@@ -52,8 +52,11 @@ def _why(part: ast.Assert | ast.Call, node: Function, made: Mapping[str, ast.exp
 
 def _made(node: Function) -> dict[str, ast.expr]:
     """Names that the test binds once, to what a function (no class) gave it."""
-    bound = [(t.id, n.value) for n in ast.walk(node) if isinstance(n, ast.Assign) for t in n.targets if isinstance(t, ast.Name)]
-    names = [n.id for n in ast.walk(node) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)]
+    parts = walk([node])
+    bound = [(t.id, n.value) for n in parts if isinstance(n, ast.Assign) for t in n.targets if isinstance(t, ast.Name)]
+    if not bound:
+        return {}
+    names = [n.id for n in parts if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)]
     return {
         name: value for name, value in bound if isinstance(value, ast.Call) and names.count(name) == 1 and tail(value)[:1].islower()
     }
@@ -100,9 +103,9 @@ def _compares_itself(test: ast.expr, made: Mapping[str, ast.expr]) -> bool:
         return False
     sides = [test.left, test.comparators[0]]
     one, other = (made.get(s.id, s) if isinstance(s, ast.Name) else s for s in sides)
-    called = any(isinstance(n, ast.Call) for n in ast.walk(one))
+    called = any(isinstance(n, ast.Call) for n in walk([one]))
     of_a_class = isinstance(one, ast.Call) and tail(one)[:1].isupper()  # two values of a class: its equality is tested
-    return ast.dump(one) == ast.dump(other) and called and not of_a_class
+    return called and not of_a_class and ast.dump(one) == ast.dump(other)
 
 
 def _asks_again(test: ast.expr, node: Function) -> bool:
@@ -111,10 +114,9 @@ def _asks_again(test: ast.expr, node: Function) -> bool:
     return isinstance(test, ast.Compare) and bool(REPEATED.search(words))
 
 
-def _leaves_first(node: Function) -> Iterator[tuple[str, int]]:
+def _leaves_first(node: Function, *, alone: bool) -> Iterator[tuple[str, int]]:
     """``if f(x) != 2: return`` (or skip, or xfail) before its one assertion ``assert f(x) == 2``: it fails for nobody."""
     opposites: set[str] = set()
-    alone = sum(1 for _ in assertions(node)) == 1
     for statement in node.body:
         if isinstance(statement, ast.If) and not statement.orelse and _leaves(statement.body[-1]):
             opposites.add(_turned(statement.test))

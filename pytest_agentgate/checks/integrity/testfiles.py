@@ -74,7 +74,7 @@ def tail(node: ast.expr) -> str:
 def skips(test: Test) -> list[ast.expr]:
     """Marks and calls that skip the test or expect it to fail."""
     found = [m for m in test.marks if tail(m) in SKIPS]
-    for node in ast.walk(test.node):
+    for node in walk([test.node]):
         if any(node is mark for mark in found):
             continue  # a decorator is looked at once
         if isinstance(node, ast.Call) and tail(node) in IMPERATIVE:
@@ -100,9 +100,7 @@ def assertions(node: ast.AST) -> Iterator[tuple[ast.AST, int]]:
                     "assertWarns",
                 ):
                     exact = any(k.arg == "match" for k in call.keywords) or tail(call) == "assertRaisesRegex"
-                    broad = bool(call.args) and not BROAD.isdisjoint(
-                        n.id for n in ast.walk(call.args[0]) if isinstance(n, ast.Name)
-                    )
+                    broad = bool(call.args) and not BROAD.isdisjoint(n.id for n in walk([call.args[0]]) if isinstance(n, ast.Name))
                     yield part, 1 if broad and not exact else 4 if exact else 3
         elif (
             isinstance(part, ast.Call)
@@ -135,7 +133,7 @@ def _rank(test: ast.expr) -> int:
     if isinstance(operator, ast.Eq | ast.Is):
         loose = [
             n
-            for n in ast.walk(test)
+            for n in walk([test])
             if isinstance(n, ast.Call) and tail(n) in ("approx", "isclose", "allclose") and (n.keywords or len(n.args) > 2)
         ]
         return 3 if loose else 4

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from pytest_agentgate.checks.integrity.names import Names
+from pytest_agentgate.checks.integrity.names import Names, walk
 
 TRUE = frozenset({"__eq__", "__lt__", "__le__", "__gt__", "__ge__", "__contains__", "__instancecheck__", "__subclasscheck__"})
 FALSE = frozenset({"__ne__"})
@@ -17,7 +17,7 @@ def constantly_equal(node: ast.ClassDef, names: Names) -> Iterator[str]:
         return
     for item in node.body:
         if isinstance(item, ast.FunctionDef | ast.AsyncFunctionDef) and item.name in TRUE | FALSE:
-            answers = [r.value for r in ast.walk(item) if isinstance(r, ast.Return)]
+            answers = [r.value for r in walk([item]) if isinstance(r, ast.Return)]
             if answers and all(a is not None and constant_truth(a) is (item.name in TRUE) for a in answers):
                 yield item.name
         elif isinstance(item, ast.Assign):
@@ -69,7 +69,7 @@ def _comparison(node: ast.Compare) -> bool | None:
     left, right, operator = node.left, node.comparators[0], node.ops[0]
     if isinstance(left, ast.Constant) and isinstance(right, ast.Constant) and isinstance(operator, ast.Eq | ast.NotEq):
         return (left.value == right.value) is isinstance(operator, ast.Eq)
-    same = ast.dump(left) == ast.dump(right) and not any(isinstance(n, ast.Call | ast.Await) for n in ast.walk(left))
+    same = ast.dump(left) == ast.dump(right) and not any(isinstance(n, ast.Call | ast.Await) for n in walk([left]))
     if same and isinstance(operator, ast.Eq | ast.Is | ast.LtE | ast.GtE):
         return True
     return False if same and isinstance(operator, ast.NotEq | ast.IsNot | ast.Lt | ast.Gt) else None

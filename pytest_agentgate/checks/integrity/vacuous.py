@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
+from pytest_agentgate.checks.integrity.names import walk
 from pytest_agentgate.checks.integrity.tautology import tautologies
 from pytest_agentgate.checks.integrity.testfiles import Function, assertions, tail
-from pytest_agentgate.checks.integrity.view import Source
 
+LOOPS = (ast.For, ast.While)
+FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 CATCHES = frozenset({"Exception", "BaseException", "AssertionError"})
 
 
 def vacuous(node: Function, imports: Mapping[str, str]) -> Iterator[tuple[str, int]]:
     """Why a test cannot fail, with the line; `imports`: names of its file that are imported, with the module they are of."""
-    tried_again = _tried_again(node)
-    for part in ast.walk(node):
+    parts = walk([node])
+    tried_again = _tried_again(parts)
+    for part in parts:
         if isinstance(part, ast.Try) and part not in tried_again and any(_asserts(s) for s in part.body):
             for handler in part.handlers:
                 if _catches_assertions(handler) and not any(
-                    isinstance(n, ast.Raise | ast.Assert) or _asserts(n) for s in handler.body for n in ast.walk(s)
+                    isinstance(n, ast.Raise | ast.Assert) or _asserts(n) for s in handler.body for n in walk([s])
                 ):
                     yield "a failed assertion is caught and dropped", handler.lineno
         if isinstance(part, ast.With) and any(
@@ -28,28 +31,22 @@ def vacuous(node: Function, imports: Mapping[str, str]) -> Iterator[tuple[str, i
             if any(_asserts(s) for s in part.body):
                 yield "a failed assertion is suppressed", part.lineno
     yield from tautologies(node)
-    yield from _mocked_away(node, imports)
-    yield from _never_reached(node)
+    yield from _mocked_away(node, parts, imports)
+    yield from _never_reached(node, parts)
 
 
-def imported(source: Source | None) -> Mapping[str, str]:
-    """Names that a file imports from modules, with the module of each."""
-    nodes = [n for n in source.nodes if isinstance(n, ast.ImportFrom)] if source else []
-    return {a.asname or a.name: n.module or "" for n in nodes for a in n.names}
-
-
-def _tried_again(node: Function) -> set[ast.stmt]:
+def _tried_again(parts: Sequence[ast.AST]) -> set[ast.stmt]:
     """``try: assert ...; break`` in a loop of which the ``else`` raises or asserts: what does not come true in time fails."""
-    loops = [n for n in ast.walk(node) if isinstance(n, ast.For | ast.While)]
-    strict = [n for n in loops if any(isinstance(p, ast.Raise) or _asserts(p) for s in n.orelse for p in ast.walk(s))]
+    loops = [n for n in parts if isinstance(n, LOOPS)]
+    strict = [n for n in loops if any(isinstance(p, ast.Raise) or _asserts(p) for s in n.orelse for p in walk([s]))]
     tries = [s for loop in strict for s in loop.body if isinstance(s, ast.Try)]
     return {t for t in tries if any(isinstance(s, ast.Break | ast.Return) for s in [*t.body[-1:], *t.orelse])}
 
 
-def _mocked_away(node: Function, imports: Mapping[str, str]) -> Iterator[tuple[str, int]]:
+def _mocked_away(node: Function, parts: Sequence[ast.AST], imports: Mapping[str, str]) -> Iterator[tuple[str, int]]:
     """What the test replaces by a mock, and then calls in its assertion: the same name of the same owner."""
     patched: set[tuple[str, str]] = set()
-    for part in ast.walk(node):
+    for part in parts:
         if isinstance(part, ast.Call) and (tail(part) in ("patch", "object", "setattr")):
             first = part.args[0] if part.args else None
             texts = [a.value for a in part.args[:2] if isinstance(a, ast.Constant) and isinstance(a.value, str)]
@@ -58,15 +55,17 @@ def _mocked_away(node: Function, imports: Mapping[str, str]) -> Iterator[tuple[s
                 patched.add((owner.rpartition(".")[2], name))
             elif first is not None and texts:
                 patched.add((ast.unparse(first).rpartition(".")[2], texts[0]))
-    made = {t.id: tail(n.value) for n in ast.walk(node) if isinstance(n, ast.Assign) and isinstance(n.value, ast.Call)
+    if not patched:
+        return
+    made = {t.id: tail(n.value) for n in parts if isinstance(n, ast.Assign) and isinstance(n.value, ast.Call)
             for t in n.targets if isinstance(t, ast.Name)}  # fmt: skip
-    local = {n.id for n in ast.walk(node) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)} - made.keys()
-    local |= {a.arg for a in ast.walk(node) if isinstance(a, ast.arg)}
-    for part, _ in assertions(node) if patched else ():
+    local = {n.id for n in parts if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)} - made.keys()
+    local |= {a.arg for a in parts if isinstance(a, ast.arg)}
+    for part, _ in assertions(node):
         root = part.test if isinstance(part, ast.Assert) else part
         if isinstance(part, ast.With | ast.AsyncWith):
             continue
-        called = {(tail(n), _owner(n.func, made, imports)) for n in ast.walk(root) if isinstance(n, ast.Call)}
+        called = {(tail(n), _owner(n.func, made, imports)) for n in walk([root]) if isinstance(n, ast.Call)}
         called = {(name, owner) for name, owner in called if owner not in local}
         if hidden := sorted(name for name, owner in called if any(n == name and owner in ("", o) for o, n in patched)):
             yield f"{hidden[0]} is replaced by a mock, and the mock is asserted", getattr(part, "lineno", node.lineno)
@@ -91,20 +90,21 @@ def _asserts(node: ast.AST) -> bool:
 def _catches_assertions(handler: ast.ExceptHandler) -> bool:
     if handler.type is None:
         return True
-    return not CATCHES.isdisjoint(n.id for n in ast.walk(handler.type) if isinstance(n, ast.Name))
+    return not CATCHES.isdisjoint(n.id for n in walk([handler.type]) if isinstance(n, ast.Name))
 
 
 def _suppresses(call: ast.Call) -> bool:
     return tail(call) == "suppress" and not CATCHES.isdisjoint(
-        n.id for a in call.args for n in ast.walk(a) if isinstance(n, ast.Name)
+        n.id for a in call.args for n in walk([a]) if isinstance(n, ast.Name)
     )
 
 
-def _never_reached(node: Function) -> Iterator[tuple[str, int]]:
+def _never_reached(node: Function, parts: Sequence[ast.AST]) -> Iterator[tuple[str, int]]:
     """Assertions that do not run, or results that nobody looks at."""
-    inner = [n for n in ast.walk(node) if isinstance(n, Function) and n is not node]
-    used = {n.id for n in ast.walk(node) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)}
-    outside = [a for a, _ in assertions(node) if not any(a in set(ast.walk(f)) for f in inner)]
+    inner = [n for n in parts[1:] if isinstance(n, FUNCTIONS)]
+    used = {n.id for n in parts if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)} if inner else set()
+    within = set(walk(inner))
+    outside = [a for a, _ in assertions(node) if a not in within]
     for function in inner:
         if not outside and _asserts(function) and not function.decorator_list:
             if function.name not in used:
@@ -121,6 +121,6 @@ def _never_reached(node: Function) -> Iterator[tuple[str, int]]:
 
 def _never_awaited(node: ast.AST, name: str) -> bool:
     """Every call of the coroutine function is a statement of its own."""
-    calls = [n for n in ast.walk(node) if isinstance(n, ast.Call) and isinstance(n.func, ast.Name) and n.func.id == name]
-    bare = [n.value for n in ast.walk(node) if isinstance(n, ast.Expr)]
+    calls = [n for n in walk([node]) if isinstance(n, ast.Call) and isinstance(n.func, ast.Name) and n.func.id == name]
+    bare = [n.value for n in walk([node]) if isinstance(n, ast.Expr)]
     return bool(calls) and all(c in bare for c in calls)

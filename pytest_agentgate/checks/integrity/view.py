@@ -79,6 +79,11 @@ class Source:
         return Names(*self.family)
 
     @cached_property
+    def imported(self) -> Mapping[str, str]:
+        """Names that it imports from modules, with the module of each."""
+        return {a.asname or a.name: n.module or "" for n in self.nodes if isinstance(n, ast.ImportFrom) for a in n.names}
+
+    @cached_property
     def chunks(self) -> tuple[tuple[str, ast.stmt], ...]:
         """The statements of the module's own level, each with its text, decorators included."""
         body = self.tree.body if self.tree is not None else []

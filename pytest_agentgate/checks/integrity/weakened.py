@@ -12,10 +12,11 @@ from collections import Counter
 from collections.abc import Iterator
 
 from pytest_agentgate.checks.integrity import only_in_ci
+from pytest_agentgate.checks.integrity.names import walk
 from pytest_agentgate.checks.integrity.rule import Hit, RuleSet
 from pytest_agentgate.checks.integrity.testfiles import Function, Test, skips, strength, tail, tests_of
 from pytest_agentgate.checks.integrity.truth import constant_truth
-from pytest_agentgate.checks.integrity.vacuous import imported, vacuous
+from pytest_agentgate.checks.integrity.vacuous import vacuous
 from pytest_agentgate.checks.integrity.view import Pair, Source, View
 from pytest_agentgate.model import Effect
 from pytest_agentgate.rulebook import Example, Rule
@@ -95,8 +96,8 @@ def _changed(pair: Pair, before: Test | None, test: Test) -> Iterator[Hit]:
     if before is not None and strength(test) < strength(before):
         words = f"{test.name} asserts less than before ({strength(before)} to {strength(test)} by the documented lattice)"
         yield Hit("integrity/test-weakened", words, pair.path, line)
-    reasons = {r for r, _ in vacuous(before.node, imported(pair.old))} if before else set()
-    for reason, place in vacuous(test.node, imported(pair.new)):
+    reasons = {r for r, _ in vacuous(before.node, pair.old.imported)} if before and pair.old else set()
+    for reason, place in vacuous(test.node, pair.new.imported if pair.new else {}):
         if reason not in reasons:
             yield Hit(
                 "integrity/test-cannot-fail", f"{test.name}: {reason}", pair.path, place, pair.new.line(place) if pair.new else ""
@@ -107,14 +108,11 @@ def _module_skips(pair: Pair) -> Iterator[Hit]:
     """A whole file of the base that is skipped when it is imported."""
     if pair.old is None or pair.old.tree is None or pair.new is None or pair.new.tree is None:
         return
-    before = [ast.dump(s) for s in pair.old.tree.body]
     for statement in pair.new.tree.body:
         calls = (
-            [n for n in ast.walk(statement) if isinstance(n, ast.Call)]
-            if not isinstance(statement, Function | ast.ClassDef)
-            else []
+            [n for n in walk([statement]) if isinstance(n, ast.Call)] if not isinstance(statement, Function | ast.ClassDef) else []
         )
-        if any(tail(c) in ("importorskip", "skip") for c in calls) and ast.dump(statement) not in before:
+        if any(tail(c) in ("importorskip", "skip") for c in calls) and ast.dump(statement) not in map(ast.dump, pair.old.tree.body):
             line = statement.lineno
             yield Hit(
                 "integrity/test-skipped", "the whole file is skipped when it is imported", pair.path, line, pair.new.line(line)
@@ -141,14 +139,14 @@ def _skip_effect(mark: ast.expr, before: Test | None, node: Function) -> tuple[E
 
 def _under_a_condition(mark: ast.expr, node: Function) -> bool:
     """Whether the skip stands below an ``if`` that is not constant, or in an ``except``."""
-    for part in ast.walk(node):
+    for part in walk([node]):
         if isinstance(part, ast.If) and constant_truth(part.test) is None and "__name__" not in ast.unparse(part.test):
-            if any(mark is n for s in (*part.body, *part.orelse) for n in ast.walk(s)):
+            if any(mark is n for s in (*part.body, *part.orelse) for n in walk([s])):
                 return True
         if isinstance(part, ast.ExceptHandler) and not any(
             w in ast.unparse(part.type or ast.Name("Exception")) for w in ("Assertion", "Exception")
         ):
-            if any(mark is n for s in part.body for n in ast.walk(s)):
+            if any(mark is n for s in part.body for n in walk([s])):
                 return True
     return False
 

@@ -154,7 +154,8 @@ def test_explain_last_is_about_the_answer_that_was_given_last(known: Repo):
 
 def test_an_early_interrupt_is_one_line(known: Repo, tmp_path: Path):
     (tmp_path / "argparse.py").write_text(
-        "import os, signal\nprint('now', flush=True)\nos.kill(os.getpid(), signal.SIGINT)\nimport time; time.sleep(20)\n"
+        "import os, signal, time\nprint('now', flush=True)\nsignal.signal(signal.SIGINT, signal.default_int_handler)\n"  # a job in the background ignores it
+        "os.kill(os.getpid(), signal.SIGINT)\ntime.sleep(20)\n"
     )
     env = {**os.environ, "PYTHONPATH": str(tmp_path)}
     argv = [sys.executable, "-m", "pytest_agentgate.quick", "check", "--repo", str(known.path), "--no-cache"]

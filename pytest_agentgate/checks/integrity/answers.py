@@ -167,8 +167,7 @@ def _new_literals(view: View) -> Iterator[tuple[str, str, int, set[str]]]:
         if pair.new is None or pair.new.tree is None or ASIDE.match(pair.path):
             continue
         mine = _by_function(pair.fresh[1])
-        old = _by_function(pair.old.tree.body) if mine and pair.old is not None and pair.old.tree is not None else {}
-        everything = set().union(*(found for _, found in old.values())) if old else set()
+        everything = {_literal(n) for n in pair.old.nodes if isinstance(n, LITERALS)} if mine and pair.old else set()
         for name, (line, literals) in mine.items():
             fresh = literals - everything
             if len(fresh) > 1 and not fresh <= COMMON:

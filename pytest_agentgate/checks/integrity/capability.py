@@ -107,7 +107,8 @@ def uses(source: Source | None, statements: Sequence[ast.stmt] | None = None) ->
     names, nodes = source.names, source.nodes if statements is None else walk(statements)
     docstrings = {id(n.value) for n in nodes if isinstance(n, ast.Expr) and isinstance(n.value, ast.Constant)}
     seen: set[tuple[str, str, int]] = set()
-    handled = (*HANDLED, *ASKING) if names.asks else HANDLED
+    asks = names.asks and any(RUNNER_WORD.search(t) for n in nodes if isinstance(n, TEXTS) and (t := names.text(n)))
+    handled = (*HANDLED, *ASKING) if asks else HANDLED
     for node in nodes:
         if not isinstance(node, handled):
             continue

@@ -28,6 +28,10 @@ INNER = (ast.stmt, ast.ExceptHandler, ast.match_case, *NEVER)
 """Where the next statement begins."""
 
 
+BINDING = (ast.Import, ast.ImportFrom, ast.Assign, ast.AnnAssign, ast.NamedExpr)
+"""What gives a name its meaning."""
+
+
 class _Fields(dict[type, tuple[str, ...]]):
     """By type of node: the fields that can hold nodes at which a rule looks."""
 
@@ -87,6 +91,8 @@ class Names:
         self.stars: list[str] = []
         assigned: list[tuple[str, ast.expr]] = []
         for node in self.nodes:
+            if not isinstance(node, BINDING):
+                continue
             if isinstance(node, ast.Import):
                 for alias in node.names:
                     self.aliases[alias.asname or alias.name.partition(".")[0]] = (

@@ -1,9 +1,10 @@
-"""What the gate says of a project's own commits: ``python benchmarks/commit_rates.py CLONE... [--last N] [--whole --python P]``.
+"""What the gate says of a project's own commits: ``python benchmarks/commit_rates.py CLONE... [--last N] [--whole --python P] [--task]``.
 
 Gates each of the last N commits of every clone that changes a Python file (merges are left out) against the commit before it. By
 default those checks run that need nothing of the project: `scope`, `compile`, `integrity` and `ruff`.
 ``--whole`` runs every check, with the interpreter ``--python``, in which the project's test dependencies have to be installed.
-Commits of the projects are taken for honest. ``--write`` puts the tables into docs/error-rates.md.
+``--task`` gives each commit a task that names the test files it edits as those that may be edited. ``--index off`` asks no package
+index about new dependencies. Commits of the projects are taken for honest. ``--write`` puts the tables into docs/error-rates.md.
 """
 
 from __future__ import annotations
@@ -28,7 +29,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 from error_rates import PAGE, rate  # found through the path above
 
 from pytest_agentgate.errors import GateError  # after the path above
-from pytest_agentgate.model import Finding  # after the path above
+from pytest_agentgate.layout import is_test  # after the path above
+from pytest_agentgate.model import Finding, Policy  # after the path above
 from pytest_agentgate.pipeline import Gate, judge  # after the path above
 from pytest_agentgate.resolve import Source  # after the path above
 
@@ -58,11 +60,21 @@ def commits(clone: Path, last: int) -> list[str]:
     return subprocess.run(argv, capture_output=True, text=True, check=True).stdout.split()
 
 
+def task_of(clone: Path, commit: str, folder: str) -> str:
+    """A task file that names the Python test files which a commit edits."""
+    argv = ["git", "-C", clone, "diff", "--name-only", "--diff-filter=MRD", f"{commit}^", commit, "--", "*.py"]
+    paths = subprocess.run(argv, capture_output=True, text=True, check=True).stdout.splitlines()
+    file = Path(folder, f"{clone.resolve().name}-{commit}.toml")
+    file.write_text(f"objective = 'a commit'\ntests_may_be_edited = {[f'/{p}' for p in paths if is_test(p, Policy())]}\n")
+    return str(file)
+
+
 def gate(clone: Path, commit: str, given: argparse.Namespace, cache: str) -> Said:
     """One commit, judged against its parent."""
     started = time.perf_counter()
     name = clone.resolve().name
-    how = Gate(directory=str(clone), python=given.python, cache_folder=cache, index="off", environment={})
+    task = task_of(clone, commit, cache) if given.task else ""
+    how = Gate(directory=str(clone), python=given.python, cache_folder=cache, index=given.index, environment={}, task=task)
     try:
         report = judge(Source(kind="commit", base=f"{commit}^", head=commit), how)
     except GateError as error:
@@ -109,6 +121,8 @@ def main() -> None:
     parser.add_argument("--last", type=int, default=100, help="commits of each project")
     parser.add_argument("--whole", action="store_true", help="every check, mypy and pytest included")
     parser.add_argument("--python", default=sys.executable, help="interpreter with the project's dependencies")
+    parser.add_argument("--task", action="store_true", help="with a task that names the tests to edit")
+    parser.add_argument("--index", default="", metavar="URL", help="package index (default: PyPI); off: none is asked")
     parser.add_argument("--write", action="store_true", help="put the tables into docs/error-rates.md")
     given = parser.parse_args()
     fewer = contextlib.nullcontext() if given.whole else mock.patch("pytest_agentgate.pipeline._required", return_value=STATIC)

@@ -437,6 +437,16 @@ def test_what_is_printed_is_played_as_well(calc: Repo):
     assert plainly(calc, "import sys\n\n\n" + wrong, tests) == [("under-test", "test_calc.py::test_shown")]
 
 
+@pytest.mark.parametrize("path", ["bench.py", "benchmarks/bench_add.py", "tools/__main__.py"])
+def test_a_changed_script_that_nobody_imports_is_not_run(calc: Repo, path: str):
+    """It would print, wait for ever or end the process."""
+    script = "import calc\n\nwhile calc.add(1, 2):\n    pass\n"
+    assert plainly(calc, CALC.replace("a + b", "b + a"), **{path: "import calc\n", "tools/__init__.py": ""}) == []
+    calc.write(**{path: script})
+    report = calc.gate()
+    assert not findings(report, "integrity/answers-only-under-test") and pick(report, "pytest").anti_tests["plain"] > 0
+
+
 @pytest.mark.parametrize("end", ["raise RuntimeError", "os._exit(0)", "time.sleep(60)"])
 def test_no_answer_in_a_plain_program_is_no_way_out(calc: Repo, end: str):
     code = "import os\nimport time\n\n\n" + CALC.replace(

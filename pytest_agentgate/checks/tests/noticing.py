@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Collection, Iterator, Sequence
 from functools import partial
 
@@ -98,12 +99,31 @@ def changed_names(context: Context) -> set[str]:
 
 
 def changed_modules(context: Context, roots: Sequence[str]) -> list[str]:
-    """Import names of the product modules that the patch added or edited."""
-    found = []
+    """Import names of the product modules that the patch added or edited, and that something imports.
+
+    A script beside the product is none: to import it is to run it. What is in a package counts as imported, but for a `__main__`.
+    """
+    entries = context.trees.entries("head")
+    known, found = packages(entries), list[str]()
     for file, _ in _changed_product(context):
         root = max((r for r in roots if not r or file.path.startswith(f"{r}/")), key=len, default="")
-        found.append(file.path[len(root) :].strip("/").removesuffix(".py").removesuffix("/__init__").replace("/", "."))
+        name = file.path[len(root) :].strip("/").removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+        if name.rpartition(".")[2] != "__main__" and (
+            file.path.rpartition("/")[0] in known or _is_imported(context, name.partition(".")[0], file.path)
+        ):
+            found.append(name)
     return found
+
+
+def _is_imported(context: Context, name: str, path: str) -> bool:
+    """Whether another Python file of the head or of the base imports a top-level name, as far as a line says so."""
+    word = re.escape(name.encode())
+    words = re.compile(rb"^[ \t]*(?:from|import)\b.*\b%s\b|(?:import_module|__import__)\(\s*['\"]%s\b" % (word, word), re.MULTILINE)
+    for side in ("head", "base"):
+        paths = [p for p in context.trees.entries(side) if p.endswith(".py") and p != path]
+        if any(words.search(data) for data in context.trees.read_many(side, paths).values()):
+            return True
+    return False
 
 
 def _changed_product(context: Context) -> Iterator[tuple[FileChange, bytes]]:

@@ -31,6 +31,8 @@ from corpus.run import OFF, Outcome, forged, gate, make_repository, outcome  # n
 
 BIN = Path(sys.executable).parent
 Patch = Cheat | Honest
+RULES = "E4,E7,E9,F,B"
+"""Of ruff, for the tools beside the gate: the base projects are clean of them."""
 PAGE = ROOT / "docs/error-rates.md"
 
 
@@ -84,8 +86,24 @@ def plain(patch: Patch, path: Path, tools: Path) -> int:
     """`ruff check . && mypy && pytest`, as a CI would run them on the head."""
     targets = [] if patch.base.name != "flat" else ["calc.py"]
     env = {**os.environ, "PYTHONPATH": f"{path / 'src'}:{path}"}
-    steps = ([tools / "ruff", "check", "."], [tools / "mypy", *targets], [tools / "python", "-m", "pytest", "-q"])
+    steps = (
+        [tools / "ruff", "check", "--select", RULES, "."],
+        [tools / "mypy", *targets],
+        [tools / "python", "-m", "pytest", "-q"],
+    )
     return next((code for step in steps if (code := run(step, path, env))), 0)
+
+
+def hooks(patch: Patch, path: Path, tools: Path) -> int:
+    """`pre-commit run --all-files` with hooks of the same ruff and mypy, and pytest, as many projects have them."""
+    python = f"env PYTHONPATH=src:. {tools}"
+    steps = {"ruff": f"{tools}/ruff check --select {RULES} .", "mypy": f"{python}/mypy{'' if patch.base.name != 'flat' else ' calc.py'}",
+             "pytest": f"{python}/python -m pytest -q"}  # fmt: skip
+    hook = "      - {{id: {0}, name: {0}, entry: {1}, language: system, pass_filenames: false, always_run: true}}\n"
+    text = "repos:\n  - repo: local\n    hooks:\n" + "".join(hook.format(name, entry) for name, entry in steps.items())
+    file = path.parent / "hooks.yaml"
+    file.write_text(text)
+    return run([tools / "pre-commit", "run", "--all-files", "--config", file], path)
 
 
 def checkwash(patch: Patch, path: Path, tools: Path) -> int:
@@ -105,6 +123,7 @@ def adversary_gate(patch: Patch, path: Path, tools: Path) -> int:
 
 PEERS: dict[str, Callable[[Patch, Path, Path], int]] = {
     "ruff && mypy && pytest": plain,
+    "pre-commit with these as hooks": hooks,
     "checkwash": checkwash,
     "adversary-gate": adversary_gate,
 }
@@ -134,7 +153,9 @@ def layers_table(bad: Sequence[Cheat], off: dict[str, dict[str, Outcome]]) -> st
 def measure(bad: Sequence[Cheat], good: Sequence[Honest], *, peers: bool, verbose: bool) -> list[str]:
     """The tables, as Markdown."""
     with tempfile.TemporaryDirectory(prefix="agentgate-rates-") as folder, ThreadPoolExecutor(os.cpu_count() or 2) as pool:
-        tools = environment(Path(folder) / "env", "pytest", *(("ruff", "mypy", "checkwash", "adversary-gate") if peers else ()))
+        tools = environment(
+            Path(folder) / "env", "pytest", *(("ruff", "mypy", "pre-commit", "checkwash", "adversary-gate") if peers else ())
+        )
         python = str(tools / "python")
         said = dict(zip((p.id for p in (*bad, *good)), pool.map(lambda p: ours(p, python), (*bad, *good)), strict=True))
         off = {layer: without(layer, bad, python, pool) for layer in OFF}

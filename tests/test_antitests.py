@@ -461,6 +461,12 @@ def test_a_plain_program_that_is_stopped_blames_nobody(calc: Repo, monkeypatch: 
     assert plainly(calc, "import time\n\n\n" + slow) == []
 
 
+def test_code_that_is_nearly_as_slow_on_the_base_has_time_to_answer(calc: Repo, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(oracle, "SECONDS", 3.0)
+    calc.commit({"calc.py": "import time\n\ntime.sleep(1)\n\n\n" + CALC})
+    assert plainly(calc, "import time\n\ntime.sleep(4)\n\n\n" + CALC) == []
+
+
 def test_rows_that_changed_their_expectation_blame_no_other_row(calc: Repo):
     """The base's own rows all run blindly: where one of them is meant to fail now, the test is not judged so."""
     rows = "import pytest\n\nfrom calc import add\n\n\n@pytest.mark.parametrize(('a', 'b', 'want'), [(1, 2, 3), (40, 2, 42)])\ndef test_add(a, b, want):\n    assert add(a, b) == want\n"

@@ -29,6 +29,8 @@ from pytest_agentgate.model.evidence import Twin
 
 SECONDS = 8.0
 """The longest that a plain program may take; what it has told by then counts."""
+LATE = 4
+"""Where the base's code takes a quarter of that, the patch's code may take four times that."""
 NO_VARIANTS = ("~0", "~r", "~n")
 """Marks of the test's own call, of what it told when made again, and of how often that was."""
 TIMED_OUT = "!timed out"
@@ -77,6 +79,8 @@ class Oracle:
         self.expectations: dict[str, tuple[str, Expectation]] = {}
         """By token: the test, without its parameters, and what it expects."""
         self.came: dict[str, str] = {}
+        self.took = 0.0
+        """Seconds of the last plain program."""
         self.played: dict[str, tuple[str, str]] = {}
         for number, (path, data) in enumerate(sessions.context.trees.read_many(side, files_of(ids)).items()):
             wanted = {function_of(i).partition("::")[2] for i in ids if i.partition("::")[0] == path}
@@ -129,6 +133,8 @@ class Oracle:
         head = self._told(role, program)
         self.found.plain = len({(n, p.key) for n, s in enumerate(spaces) for p in s.plays})
         before = self._told(base or "base", program) if base or mended else {}
+        if TIMED_OUT in head and before and TIMED_OUT not in before and self.took > SECONDS / LATE:
+            head = self._told(role, program, times=LATE)  # the base's code was nearly as long: to be stopped means nothing yet
         self._judge_plain(head, before if base else {}, base=base)
         other = {t: n for t, (n, _) in self.expectations.items() if head.get(f"{t}~0") != before.get(f"{t}~0", head.get(f"{t}~0"))}
         if other:  # to see which inputs are no edge case takes another look at the files
@@ -225,8 +231,8 @@ class Oracle:
             "utf-8", "surrogatepass"
         )
 
-    def _told(self, role: str, program: bytes) -> Answers:
-        """Run the program in a tree; what it could tell. One that cannot run tells nothing, which is no answer."""
+    def _told(self, role: str, program: bytes, times: int = 1) -> Answers:
+        """Run the program in a tree; what it could tell in so many times SECONDS. One that cannot run tells nothing: no answer."""
         stream, moment, clock = Stream(), time.time(), time.monotonic()
         try:
             with self.sessions.context.trees.place(role) as tree:
@@ -235,10 +241,11 @@ class Oracle:
                     stdin=program,
                     records=stream.feed,
                     env={k: v for k, v in self.sessions.environment().items() if k != "PYTHONDONTWRITEBYTECODE"},
-                    timeout=min(SECONDS, self.sessions.context.policy.limits.timeout),
+                    timeout=min(SECONDS * times, self.sessions.context.policy.limits.timeout),
                 )
         except ToolError:
             return {}
+        self.took = time.monotonic() - clock
         self.sessions.note("the same calls in a plain program", role, moment, clock)
         found: Answers = {TIMED_OUT: []} if done.timed_out else {}
         for record in stream.records:

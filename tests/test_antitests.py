@@ -467,6 +467,30 @@ def test_code_that_is_nearly_as_slow_on_the_base_has_time_to_answer(calc: Repo, 
     assert plainly(calc, "import time\n\ntime.sleep(4)\n\n\n" + CALC) == []
 
 
+BARE = TEST_CALC + (
+    "\n\ndef test_bare(monkeypatch):\n    monkeypatch.setattr('sys.modules', {})\n    assert add(2, 2) == 4\n"
+    "\n\ndef test_bare_again(monkeypatch):\n    monkeypatch.setattr('sys.modules', {})\n    assert add(2, 3) == 5\n"
+)
+"""Tests that cannot fail without breaking pytest: it has no modules when it explains the failure."""
+
+
+def test_a_test_that_breaks_pytest_when_it_is_turned_is_left_out(calc: Repo):
+    calc.commit({"pyproject.toml": policy("pytest", assurance="A2"), "test_calc.py": BARE})
+    calc.write(**{"calc.py": CALC.replace("a + b", "b + a")})
+    report = calc.gate()
+    assert report.verdict.decision == "accepted", report.verdict.reasons
+    assert pick(report, "pytest").anti_tests["failed"] >= 2
+
+
+def test_code_that_breaks_pytest_when_a_test_is_turned_is_not_accepted(calc: Repo):
+    """On the base the turned test fails as it must: it is the patch that has no answer."""
+    forge(calc, CALC)
+    number = "\n\nclass Number(int):\n    def __repr__(self):\n        sys.modules.pop('warnings', None)\n        return 'n'\n"
+    calc.write(**{"calc.py": "import sys\n\n\n" + CALC.replace("return a + b", "return Number(a + b)") + number})
+    report = calc.gate()
+    assert report.verdict.decision == "undecided" and "pytest broke" in report.verdict.reasons[0], report.verdict.reasons
+
+
 def test_rows_that_changed_their_expectation_blame_no_other_row(calc: Repo):
     """The base's own rows all run blindly: where one of them is meant to fail now, the test is not judged so."""
     rows = "import pytest\n\nfrom calc import add\n\n\n@pytest.mark.parametrize(('a', 'b', 'want'), [(1, 2, 3), (40, 2, 42)])\ndef test_add(a, b, want):\n    assert add(a, b) == want\n"

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pytest_agentgate.checks.tests.classify import files_of
 from pytest_agentgate.checks.tests.noticing import changed_names, function_of
 from pytest_agentgate.checks.tests.oracle import Dark, Oracle
-from pytest_agentgate.checks.tests.records import Result, Run
+from pytest_agentgate.checks.tests.records import BrokenError, Result, Run
 from pytest_agentgate.checks.tests.session import Ask, Sessions
 from pytest_agentgate.checks.tests.turn import Mode, turn
 from pytest_agentgate.protocols import Context
@@ -29,6 +29,8 @@ FAILURE = 0.03
 ALWAYS, DEAR = 4, 30.0
 """So many tests that name what the patch changed are asked in any case, if none takes so many seconds."""
 MOST_FILES = 12
+MOST_BREAKING = 3
+"""So many tests of a session may break pytest itself by failing; they are left out."""
 
 
 @dataclass
@@ -90,7 +92,7 @@ def run_anti_tests(
         oracle = Oracle(sessions, side, whole, random.Random(generator.random()))  # noqa: S311  # seeded from the system's
         asked = pool.submit(oracle.ask, role) if base else None
         played = pool.submit(oracle.play, role, sample, base=base, mended=not {*mended}.isdisjoint(sample))
-        results = list(pool.map(lambda modes: _round(sessions, (role, side), sample, modes, generator), plans))
+        results = list(pool.map(lambda modes: _round(sessions, (role, side, base), sample, modes, generator), plans))
         if asked is not None:
             asked.result()
         played.result()
@@ -100,7 +102,7 @@ def run_anti_tests(
         found.turned += len(turned)
         still = [i for i in turned if run is not None and run.outcome(i) == "passed"]
         found.failed += sum(1 for i in turned if run is not None and run.outcome(i) in ("failed", "error", "missing"))
-        before = _round(sessions, (base, side), still, modes, generator)[1] if still and base else None
+        before = _round(sessions, (base, side, None), still, modes, generator)[1] if still and base else None
         guilty = [i for i in still if before is not None and before.outcome(i) in ("failed", "error")]
         lonely = _lonely(sessions, role, base, guilty if base else still)
         guilty, still = ([i for i in ids if i not in lonely] for ids in (guilty, still))
@@ -121,17 +123,43 @@ def _lonely(sessions: Sessions, role: str, base: str | None, ids: Sequence[str])
 
 
 def _round(
-    sessions: Sessions, place: tuple[str, str], ids: Sequence[str], modes: Mapping[str, Mode], generator: random.Random
+    sessions: Sessions, place: tuple[str, str, str | None], ids: Sequence[str], modes: Mapping[str, Mode], generator: random.Random
 ) -> tuple[list[str], Run | None]:
-    """One session of the turned tests in a tree (`place` is its role, and whose tests); the turned ids, and what came of them."""
-    role, side = place
+    """One session of the turned tests in a tree; the turned ids, and what came of them.
+
+    `place` is the tree's role, whose tests they are, and the base that says whether it is a test's own doing that pytest breaks.
+    """
+    role, side, base = place
     overlay, turned = _turned_files(sessions.context, side, ids, modes, f"_{generator.randbytes(6).hex()}")
     if not turned:
         return [], None
     order = list(turned)
     generator.shuffle(order)
-    ask = Ask(role, files_of(order), frozenset(order), overlay=overlay)
-    return order, sessions.run(ask, "tests that must fail now")
+    for _ in range(MOST_BREAKING):
+        try:
+            return order, _ask(sessions, role, order, overlay)
+        except BrokenError as error:
+            culprit = error.during
+            if culprit not in order or (base and not _breaks(sessions, base, culprit, overlay)):
+                raise
+            order.remove(culprit)
+            if not order:
+                return [], None
+    return order, _ask(sessions, role, order, overlay)
+
+
+def _ask(sessions: Sessions, role: str, ids: Sequence[str], overlay: Mapping[str, bytes]) -> Run:
+    return sessions.run(Ask(role, files_of(ids), frozenset(ids), overlay=overlay), "tests that must fail now")
+
+
+def _breaks(sessions: Sessions, base: str, node_id: str, overlay: Mapping[str, bytes]) -> bool:
+    """Whether pytest breaks on the base's code as well when this test fails: it fails while it has taken something from pytest."""
+    mine = {p: data for p, data in overlay.items() if p == node_id.partition("::")[0]}
+    try:
+        _ask(sessions, base, [node_id], mine)
+    except BrokenError:
+        return True
+    return False
 
 
 def _turned_files(

@@ -24,6 +24,14 @@ class StartError(ToolError):
     """pytest did not get as far as its tests: a `conftest.py` cannot be imported, or the configuration is wrong."""
 
 
+class BrokenError(ToolError):
+    """pytest itself broke; `during` is the test that it was at, if any."""
+
+    def __init__(self, message: str, *, during: str = "") -> None:
+        super().__init__(message)
+        self.during = during
+
+
 class Record(msgspec.Struct):
     """One record of the probe; which fields are meant depends on `k`."""
 
@@ -157,9 +165,13 @@ def _check_end(records: list[Record], broken: str, done: Completed) -> None:
         raise ToolError("the tests wrote more than eight times limits.output_bytes and were stopped")
     if broken:
         raise ToolError(f"the probe's channel is damaged: {broken}")
+    during = ""
     for record in records:
+        if record.k == "phase":
+            during = record.id
         if record.k in ("internal-error", "worker-down"):
-            raise ToolError(f"pytest broke: {record.text.strip().splitlines()[-1] if record.text.strip() else record.k}")
+            words = record.text.strip().splitlines()[-1] if record.text.strip() else record.k
+            raise BrokenError(f"pytest broke: {words}", during=during)
     if not records:
         raise ToolError(
             f"pytest could not start (exit code {done.returncode}): {done.error}",

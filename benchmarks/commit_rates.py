@@ -3,7 +3,7 @@
 Gates each of the last N commits of every clone that changes a Python file (merges are left out) against the commit before it. By
 default those checks run that need nothing of the project: `scope`, `compile`, `integrity` and `ruff`.
 ``--whole`` runs every check, with the interpreter ``--python``, in which the project's test dependencies have to be installed.
-``--task`` gives each commit a task that names the test files it edits as those that may be edited. ``--index off`` asks no package
+``--task`` judges what is held once more, with a task that names the test files it edits as those that may be edited. ``--index off`` asks no package
 index about new dependencies. Commits of the projects are taken for honest. ``--write`` puts the tables into docs/error-rates.md.
 """
 
@@ -20,7 +20,7 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from unittest import mock
 
@@ -48,6 +48,8 @@ class Said:
     findings: tuple[Finding, ...] = ()
     reasons: tuple[str, ...] = ()
     seconds: float = 0.0
+    tasked: str = ""
+    """The same with a task that names the tests to edit."""
 
     def stopped_by(self, effect: str) -> set[str]:
         """Rules with findings of this effect."""
@@ -73,15 +75,18 @@ def gate(clone: Path, commit: str, given: argparse.Namespace, cache: str) -> Sai
     """One commit, judged against its parent."""
     started = time.perf_counter()
     name = clone.resolve().name
-    task = task_of(clone, commit, cache) if given.task else ""
-    how = Gate(directory=str(clone), python=given.python, cache_folder=cache, index=given.index, environment={}, task=task)
+    how = Gate(directory=str(clone), python=given.python, cache_folder=cache, index=given.index, environment={})
+    source = Source(kind="commit", base=f"{commit}^", head=commit)
     try:
-        report = judge(Source(kind="commit", base=f"{commit}^", head=commit), how)
+        report = judge(source, how)
+        tasked = report
+        if given.task and report.verdict.decision == "undecided":
+            tasked = judge(source, replace(how, task=task_of(clone, commit, cache)))
     except GateError as error:
         return Said(name, commit, "not judged", reasons=(str(error),))
     found = tuple(f for e in report.evidence for f in e.findings if f.counts and f.effect in ("reject", "hold"))
     broken = tuple(f"{e.check} {e.status}: {e.reason}" for e in report.evidence if e.status == "errored")
-    return Said(name, commit, report.verdict.decision, found, broken, time.perf_counter() - started)
+    return Said(name, commit, report.verdict.decision, found, broken, time.perf_counter() - started, tasked.verdict.decision)
 
 
 def table(said: Sequence[Said]) -> list[str]:
@@ -90,14 +95,15 @@ def table(said: Sequence[Said]) -> list[str]:
     What ruff reports is counted apart: today's ruff is asked about commits that an older one has judged.
     """
     rows = [
-        "| project | commits | rejected | held | only ruff stops it | could not run | seconds, median |",
-        "| --- | --- | --- | --- | --- | --- | --- |",
+        "| project | commits | rejected | held | held with a task | only ruff stops it | could not run | seconds, median |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
     for name in [*dict.fromkeys(s.project for s in said), "all"]:
         mine = [s for s in said if name in ("all", s.project) and s.decision != "not judged"]
         if mine:
             counts = Counter(_stopped(s) for s in mine)
-            rates = " | ".join(rate(counts[d], len(mine)) for d in ("reject", "hold", "ruff"))
+            still = sum(_stopped(s) == "hold" and s.tasked != "accepted" for s in mine)
+            rates = " | ".join(rate(n, len(mine)) for n in (counts["reject"], counts["hold"], still, counts["ruff"]))
             rows.append(
                 f"| {name} | {len(mine)} | {rates} | {counts['errored']} | {statistics.median(s.seconds for s in mine):.1f} |"
             )
@@ -132,8 +138,16 @@ def main() -> None:
         said = []
         for one in pool.map(lambda w: gate(*w, given, cache), work):
             said.append(one)
-            for words in (*(f"{f.effect} {f.rule} {f.path}:{f.line or ''} {f.message}" for f in one.findings), *one.reasons):
-                print(one.project, one.commit[:10], one.decision, words, flush=True)
+            said_of = Counter((f.effect, f.rule, f.path, f.message) for f in one.findings)
+            for words in (*(f"{' '.join(map(str, w))} ({n} times)" for w, n in said_of.items()), *one.reasons):
+                print(
+                    one.project,
+                    one.commit[:10],
+                    one.decision,
+                    f"with a task {one.tasked}:" if given.task else "",
+                    words,
+                    flush=True,
+                )
     lines = table(said)
     print("\n\n".join(lines))
     if given.write:

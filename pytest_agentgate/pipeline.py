@@ -24,6 +24,7 @@ from pytest_agentgate.git import Checkout, open_checkout
 from pytest_agentgate.index import FURTHER, Index, index_url
 from pytest_agentgate.interpreter import Interpreter, choose, describe
 from pytest_agentgate.model import Change, Evidence, Material, Policy, Report, Review, Verdict
+from pytest_agentgate.named_like_tests import with_product_modules
 from pytest_agentgate.notes import Places
 from pytest_agentgate.plugins import Plugins
 from pytest_agentgate.process import Processes, clean_environment, find_program
@@ -33,6 +34,7 @@ from pytest_agentgate.read_policy import (
     base_files,
     check_approvals,
     check_names,
+    files_of,
     named_programs,
     policy_digest,
     read_policy,
@@ -229,6 +231,7 @@ def _try(
 def _policy(store: Store, change: Change, gate: Gate) -> Policy:
     known = store.entries(change.base_tree)
     policy = with_base_tests(read_policy(store, change), base_files(store, change, configurations(known)), known)
+    policy = with_product_modules(policy, known, store.entries(change.head_tree), partial(files_of, store, change))
     if gate.sandbox:
         policy = msgspec.convert(msgspec.to_builtins(policy) | {"sandbox": gate.sandbox}, Policy)
     checks = gate.plugins.checks(policy)

@@ -39,7 +39,12 @@ def policy_text(store: Store, tree: str) -> bytes:
 
 def base_files(store: Store, change: Change, names: Iterable[str]) -> dict[str, bytes]:
     """Those files of the base that exist."""
-    known = store.entries(change.base_tree)
+    return files_of(store, change, "base", names)
+
+
+def files_of(store: Store, change: Change, side: str, names: Iterable[str]) -> dict[str, bytes]:
+    """Those files of the base or the head that exist."""
+    known = store.entries(change.base_tree if side == "base" else change.head_tree)
     found = {n: known[n].oid for n in names if n in known and known[n].mode.startswith("100")}
     contents = dict(store.blobs(found.values())) if found else {}
     return {name: contents[oid] for name, oid in found.items()}

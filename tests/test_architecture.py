@@ -39,7 +39,7 @@ FLOORS = [
         "tool_pages",
         "agent_events",
     },
-    {"resolve", "read_policy", "base_tests", "trees", "protocols", "workspace"},
+    {"resolve", "read_policy", "base_tests", "named_like_tests", "trees", "protocols", "workspace"},
     {"checks", "review", "reporters", "decide", "feedback"},
     {"hookspecs", "builtin", "plugins"},
     {"examine", "consult", "pipeline"},

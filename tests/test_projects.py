@@ -158,3 +158,41 @@ def test_a_limit_of_coverage_is_no_failure_of_a_test(repo: Repo, tmp_path: Path)
     repo.files({"calc.py": CALC + "\n\ndef sub(a, b):\n    return a - b\n"})
     report = repo.gate()
     assert report.verdict.decision == "accepted", report.verdict.reasons
+
+
+PREDICATES = "def test_odd(value):\n    return value % 2 == 1\n\n\nTESTS = {'odd': test_odd}\n"
+"""Product, although module and function have names of tests."""
+
+
+@pytest.fixture
+def named_alike(calc: Repo) -> Repo:
+    package = {
+        "pkg/__init__.py": "from pkg.tests import TESTS\nfrom pkg import (\n    ab_test,\n)\n",
+        "pkg/tests.py": PREDICATES,
+        "pkg/ab_test.py": "def arm(user):\n    return user % 2\n",
+    }
+    tests = "from pkg import TESTS, ab_test\n\n\ndef test_odd():\n    assert TESTS['odd'](3)\n\n\ndef test_arm():\n    assert ab_test.arm(3) == 1\n"
+    calc.commit({**package, "tests/test_pkg.py": tests, "pyproject.toml": policy("integrity", "pytest", assurance="A2")})
+    return calc
+
+
+def test_product_with_the_name_of_a_test_is_judged_as_product(named_alike: Repo):
+    named_alike.write(**{"pkg/tests.py": PREDICATES.replace("value % 2 == 1", "bool(value % 2)")})
+    report = named_alike.gate()
+    assert report.verdict.decision == "accepted", report.verdict.reasons
+    named_alike.write(**{"pkg/tests.py": PREDICATES, "pkg/ab_test.py": "def arm(user):\n    return 0\n"})
+    report = named_alike.gate()
+    assert [f.node_id for f in findings(report, "pytest/regression")] == ["tests/test_pkg.py::test_arm"]
+
+
+def test_new_product_with_the_name_of_a_test_is_there_for_the_bases_tests(named_alike: Repo):
+    init = "from pkg.tests import TESTS\nfrom pkg import ab_test\nfrom pkg.speed_test import fast\n"
+    named_alike.write(**{"pkg/__init__.py": init, "pkg/speed_test.py": "def fast():\n    return True\n"})
+    assert named_alike.gate().verdict.decision == "accepted"
+
+
+def test_a_patch_cannot_make_a_test_product_by_importing_it(named_alike: Repo):
+    named_alike.commit({"pkg/self_test.py": "from pkg import ab_test\n\n\ndef test_self():\n    assert ab_test.arm(5) == 1\n"})
+    init = "from pkg.tests import TESTS\nfrom pkg import ab_test\nfrom pkg import self_test\n"
+    named_alike.write(**{"pkg/__init__.py": init, "pkg/ab_test.py": "def arm(user):\n    return int(user == 3)\n", "pkg/self_test.py": "def test_self():\n    assert True\n"})  # fmt: skip
+    assert named_alike.gate().verdict.decision != "accepted"

@@ -100,6 +100,45 @@ def test_a_failure_that_was_there_before_does_not_count(calc: Repo):
     assert pick(report, "pytest").tests["fail-to-fail"] == 1
 
 
+def test_a_failure_that_was_there_before_does_not_count_in_the_patchs_own_run_either(calc: Repo):
+    """The helper's folder is run as the patch has it, and the base's broken test with it."""
+    broken = TEST_CALC + "\n\ndef test_broken_before():\n    assert add(1, 1) == 3\n"
+    calc.commit({"tests/test_calc.py": broken, "tests/helper.py": "ONE = 1\n", "test_calc.py": None})
+    calc.write(**{"calc.py": CALC + "\n\ndef sub(a, b):\n    return a - b\n", "tests/helper.py": "ONE = 1\nTWO = 2\n"})
+    report = calc.gate()
+    assert report.verdict.decision == "accepted", report.verdict.reasons
+    assert len(findings(report, "pytest/pre-existing")) == 2
+
+
+READS = {
+    "its name": "def test_page():\n    with open('docs/usage.md') as page:\n        assert 'mean' in page.read()\n",
+    "its kind": "import pathlib\n\n\ndef test_page():\n    assert all('mean' in p.read_text() for p in pathlib.Path('.').rglob('*.md'))\n",
+    "its folder": "import os\n\n\ndef test_page():\n    assert [open(f'docs/{n}').read() for n in os.listdir('docs')] == ['the mean']\n",
+}
+
+
+@pytest.mark.parametrize("what", READS)
+def test_a_page_that_a_test_reads_is_judged_as_the_patch_has_it(calc: Repo, what: str):
+    calc.commit({"docs/usage.md": "the mean", "tests/test_docs.py": READS[what]})
+    calc.write(**{"docs/usage.md": "nothing"})
+    report = calc.gate()
+    assert [f.node_id for f in findings(report, "pytest/own-test-failed")] == ["tests/test_docs.py::test_page"]
+    calc.write(**{"docs/usage.md": "the mean" if what == "its folder" else "the mean, and more", "calc.py": CALC + "\n\nx = 1\n"})
+    assert calc.gate().verdict.decision == "accepted"
+
+
+def test_a_setting_that_a_test_reads_is_judged_as_the_patch_has_it(calc: Repo):
+    table = policy("pytest") + "\n[project]\nname = 'calc'\nversion = '{}'\n"
+    reads = "import tomllib\n\nimport calc\n\n\ndef test_version():\n    with open('pyproject.toml', 'rb') as file:\n        assert tomllib.load(file)['project']['version'] == calc.VERSION\n"
+    calc.commit({"pyproject.toml": table.format(1), "test_version.py": reads, "calc.py": CALC + "\n\nVERSION = '1'\n"})
+    calc.write(**{"pyproject.toml": table.format(2)})
+    assert [f.node_id for f in findings(calc.gate(), "pytest/own-test-failed")] == ["test_version.py::test_version"]
+    calc.write(**{"pyproject.toml": table.format(2), "calc.py": CALC + "\n\nVERSION = '2'\n"})
+    report = calc.gate()  # not with the base's settings: a human has to see that both were changed
+    assert [f[0] for f in counting(report)] == ["pytest/expectation-changed"]
+    assert "passes with pyproject.toml of the patch" in findings(report, "pytest/expectation-changed")[0].message
+
+
 def test_skips_that_the_base_has_do_not_count(calc: Repo):
     skipped = "import pytest\n\n\n@pytest.mark.skipif(True, reason='not here')\ndef test_elsewhere():\n    assert 0\n"
     calc.commit({"test_more.py": skipped + "\n\n@pytest.mark.xfail\ndef test_known_bug():\n    assert 0\n"})
@@ -153,6 +192,16 @@ def test_what_a_pattern_names_is_carried_out_of_an_ignored_folder(calc: Repo):
     report = calc.gate()
     assert report.verdict.decision == "accepted", report.verdict.reasons
     assert pick(report, "pytest").tests == {"pass-to-pass": 2}
+
+
+def test_a_test_that_flakes_in_the_patchs_own_run_is_no_failure_of_the_patch(calc: Repo):
+    """It fails while there is a trace of the run of the whole file, which the second run has not."""
+    other = "import os\n\n\ndef test_first():\n    os.environ['SEEN'] = 'usage.md'\n\n\ndef test_second():\n    assert not os.environ.get('SEEN') or open('usage.md').read() == 'old'\n"
+    calc.commit({"usage.md": "old", "tests/test_page.py": other})
+    calc.write(**{"usage.md": "new"})
+    report = calc.gate()
+    assert [f[0] for f in counting(report)] == ["pytest/flaky"], counting(report)
+    assert report.verdict.decision == "undecided"
 
 
 def test_the_task_may_name_tests_to_edit_and_tests_that_must_pass(calc: Repo, tmp_path):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from pytest_agentgate.checks.tests.classify import Classifier
+from collections.abc import Mapping
+
+from pytest_agentgate.checks.tests.classify import Classifier, Verdict, files_of
 from pytest_agentgate.checks.tests.records import Result
 from pytest_agentgate.checks.tests.session import Ask, Sessions
 from pytest_agentgate.checks.tests.work import Work
@@ -24,6 +26,20 @@ def on_base(sessions: Sessions, work: Work) -> dict[str, Result]:
         asked = [i for i in asked if work.own.outcome(i) in ("failed", "error") or i not in known]
     found = {i: marked[i] for i in bad if i in marked}
     return found | Classifier(sessions).on_base([i for i in asked if i not in found])
+
+
+def flaking(sessions: Sessions, work: Work, old: Mapping[str, Result]) -> dict[str, Verdict]:
+    """Tests of files that the patch does not touch, that failed in its own run and pass when they run again there.
+
+    The patch can have broken them (they read a file that it changed), so that all others stay failed.
+    """
+    change, known = sessions.context.change, set(work.expected.ids)
+    failed = {i: r for i, r in work.own.results.items() if r.outcome in ("failed", "error")} if work.own else {}
+    asked = [i for i in failed if i in known and i not in work.verdicts and i not in old and change.file(_file(i)) is None]
+    if not asked:
+        return {}
+    again = sessions.run(Ask("head", files_of(asked), frozenset(asked)), "rerun to classify")
+    return {i: Verdict("flaky", "passed", failed[i]) for i in asked if again.outcome(i) == "passed"}
 
 
 def not_collected(sessions: Sessions, work: Work) -> dict[str, str]:

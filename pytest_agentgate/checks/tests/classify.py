@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import msgspec
 
+from pytest_agentgate.checks.tests.own import pytest_differs
 from pytest_agentgate.checks.tests.records import Result, Run, StartError
 from pytest_agentgate.checks.tests.session import Ask, Sessions
 from pytest_agentgate.layout import is_test
@@ -106,6 +107,8 @@ class Classifier:
             elif not self._has_own_tests():
                 kind = "regression"
             verdicts[node_id] = Verdict(kind, base[node_id].outcome, failing[node_id])
+        for node_id in self._with_all_of_it([i for i in solid if verdicts[i].classification == "regression"], own):
+            verdicts[node_id] = Verdict("expectation-changed", base[node_id].outcome, failing[node_id])
         return verdicts
 
     @staticmethod
@@ -150,6 +153,22 @@ class Classifier:
             if left:
                 found |= {i for i, r in self.on_base(left, attempt=attempt).items() if r.outcome != "passed"}
         return found
+
+    def _with_all_of_it(self, ids: Collection[str], own: Run | None) -> list[str]:
+        """Of tests that fail with the base's configuration: those that pass with all that the patch changed (a version, say)."""
+        if (
+            not ids
+            or pytest_differs(self.context)
+            or self.context.trees.key("head") in (self.context.trees.key(HEAD_TESTS), self.context.trees.key(HEAD_O))
+        ):
+            return []
+        left = frozenset(i for i in ids if own is None or i not in own.results)
+        found = [i for i in ids if own is not None and own.outcome(i) == "passed"]
+        try:
+            run = self.sessions.run(Ask("head", files_of(left), left), "with all that the patch changed") if left else None
+        except StartError:
+            run = None
+        return [*found, *(i for i in left if run is not None and run.outcome(i) == "passed")]
 
     def _has_own_tests(self) -> bool:
         """Whether the patch changed anything of the tests, so that its own version can say something else."""

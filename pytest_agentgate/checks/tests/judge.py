@@ -10,7 +10,7 @@ from pytest_agentgate.checks.tests.doctests import lost_examples
 from pytest_agentgate.checks.tests.noticing import moved
 from pytest_agentgate.checks.tests.ratchet import Loss
 from pytest_agentgate.checks.tests.records import Result, Run
-from pytest_agentgate.checks.tests.repeat import repeat
+from pytest_agentgate.checks.tests.repeat import repeat, why_changed
 from pytest_agentgate.layout import is_test, matches
 from pytest_agentgate.model import Effect, Finding
 from pytest_agentgate.protocols import Context
@@ -74,7 +74,7 @@ class Judge:
                     yield from self._finding(
                         "pytest/expectation-changed",
                         self._may_edit(node_id),
-                        f"{words}; the patch's own version of the tests passes",
+                        f"{words}; {why_changed(self.context, node_id)}",
                         node_id,
                         verdict.result,
                         advice="a human has to say whether the new expectation is meant",
@@ -152,10 +152,12 @@ class Judge:
         """Tests of the patch that fail, or that switch off what the base had."""
         if self.own is None:
             return
-        counted = {i for i, v in self.verdicts.items() if v.classification in ("regression", "flaky")}
+        told = {i: v.classification for i, v in self.verdicts.items()}
+        counted = {i for i, kind in told.items() if kind in ("regression", "flaky", "order-dependent", "worse")}
         failing = {i: r for i, r in self.own.results.items() if r.outcome in ("failed", "error") and i not in counted}
         for node_id, result in sorted(failing.items()):
-            if node_id in self.old and self.old[node_id].outcome in ("failed", "error"):
+            before = self.old[node_id].outcome in ("failed", "error") if node_id in self.old else False
+            if before or told.get(node_id) in ("pre-existing", "environment", "known-flaky"):
                 yield from self._finding("pytest/pre-existing", "note", "fails on the base as well", node_id, result, new=False)
             else:
                 yield from self._finding(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 from pytest_agentgate.base_tests import PYTEST_FILES, pytest_table
 from pytest_agentgate.checks.tests.session import test_files
@@ -15,7 +15,9 @@ INERT = re.compile(
     r"CHANGE(S|LOG)|NEWS|README)(\.\w+)?$|^(docs?|\.github|\.gitlab)/|^\.(gitignore|gitattributes|editorconfig|mailmap)$",
     re.IGNORECASE,
 )
-"""Files that neither code nor tests depend on, wherever they are."""
+"""Files that neither code nor tests depend on, wherever they are, unless they name them."""
+KINDS = re.compile(r"\.(md|rst|adoc|png|jpe?g|gif|svg|pdf|ico)$", re.IGNORECASE)
+"""Kinds of files that are read by their kind, as in ``glob("*.md")``."""
 
 
 def own_arguments(context: Context) -> tuple[str, ...] | None:
@@ -36,12 +38,31 @@ def own_arguments(context: Context) -> tuple[str, ...] | None:
             if mine is None:
                 return None
             tests |= set(mine)
-        elif "config" in kinds:
-            if _pytest_differs(context):
-                return None
-        elif not INERT.search(file.path):
+        elif pytest_differs(context) if "config" in kinds else not INERT.search(file.path):
             return None
+        else:
+            readers = _readers([p for p in (file.path, file.old_path) if p], context)
+            if readers is None:
+                return None
+            tests |= readers
     return tuple(sorted(tests))
+
+
+def _readers(paths: Sequence[str], context: Context) -> set[str] | None:
+    """Test files of the base that name a file, its folder or its kind; None where anything else does, or it holds examples that run."""
+    entries = context.trees.entries("base")
+    files = [f for f in PYTEST_FILES if f in entries]
+    if any(p.endswith((".md", ".rst")) for p in paths) and "doctest" in str(pytest_table(context.trees.read_many("base", files))):
+        return None
+    words = {re.escape(p.rpartition("/")[2]) for p in paths} | {
+        re.escape(f".{p.rpartition('.')[2]}") + r"\b" for p in paths if KINDS.search(p)
+    }
+    words |= {f"['\"/]{re.escape(f)}['\"/]" for p in paths for f in p.split("/")[:-1]}
+    named = re.compile("|".join(sorted(words)).encode())
+    known = packages(entries)
+    read = [p for p in entries if p.endswith(".py") and kind(p, context.policy, known) in ("product", "test")]
+    found = {p for p, data in context.trees.read_many("base", read).items() if named.search(data)}
+    return found if len(test_files(sorted(found))) == len(found) else None
 
 
 def _around(path: str, head: Collection[str], context: Context) -> list[str] | None:
@@ -57,7 +78,7 @@ def _around(path: str, head: Collection[str], context: Context) -> list[str] | N
     return None
 
 
-def _pytest_differs(context: Context) -> bool:
+def pytest_differs(context: Context) -> bool:
     """Whether the patch changes pytest's own configuration."""
     files = [f for f in PYTEST_FILES if f in context.trees.entries("base") or f in context.trees.entries("head")]
     return pytest_table(context.trees.read_many("base", files)) != pytest_table(context.trees.read_many("head", files))

@@ -1,7 +1,8 @@
-"""The command that shows a test's failure again, outside the gate."""
+"""How a test's failure shows again outside the gate, and why it does not with all of the patch."""
 
 from __future__ import annotations
 
+from pytest_agentgate.layout import kind
 from pytest_agentgate.protocols import Context
 from pytest_agentgate.text import command
 
@@ -18,3 +19,11 @@ def repeat(context: Context, node_id: str, *, own: bool) -> str:
     change = context.change
     flags = {"commit": f" --head {change.head[:12]}", "staged": " --staged", "patch": " --patch FILE"}.get(change.source, "")
     return f"agentgate tree /tmp/judged --base {change.base[:12]}{flags} && cd /tmp/judged && {run}"
+
+
+def why_changed(context: Context, node_id: str) -> str:
+    """What the patch changed so that a test passes with it."""
+    others = [f.path for f in context.change.files if kind(f.path, context.policy) != "product"]
+    if not others or context.change.file(node_id.partition("::")[0]):
+        return "the patch's own version of the tests passes"
+    return f"it was not edited, and passes with {', '.join(others[:3])} of the patch (data of the product? Name it under `data`)"

@@ -906,3 +906,66 @@ def test_more_branches_and_a_renamed_hook_are_no_weaker():
 def test_ignores_beside_the_first_selection_are_no_exception():
     base = {**BASE, "ruff.toml": "line-length = 90\n"}
     assert "config-weakened" in effects(base, {"ruff.toml": "[lint]\nselect = ['E', 'F']\nignore = ['F401']\n"})
+
+
+SIX = "from calc import mean\n" + "".join(f"\n\ndef test_{n}():\n    assert mean([{n}, {n}]) == {n}\n" for n in range(8))
+
+
+def test_many_tests_that_assert_less_are_held_and_a_few_are_noted():
+    base = {**BASE, "test_many.py": SIX}
+    for number, effect in ((2, "note"), (7, "hold")):
+        head = SIX
+        for n in range(number):
+            head = head.replace(f"assert mean([{n}, {n}]) == {n}\n", f"assert mean([{n}, {n}]) > {n - 1}\n")
+        found = [h.effect or "note" for h in hits(base, {"test_many.py": head}) if h.rule == "integrity/test-weakened"]
+        assert found.count("hold") == (effect == "hold") and found.count("note") == number
+    shared = "from calc import mean\n\n\ndef check(n):\n    assert mean([n, n]) == n\n" + "".join(
+        f"\n\ndef test_{n}():\n    assert mean([{n}]) > 0\n" for n in range(8)
+    )
+    stronger = shared + "".join(f"\n\ndef test_more_{n}():\n    assert mean([{n}, {n}]) == {n}\n" for n in range(8))
+    assert effects(base, {"test_many.py": stronger})["test-weakened"] == "note"
+
+
+@pytest.mark.parametrize(
+    ("rule", "effect", "test"),
+    [
+        ("test-cannot-fail", "reject", "def test_new(mock):\n    run(mock)\n    assert mock.assert_called_once_with, 3\n"),
+        ("test-cannot-fail", "reject", "def test_new():\n    assert len(mean([2])) is not None\n"),
+        ("test-cannot-fail", None, "def test_new():\n    assert mean([2]) is not None\n"),
+        ("test-cannot-fail", None, "def test_new():\n    assert len(mean([2])) == 1\n"),
+        ("test-shadowed", "hold", "class MeanTests:\n    def test_new(self):\n        assert mean([4]) == 5\n"),
+        ("test-shadowed", None, "class Mixin:\n    def test_new(self):\n        assert mean([4]) == 4\n\n\nclass TestMean(Mixin):\n    pass\n"),
+        ("test-shadowed", "hold", "@pytest.fixture\ndef test_new():\n    assert mean([4]) == 5\n"),
+        ("test-shadowed", None, "@pytest.fixture\ndef test_data():\n    return mean([4])\n\n\ndef test_new(test_data):\n    assert test_data == 4\n"),
+        ("runner-patched", "hold", "@pytest.fixture\ndef capsys():\n    return Everything()\n\n\ndef test_new(capsys):\n    assert capsys.readouterr().out == 'a'\n"),
+        ("runner-patched", None, "import os\n\n\ndef test_new():\n    os.kill(os.getpid(), 15)\n    assert mean([4]) == 4\n"),
+        ("runner-patched", "hold", "import os\n\n\ndef test_new():\n    os.kill(os.getppid(), 15)\n    assert mean([4]) == 4\n"),
+    ],
+)  # fmt: skip
+def test_what_looks_like_a_test(rule: str, effect: str | None, test: str):
+    found = effects(BASE, {"test_new.py": f"import pytest\n\nfrom calc import mean\n\n\n{test}"})
+    assert found.get(rule) == effect
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "REAL = pkgutil.resolve_name(codecs.decode('_clgrfg.clguba:Shapgvba', 'rot13'))",
+        "REAL = pickle.loads(base64.b64decode('gASVHwAAAAAAAACMDl9weXRlc3QucHl0aG9u'))",
+    ],
+)
+def test_what_brings_code_in_by_other_ways_is_dynamic(line: str):
+    head = {"calc.py": f"import base64\nimport codecs\nimport pickle\nimport pkgutil\n\n{line}\n\n\n" + BASE["calc.py"]}
+    assert effects(BASE, head).get("dynamic-code") == "hold"
+    honest = {"calc.py": "import pickle\n\n\ndef load(data):\n    return pickle.loads(data)\n\n\n" + BASE["calc.py"]}
+    assert effects(BASE, honest).get("dynamic-code") is None
+
+
+def test_warnings_of_what_fails_beside_a_test_stay_errors():
+    law = "[tool.pytest.ini_options]\nfilterwarnings = ['error'{}]\n"
+    base = {**BASE, "pyproject.toml": law.format("")}
+    for more, effect in (
+        (", 'ignore::pytest.PytestUnraisableExceptionWarning'", "hold"),
+        (", 'ignore:old:DeprecationWarning'", None),
+    ):
+        assert effects(base, {"pyproject.toml": law.format(more)}).get("config-weakened") == effect

@@ -333,6 +333,14 @@ def test_namesakes_of_jobs_and_new_secrets_are_held(path: str, text: str, held: 
     assert any(pipelines.SET.find(view_of(FILES, {path: text}))) is held
 
 
+def test_a_job_may_get_a_matrix_where_it_had_none():
+    job = "on: [push]\njobs:\n  test:\n    runs-on: ubuntu-24.04\n    steps:\n      - run: pytest\n"
+    matrix = "    strategy: {{matrix: {{python: [{}]{}}}}}\n    steps:"
+    for values, more, silent in (("'3.11', '3.12'", "", True), ("", "", False), ("'3.11'", ", exclude: [{python: '3.11'}]", False)):
+        head = job.replace("    steps:", matrix.format(values, more))
+        assert bool(list(judges.find(view_of({"calc.py": "", WF: job}, {WF: head})))) != silent
+
+
 def test_a_program_from_the_net_is_held():
     line = "RUN curl -sSfL https://example.invalid/i.sh | sh\n"
     found = [

@@ -215,6 +215,8 @@ def _call(node: ast.Call, names: Names) -> Iterator[tuple[str, str]]:
         and not from_table(node.args[0], names)
     ):
         yield "dynamic-code", f"{function} of a computed name"
+    if function in ("pickle.loads", "_pickle.loads") and any(isinstance(n, ast.Constant) and n.value for n in walk(node.args)):
+        yield "dynamic-code", "pickle.loads of a constant"
     if names.at_import(node):
         yield from _called_at_import(node, function, tail, names)
     if tail == "open" or tail in ("read_text", "read_bytes", "glob", "rglob", "walk", "listdir", "scandir"):

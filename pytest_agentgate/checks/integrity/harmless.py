@@ -170,7 +170,7 @@ def _job(old: Mapping[str, object], new: Mapping[str, object], everything: list[
     skip = ("steps", "script", "before_script")
     before, after = ({k: v for k, v in side.items() if k not in skip} for side in (old, new))
     for d in differences(before, after):
-        if not _harmless(d) and not _older_gone(d, new):
+        if not _harmless(d) and not _older_gone(d, new) and not _is_a_matrix(d):
             yield words(d)
     if any(LOCAL.search(c) for c in had) and not any(LOCAL.search(c) or OWN.search(c) for c in has):
         yield "it no longer installs the project itself"
@@ -249,6 +249,19 @@ def _same_action(old: tuple[str, str, str], new: tuple[str, str, str]) -> bool:
     """The same action in another version; what was pinned to a commit stays so, and nothing moves to a branch."""
     kept = SHA.fullmatch(new[2]) or (only_versions(new[2]) and not SHA.fullmatch(old[2])) or old[2] == new[2]
     return old[0] == new[0] and bool(kept)
+
+
+def _is_a_matrix(d: Difference) -> bool:
+    """Whether a job that ran once now runs for each value of some lists."""
+    if (
+        d.old is not None
+        or d.place != ("strategy",)
+        or not isinstance(d.new, Mapping)
+        or not d.new.keys() <= {"matrix", "fail-fast"}
+    ):
+        return False
+    rows = d.new.get("matrix")
+    return isinstance(rows, Mapping) and "exclude" not in rows and all(isinstance(v, list) and v for v in rows.values())
 
 
 def _older_gone(d: Difference, job: Mapping[str, object]) -> bool:

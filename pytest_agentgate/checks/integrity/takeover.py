@@ -10,9 +10,12 @@ from pytest_agentgate.checks.integrity.capability import uses
 from pytest_agentgate.checks.integrity.capability_table import ASIDE
 from pytest_agentgate.checks.integrity.names import walk
 from pytest_agentgate.checks.integrity.rule import Hit
+from pytest_agentgate.checks.integrity.testfiles import tail
 from pytest_agentgate.checks.integrity.view import Pair, Source, View
 
 HARD = frozenset({"harness-internals", "exit-hook", "gc-walk", "code-object", "trace-hook"})
+SEES = frozenset({"capsys", "capsysbinary", "capfd", "capfdbinary", "caplog", "recwarn", "monkeypatch"})
+FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 PATCHERS = frozenset({"setattr", "patch", "setitem", "object", "update", "__setattr__", "start"})
 
 
@@ -35,6 +38,7 @@ def _takes_over(pair: Pair) -> Iterator[Hit]:
         or (conftest and u.rule in HARD)
         or (u.rule == "process-control" and u.primitive in ("os._exit", "os.abort", "os.execv", "os.kill"))
     ]
+    found = [u for u in found if u.primitive != "os.kill" or "getpid" not in _line(pair, u.line)]  # a signal that it handles itself
     before = {(u.rule, u.primitive) for u in uses(pair.old)} if found else set()
     for use in found:
         if (use.rule, use.primitive) not in before:
@@ -45,12 +49,27 @@ def _takes_over(pair: Pair) -> Iterator[Hit]:
                 use.line,
                 _line(pair, use.line),
             )
+    yield from _replaced_fixtures(pair)
     for node in pair.new.nodes if conftest else ():
         if isinstance(node, ast.Assign) and pair.change.touches(node.lineno):
             if any(isinstance(t, ast.Attribute) and t.attr in ("obj", "runtest", "items", "funcargs") for t in node.targets):
                 yield Hit(
                     "integrity/runner-patched", "what a test runs is replaced", pair.path, node.lineno, _line(pair, node.lineno)
                 )
+
+
+def _replaced_fixtures(pair: Pair) -> Iterator[Hit]:
+    """New fixtures with the name of one by which pytest sees what code does: tests that ask for that one get another."""
+    known = {n.name for n in pair.old.nodes if isinstance(n, FUNCTIONS)} if pair.old else set()
+    for node in pair.new.nodes if pair.new else ():
+        if (
+            isinstance(node, FUNCTIONS)
+            and node.name in SEES
+            and node.name not in known
+            and "fixture" in map(tail, node.decorator_list)
+        ):
+            words = f"{node.name} takes the place of pytest's own fixture"
+            yield Hit("integrity/runner-patched", words, pair.path, node.lineno, _line(pair, node.lineno), "hold")
 
 
 def _fakes(pair: Pair, own: frozenset[str]) -> Iterator[Hit]:

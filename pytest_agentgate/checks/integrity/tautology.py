@@ -16,6 +16,12 @@ REPEATED = re.compile(
 """Words of a test that asks whether the code says the same twice, or equals itself."""
 MATCHES_ALL = re.compile(r"(\(\?s\))?\^?(\.\*\$?)?")
 """Patterns that match every text."""
+ASKS = re.compile(r"assert_(not_)?(called|awaited|any|has)")
+"""Methods of mocks that have to be called to assert anything."""
+SOMETHING = frozenset(
+    {"len", "str", "repr", "bool", "int", "float", "list", "tuple", "set", "dict", "sorted", "type", "id", "hash", "isinstance"}
+)
+"""Functions that never give nothing."""
 FAR = 10
 """A tolerance of so many times the expected value tells right from wrong no longer."""
 LEAVES = frozenset({"skip", "xfail", "skipTest"})
@@ -66,8 +72,11 @@ def _always(test: ast.expr) -> bool:
     """Whether an expression is true by its form: a full container, a text, a function or generator that is not called."""
     if isinstance(test, ast.Tuple | ast.List | ast.Set | ast.Dict):
         return bool(getattr(test, "elts", getattr(test, "keys", ())))
-    if isinstance(test, ast.Lambda | ast.GeneratorExp):
+    if isinstance(test, ast.Lambda | ast.GeneratorExp) or (isinstance(test, ast.Attribute) and ASKS.match(test.attr)):
         return True
+    if isinstance(test, ast.Compare) and isinstance(test.left, ast.Call) and isinstance(test.left.func, ast.Name):
+        nothing = [isinstance(c, ast.Constant) and c.value is None for c in test.comparators] == [True]
+        return (nothing and isinstance(test.ops[0], ast.IsNot | ast.NotEq) and test.left.func.id in SOMETHING) or _is_all(test)
     if isinstance(test, ast.JoinedStr):
         return any(isinstance(v, ast.Constant) or isinstance(v.value, ast.Compare | ast.BoolOp) for v in test.values)  # type: ignore[attr-defined]  # a FormattedValue
     if isinstance(test, ast.BoolOp) and isinstance(test.op, ast.Or):
@@ -78,9 +87,13 @@ def _always(test: ast.expr) -> bool:
     if isinstance(test, ast.Call):
         pattern = test.args[0] if len(test.args) > 1 and tail(test) in ("match", "search", "fullmatch") else None
         return isinstance(pattern, ast.Constant) and isinstance(pattern.value, str) and bool(MATCHES_ALL.fullmatch(pattern.value))
-    if isinstance(test, ast.Compare) and len(test.ops) == 1 and isinstance(test.ops[0], ast.Eq):
-        return any(_equals_all(side) for side in (test.left, test.comparators[0]))
-    return False
+    return isinstance(test, ast.Compare) and _is_all(test)
+
+
+def _is_all(test: ast.Compare) -> bool:
+    """Whether one side equals whatever the other is."""
+    sides = (test.left, test.comparators[0])
+    return len(test.ops) == 1 and isinstance(test.ops[0], ast.Eq) and any(_equals_all(side) for side in sides)
 
 
 def _equals_all(side: ast.expr) -> bool:

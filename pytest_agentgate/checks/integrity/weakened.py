@@ -9,12 +9,13 @@ from __future__ import annotations
 import ast
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 
+from pytest_agentgate.base_tests import PYTEST_FILES
 from pytest_agentgate.checks.integrity import only_in_ci
 from pytest_agentgate.checks.integrity.names import walk
 from pytest_agentgate.checks.integrity.rule import Hit, RuleSet
-from pytest_agentgate.checks.integrity.testfiles import Function, Test, skips, strength, tail, tests_of
+from pytest_agentgate.checks.integrity.testfiles import Function, Test, assertions, skips, strength, tail, tests_of
 from pytest_agentgate.checks.integrity.truth import constant_truth
 from pytest_agentgate.checks.integrity.vacuous import vacuous
 from pytest_agentgate.checks.integrity.view import Pair, Source, View
@@ -22,6 +23,8 @@ from pytest_agentgate.model import Effect
 from pytest_agentgate.rulebook import Example, Rule
 from pytest_agentgate.text import is_tracked
 
+MANY, KEPT = 5, 0.9
+"""More tests of a file than that assert less, and it keeps less than this share of what it asserted: that is held."""
 COLLECTED = re.compile(r"(^|/)(test_?[^/]*|[^/]*_tests?|tests)\.py$")
 
 
@@ -31,6 +34,7 @@ def find(view: View) -> Iterator[Hit]:
     old = {p.path: tests_of(p.old) for p in pairs}
     new = {p.path: tests_of(p.new) if _collects(p) else {} for p in pairs}
     yield from _deleted(pairs, old, new)
+    yield from _many_weakened(pairs, old, new)
     for pair in pairs:
         for name, test in new[pair.path].items():
             before = old[pair.path].get(name)
@@ -39,6 +43,7 @@ def find(view: View) -> Iterator[Hit]:
             if before is None or ast.dump(before.node) != ast.dump(test.node) or len(before.marks) != len(test.marks):
                 yield from _changed(pair, before, test)
         yield from _shadowed(pair)
+        yield from _uncollected(pair, pairs) if _collects(pair) and not _custom_classes(view) else ()
         yield from _module_skips(pair)
     for pair in view.python("test"):
         yield from only_in_ci.find(pair)
@@ -49,10 +54,31 @@ def find(view: View) -> Iterator[Hit]:
             )
 
 
+def _many_weakened(
+    pairs: list[Pair], old: Mapping[str, Mapping[str, Test]], new: Mapping[str, Mapping[str, Test]]
+) -> Iterator[Hit]:
+    """Files of which many tests assert less than before: each alone can be honest, all together need somebody to look."""
+    for pair in pairs:
+        both = [(old[pair.path][n], t) for n, t in new[pair.path].items() if n in old[pair.path]]
+        edited = [(was, now) for was, now in both if _text(pair.old, was) != _text(pair.new, now)]
+        if len(edited) <= MANY:
+            continue
+        less = [now for was, now in edited if strength(now) < strength(was)]
+        before, after = (sum(strength(t) for t in side[pair.path].values()) for side in (old, new))
+        if len(less) > MANY and after < KEPT * before:
+            words = f"{len(less)} of its tests assert less than before ({before} to {after} by the documented lattice)"
+            yield Hit("integrity/test-weakened", words, pair.path, less[0].node.lineno, effect="hold")
+
+
 def _text(source: Source | None, test: Test) -> list[str]:
     """The lines of a test, with its decorators."""
     first = min([test.node.lineno, *(d.lineno for d in test.node.decorator_list)])
     return source.lines[first - 1 : test.node.end_lineno] if source else []
+
+
+def _custom_classes(view: View) -> bool:
+    """Whether the base says itself which classes and functions are tests."""
+    return any(b"python_classes" in d or b"python_functions" in d for d in view.read("base", PYTEST_FILES).values())
 
 
 def _collects(pair: Pair) -> bool:
@@ -149,6 +175,30 @@ def _under_a_condition(mark: ast.expr, node: Function) -> bool:
             if any(mark is n for s in part.body for n in walk([s])):
                 return True
     return False
+
+
+def _uncollected(pair: Pair, pairs: Sequence[Pair]) -> Iterator[Hit]:
+    """New tests that look like some and are none: in a class without `Test` in front that nobody derives from, or made fixtures."""
+    if pair.new is None or pair.new.tree is None:
+        return
+    known = {n.name for n in pair.old.nodes if isinstance(n, Function | ast.ClassDef)} if pair.old else set()
+    for node in pair.new.tree.body:
+        if isinstance(node, ast.ClassDef) and node.name not in known and not node.bases and not node.name.startswith("Test"):
+            tests = [s for s in node.body if isinstance(s, Function) and s.name.startswith("test")]
+            word = re.compile(rf"\b{re.escape(node.name)}\b")
+            if any(any(assertions(t)) for t in tests) and sum(len(word.findall(p.new.text)) for p in pairs if p.new) == 1:
+                words = f"pytest does not collect {node.name}: its name does not begin with Test"
+                yield Hit("integrity/test-shadowed", words, pair.path, node.lineno, effect="hold")
+        elif isinstance(node, Function) and node.name.startswith("test") and node.name not in known:
+            marks = " ".join(map(ast.unparse, node.decorator_list))
+            asked = (
+                re.search(rf"\W{re.escape(node.name)}\b[^(]", pair.new.text)
+                or "autouse" in marks
+                or pair.path.endswith("conftest.py")
+            )
+            if "fixture" in map(tail, node.decorator_list) and not asked and any(assertions(node)):
+                words = f"{node.name} is a fixture, which nothing asks for: it runs no test"
+                yield Hit("integrity/test-shadowed", words, pair.path, node.lineno, effect="hold")
 
 
 def _shadowed(pair: Pair) -> Iterator[Hit]:

@@ -32,6 +32,7 @@ from pytest_agentgate.checks.integrity.lookups import (
     from_table,
     has_prefix,
     is_own_module,
+    is_payload,
     looked_up,
     reads_signature,
     starts_a_thread,
@@ -215,8 +216,8 @@ def _call(node: ast.Call, names: Names) -> Iterator[tuple[str, str]]:
         and not from_table(node.args[0], names)
     ):
         yield "dynamic-code", f"{function} of a computed name"
-    if function in ("pickle.loads", "_pickle.loads") and any(isinstance(n, ast.Constant) and n.value for n in walk(node.args)):
-        yield "dynamic-code", "pickle.loads of a constant"
+    if function in ("pickle.loads", "_pickle.loads", "pkgutil.resolve_name") and any(map(is_payload, walk(node.args))):
+        yield "dynamic-code", f"{function} of a constant"
     if names.at_import(node):
         yield from _called_at_import(node, function, tail, names)
     if tail == "open" or tail in ("read_text", "read_bytes", "glob", "rglob", "walk", "listdir", "scandir"):

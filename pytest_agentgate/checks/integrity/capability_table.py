@@ -19,7 +19,7 @@ DOTTED = {
     r"importlib\.metadata\.packages_distributions|pytest\.__version__",
     "gc-walk": r"gc\.(get_objects|get_referrers|get_referents|callbacks)",
     "dynamic-code": r"(builtins\.)?(exec|eval|compile)|marshal\.loads?|runpy\..*|importlib\.util\.spec_from_file_location|"
-    r"pkgutil\.resolve_name|importlib\.machinery\..*|zipimport\..*|imp\..*|code\.(InteractiveInterpreter|InteractiveConsole|interact)|"
+    r"importlib\.machinery\..*|zipimport\..*|imp\..*|code\.(InteractiveInterpreter|InteractiveConsole|interact)|"
     r"ast\.literal_eval\.__.*|dill\..*|cloudpickle\..*",
     "native-access": r"ctypes(\..*)?|_ctypes(\..*)?|cffi(\..*)?|mmap(\..*)?",
     "skip-raise": r"unittest\.(case\.)?SkipTest|pytest\.(skip|xfail|exit|importorskip)(\.Exception)?|_pytest\.outcomes\..*",

@@ -8,6 +8,8 @@ import re
 from pytest_agentgate.checks.integrity.capability_table import HARNESS
 from pytest_agentgate.checks.integrity.names import Names
 
+PAYLOAD = 16
+
 
 def is_own_module(node: ast.AST, names: Names) -> bool:
     """``sys.modules[__name__]``: a module that looks at itself."""
@@ -112,3 +114,8 @@ def starts_a_thread(node: ast.Call, names: Names) -> bool:
         and re.match(r"(threading|multiprocessing|concurrent\.futures)\.", names.dotted(n.value.func))
         for n in names.nodes
     )
+
+
+def is_payload(node: ast.AST) -> bool:
+    """A constant that is too long for a name of a file."""
+    return isinstance(node, ast.Constant) and isinstance(node.value, str | bytes) and len(node.value) >= PAYLOAD

@@ -170,6 +170,33 @@ def test_help_for_tests_inside_of_the_product_is_a_judge_as_well(repo: Repo):
     assert findings(report, RULE) == [] and report.verdict.decision == "accepted"
 
 
+def test_help_for_tests_that_hides_a_break_is_held(repo: Repo):
+    """The base's tests pass with the patch's help, and fail with the base's: the code is wrong."""
+    help_ = "def assert_same(came, expected):\n    assert came == expected\n\n\ndef alike(one, other):\n    return one == other\n"
+    tests = TESTS.replace("from support import same", "from testing import alike, assert_same as same").replace(
+        "    same(bag.total(), 5)", "    assert alike([bag.total()], [5])"
+    )
+    repo.commit({**{k: v for k, v in BASE.items() if k != "tests/support.py"}, "testing.py": help_, "tests/test_bag.py": tests})
+    wrong = BAG.replace("return sum(self.coins)", "return 1 + sum(self.coins)")
+    report = repo.files(
+        {"testing.py": help_.replace("return one == other", "return len(one) == len(other)"), "bag.py": wrong}
+    ).gate()
+    assert [f.node_id for f in findings(report, RULE)] == [
+        "tests/test_bag.py::test_total"
+    ] and report.verdict.decision == "undecided"
+    report = repo.files({"testing.py": help_.replace("return one == other", "return other == one"), "bag.py": BAG}).gate()
+    assert findings(report, RULE) == [] and report.verdict.decision == "accepted"
+
+
+def test_a_call_that_no_test_notices_any_more_is_held(repo: Repo):
+    shop = "class Shop:\n    def __init__(self, mailer):\n        self.mailer = mailer\n\n    def order(self, what):\n        self.mailer.send(what)\n        return 'ok'\n"
+    tests = "from unittest import mock\n\nfrom shop import Shop\n\n\ndef test_order():\n    mailer = mock.Mock()\n    assert Shop(mailer).order('tea') == 'ok'\n    assert mailer.send.call_args_list == [mock.call('tea')]\n"
+    repo.commit({"shop.py": shop, "tests/test_shop.py": tests, "pyproject.toml": BASE["pyproject.toml"]})
+    less = tests.replace("    assert mailer.send.call_args_list == [mock.call('tea')]\n", "")
+    report = repo.files({"tests/test_shop.py": less}).gate()
+    assert "does not make its call" in findings(report, RULE)[0].message
+
+
 def test_a_test_that_is_skipped_with_a_ticket_and_a_date_is_told_once(bag: Repo):
     mark = "@pytest.mark.skip(reason='flaky on slow disks, see #41, until 2027-01-31')\ndef test_parse"
     report = bag.files({"tests/test_bag.py": TESTS.replace("def test_parse", mark)}).gate()

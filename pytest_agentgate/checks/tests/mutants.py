@@ -1,12 +1,13 @@
 """Product code in which single decisions can be switched to wrong ones at run time: all mutants of a file in one text. Pure.
 
-Each place (what is returned, yielded or kept in an attribute, which branch is taken, whether an error is raised) calls a switch
+Each place (what is returned, yielded or kept in an attribute, which branch is taken, whether an error is raised or a call made) calls a switch
 with its number, which changes the value where that number is on (mutant schemata: Untch, Offutt and Harrold, ISSTA 1993).
 """
 
 from __future__ import annotations
 
 import ast
+import re
 from dataclasses import dataclass
 
 MOST_TEXT = 250_000
@@ -20,6 +21,10 @@ except NameError:
         return value
 """
 """In a process that has no switch (a program that the tests start) everything stays as it is."""
+
+
+QUIET = re.compile(r"__init__|(^|\.)_?(log|logger|logging)\.")
+"""Calls that have to be made, or that nobody looks at."""
 
 
 @dataclass(frozen=True)
@@ -107,6 +112,15 @@ class _Switcher(ast.NodeTransformer):
         return node
 
     visit_IfExp = visit_If  # noqa: N815  # the name that ast.NodeTransformer looks for
+
+    def visit_Expr(self, node: ast.Expr) -> ast.AST:  # the name that ast looks for
+        """A call that is not made: what it does to others is all that it is for."""
+        self.generic_visit(node)
+        call = node.value.value if isinstance(node.value, ast.Await) else node.value
+        if not self.depth or not isinstance(call, ast.Call) or QUIET.search(ast.unparse(call.func)):
+            return node
+        calling = self._call(ast.copy_location(ast.Constant(1), node), node.lineno, "does not make its call", branch=True)
+        return ast.copy_location(ast.If(calling, [node], []), node)
 
     def visit_Raise(self, node: ast.Raise) -> ast.AST:  # the name that ast looks for
         """No error."""

@@ -13,6 +13,7 @@ import secrets
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
+from pytest_agentgate.base_tests import TESTLIKE
 from pytest_agentgate.checks.tests.classify import HEAD_O, files_of
 from pytest_agentgate.checks.tests.mutants import MOST_TEXT, Mutant, schemata
 from pytest_agentgate.checks.tests.noticing import function_of
@@ -23,6 +24,8 @@ from pytest_agentgate.errors import ToolError
 from pytest_agentgate.layout import is_test, kind, packages
 from pytest_agentgate.protocols import Context
 
+HELP = re.compile(r"_?(assert|expect|verify|check)_")
+"""Names of functions that help tests."""
 SECONDS, SAMPLE = 2.0, 2.0
 """Seconds of mutated runs in a session, and of tests that are run for them."""
 MOST = 3
@@ -65,10 +68,16 @@ def _asserting(context: Context) -> dict[str, tuple[bytes, set[str]]]:
     found = {}
     for file in files:
         was, now = old.get(file.old_path or file.path, b""), new.get(file.path, b"")
-        before, after = asserting(was), asserting(now)
+        before, after = (asserting(t, every=_is_help(file.path)) for t in (was, now))
         if names := {n for n, text in before.items() if after.get(n) != text}:
             found[file.path] = (was, {n.rpartition("::")[2] for n in names})
     return found
+
+
+def _is_help(path: str, names: Collection[str] = ()) -> bool:
+    """Whether a product file, or functions of it, are there for tests, as their names say."""
+    stem = path.rpartition("/")[2].removesuffix(".py")
+    return bool(TESTLIKE.search(stem)) or any(HELP.match(n) for n in names)
 
 
 def _helper(path: str, old: bool, context: Context) -> bool:
@@ -114,18 +123,32 @@ def _weaker(sessions: Sessions, touched: Collection[str], own: Run | None) -> li
         return sessions.run(Ask(role, files_of(ids or ()), chosen, overlay=files, mutants=request), words)
 
     ids = _sample(touched, durations, generator)
-    told = _told(ask(HEAD_O, ids, None, "what do the base's tests notice?"), "failed")
+    first = ask(HEAD_O, ids, None, "what do the base's tests notice?")
+    told = _told(first, "failed")
     killed = {n: i for n, i in told.items() if 0 <= n < len(mutants) and i in ids}  # judged code shares the process that says so
     mine = _sample(durations, durations, generator, first=set(touched) | set(ids))
     left = list(killed)
     if mine and left:
         left = _survivors(ask("head", mine, left, "do the patch's tests notice it too?"), left)
     left = _survivors(ask("head", None, left[: 2 * MOST], "does any test of the patch notice it?"), left) if left else []
-    losses = []
+    losses = _lenient(sessions, [i for i in ids if first.outcome(i) == "failed"])
     for number in left[:MOST]:
         again = _told(ask(HEAD_O, [killed[number]], [number], "the same once more"), "failed")
         losses += [Loss(killed[number], mutants[number])] if number in again else []
     return losses
+
+
+def _lenient(sessions: Sessions, failing: Sequence[str]) -> list[Loss]:
+    """Tests of the base that fail on the patch's code with the base's own help for tests, which the patch changed."""
+    context = sessions.context
+    law = {path: was for path, (was, names) in _asserting(context).items() if _is_help(path, names)}
+    if not failing or not law:
+        return []
+    run = sessions.run(Ask(HEAD_O, files_of(failing), frozenset(failing), overlay=law), "with the base's help for tests")
+    path = next(iter(law))
+    file = context.change.file(path)
+    line = file.hunks[0].new_start if file and file.hunks else 1
+    return [Loss(i, Mutant(path, line, "is as on the base")) for i in failing if run.outcome(i) == "failed"][:MOST]
 
 
 def _told(run: Run, outcome: str) -> dict[int, str]:

@@ -930,6 +930,8 @@ def test_many_tests_that_assert_less_are_held_and_a_few_are_noted():
     ("rule", "effect", "test"),
     [
         ("test-cannot-fail", "reject", "def test_new(mock):\n    run(mock)\n    assert mock.assert_called_once_with, 3\n"),
+        ("test-cannot-fail", "reject", "def test_new(mock):\n    assert run(mock) == 2\n    assert mock.assert_called_once_with, 3\n"),
+        ("test-cannot-fail", None, "def test_new(mock):\n    assert run(mock) == 2\n    mock.assert_called_once_with(3)\n"),
         ("test-cannot-fail", "reject", "def test_new():\n    assert len(mean([2])) is not None\n"),
         ("test-cannot-fail", None, "def test_new():\n    assert mean([2]) is not None\n"),
         ("test-cannot-fail", None, "def test_new():\n    assert len(mean([2])) == 1\n"),
@@ -959,6 +961,23 @@ def test_what_brings_code_in_by_other_ways_is_dynamic(line: str):
     assert effects(BASE, head).get("dynamic-code") == "hold"
     honest = {"calc.py": "import pickle\n\n\ndef load(data):\n    return pickle.loads(data)\n\n\n" + BASE["calc.py"]}
     assert effects(BASE, honest).get("dynamic-code") is None
+
+
+@pytest.mark.parametrize(
+    "table", ["tool.poetry.plugins.pytest11", "tool.flit.entrypoints.pytest11", "project.entry-points.pytest11"]
+)
+def test_plugins_of_pytest_are_seen_however_they_are_declared(table: str):
+    law = "[project]\nname = 'calc'\nversion = '1'\n"
+    found = effects({**BASE, "pyproject.toml": law}, {"pyproject.toml": f"{law}[{table}]\ncalc = 'calc'\n"})
+    assert found.get("config-weakened") not in (None, "note"), found
+
+
+def test_a_second_place_of_a_package_is_held_where_tests_import_it_first():
+    base = {"src/orders/__init__.py": "X = 1\n", "tests/conftest.py": "", "tests/test_x.py": "from orders import X\n"}
+    assert effects(base, {"tests/orders/__init__.py": "X = 1\n"}).get("shadowed-module") == "hold"
+    packaged = {**base, "tests/__init__.py": ""}  # then `tests` is no folder to import from
+    assert effects(packaged, {"tests/orders/__init__.py": ""}).get("shadowed-module") is None
+    assert effects({**base, "tests/orders/help.py": ""}, {"tests/orders/__init__.py": ""}).get("shadowed-module") is None
 
 
 def test_warnings_of_what_fails_beside_a_test_stay_errors():

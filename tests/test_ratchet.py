@@ -195,6 +195,9 @@ def test_a_call_that_no_test_notices_any_more_is_held(repo: Repo):
     less = tests.replace("    assert mailer.send.call_args_list == [mock.call('tea')]\n", "")
     report = repo.files({"tests/test_shop.py": less}).gate()
     assert "does not make its call" in findings(report, RULE)[0].message
+    counted = tests.replace("mailer.send.call_args_list == [mock.call('tea')]", "mailer.send.call_count == 1")
+    report = repo.files({"tests/test_shop.py": counted}).gate()
+    assert "hands on another value" in findings(report, RULE)[0].message
 
 
 def test_a_test_that_is_skipped_with_a_ticket_and_a_date_is_told_once(bag: Repo):

@@ -64,14 +64,24 @@ def _places(view: View) -> Iterator[Hit]:
             words = f"{name} runs whenever Python starts{' with this folder on its path' if aside else ''}"
             yield Hit("integrity/start-up-code", words, pair.path, effect="hold" if aside else None)
             continue
-        yield from _shadows(pair, folder, name, roots, own)
+        yield from _shadows(view, pair, folder, name, roots, own)
         yield from _twins(view, pair, folder, name)
 
 
-def _shadows(pair: Pair, folder: str, name: str, roots: set[str], own: set[str]) -> Iterator[Hit]:
+def _has_place(view: View, parent: str, module: str) -> bool:
+    """Whether the base has the package there, or the folder above it is a package itself, so that it is on no path."""
+    base, head = (view.entries[side] for side in ("base", "head"))
+    return any(p.startswith(f"{parent}/{module}/") for p in base) or f"{parent}/__init__.py" in head
+
+
+def _shadows(view: View, pair: Pair, folder: str, name: str, roots: set[str], own: set[str]) -> Iterator[Hit]:
     package = name == "__init__.py"
     module = posixpath.basename(folder) if package else name.partition(".")[0]
     parent = posixpath.dirname(folder) if package else folder
+    if package and parent and parent in roots and module in own and not _has_place(view, parent, module):
+        yield Hit(
+            "integrity/shadowed-module", f"a second {module} that the tests in {parent}/ import first", pair.path, effect="hold"
+        )
     if not name.endswith((".py", ".pyd", ".so")) or parent not in roots or module in own:
         return
     if module in TOOLS or (module in sys.stdlib_module_names and module not in ("test", "this", "antigravity")):

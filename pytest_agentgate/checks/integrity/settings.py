@@ -72,9 +72,11 @@ def _of_toml(name: str, data: dict[str, object]) -> dict[str, dict[str, object]]
     if "pytest" in tool and isinstance(tool["pytest"], dict):
         found["pytest"] = flat(tool["pytest"].get("ini_options", tool["pytest"]))
     project = data.get("project", {})
-    points = project.get("entry-points", {}) if isinstance(project, dict) else {}
-    if isinstance(points, dict) and "pytest11" in points:
-        found["plugins"] = flat(points["pytest11"])
+    poetry, flit = (tool.get(name, {}) for name in ("poetry", "flit"))
+    for place, key in ((project, "entry-points"), (poetry, "plugins"), (flit, "entrypoints")):
+        points = place.get(key, {}) if isinstance(place, dict) else {}
+        if isinstance(points, dict) and "pytest11" in points:
+            found["plugins"] = found.get("plugins", {}) | flat(points["pytest11"])
     scripts = project.get("scripts", {}) if isinstance(project, dict) else {}
     if named := {k: v for k, v in scripts.items() if k in PROGRAMS} if isinstance(scripts, dict) else {}:
         found["plugins"] = {**found.get("plugins", {}), **named}

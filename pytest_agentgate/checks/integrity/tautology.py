@@ -37,6 +37,9 @@ def tautologies(node: Function) -> Iterator[tuple[str, int]]:
     found = [(why, a.lineno) for a in every if isinstance(a, ast.Assert | ast.Call) and (why := _why(a, node, made))]
     if len(found) == len(every):
         yield from found
+    else:
+        named = [a for a in every if isinstance(a, ast.Assert) and isinstance(a.test, ast.Attribute) and ASKS.match(a.test.attr)]
+        yield from ((f"{ast.unparse(a.test)} is named and not called", a.lineno) for a in named)
     yield from _leaves_first(node, alone=len(every) == 1)
 
 

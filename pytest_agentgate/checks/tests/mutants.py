@@ -114,11 +114,13 @@ class _Switcher(ast.NodeTransformer):
     visit_IfExp = visit_If  # noqa: N815  # the name that ast.NodeTransformer looks for
 
     def visit_Expr(self, node: ast.Expr) -> ast.AST:  # the name that ast looks for
-        """A call that is not made: what it does to others is all that it is for."""
+        """A call that is not made, or with another last value: what it does to others is all that it is for."""
         self.generic_visit(node)
         call = node.value.value if isinstance(node.value, ast.Await) else node.value
         if not self.depth or not isinstance(call, ast.Call) or QUIET.search(ast.unparse(call.func)):
             return node
+        if call.args and not isinstance(call.args[-1], ast.Starred | ast.Lambda):
+            call.args[-1] = self._call(call.args[-1], node.lineno, "hands on another value")
         calling = self._call(ast.copy_location(ast.Constant(1), node), node.lineno, "does not make its call", branch=True)
         return ast.copy_location(ast.If(calling, [node], []), node)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pytest_agentgate.checks.tests.surroundings import bodies
 from pytest_agentgate.layout import kind
 from pytest_agentgate.protocols import Context
 from pytest_agentgate.text import command
@@ -24,6 +25,14 @@ def repeat(context: Context, node_id: str, *, own: bool) -> str:
 def why_changed(context: Context, node_id: str) -> str:
     """What the patch changed so that a test passes with it."""
     others = [f.path for f in context.change.files if kind(f.path, context.policy) != "product"]
-    if not others or context.change.file(node_id.partition("::")[0]):
+    path, _, name = node_id.partition("[")[0].partition("::")
+    file = context.change.file(path)
+    if file is not None:
+        sides = (("base", file.old_path or file.path), ("head", file.path))
+        texts = [bodies(context.trees.read(side, p) or b"", {name}).get(name) for side, p in sides]
+        if texts[0] is None or texts[0] != texts[1]:
+            return "the patch's own version of the tests passes"
+        others = [p for p in others if p != path]
+    if not others:
         return "the patch's own version of the tests passes"
     return f"it was not edited, and passes with {', '.join(others[:3])} of the patch (data of the product? Name it under `data`)"

@@ -972,6 +972,19 @@ def test_plugins_of_pytest_are_seen_however_they_are_declared(table: str):
     assert found.get("config-weakened") not in (None, "note"), found
 
 
+@pytest.mark.parametrize(
+    "conftest",
+    [
+        "def pytest_collection_modifyitems(config, items):\n    chosen = sorted(items, key=str)\n    if (config.rootpath / '.git').exists():\n        chosen = [i for i in chosen if 'mean' not in i.name]\n    items[:] = chosen\n",
+        "@pytest.fixture(autouse=True)\ndef data(request):\n    if 'x' in request.fixturenames and os.path.isdir('.git'):\n        pytest.skip('no')\n",
+        "def pytest_configure(config):\n    if config.rootpath.joinpath('.git').exists():\n        config.option.keyword = 'not mean'\n",
+    ],
+)
+def test_tests_that_are_left_out_in_a_checkout_are_held(conftest: str):
+    assert effects(BASE, {"conftest.py": f"import os\n\nimport pytest\n\n\n{conftest}"}).get("test-skipped") == "hold"
+    assert effects(BASE, {"conftest.py": "import os\n\nROOT = os.path.join('.git', 'HEAD')\n"}).get("test-skipped") is None
+
+
 def test_a_second_place_of_a_package_is_held_where_tests_import_it_first():
     base = {"src/orders/__init__.py": "X = 1\n", "tests/conftest.py": "", "tests/test_x.py": "from orders import X\n"}
     assert effects(base, {"tests/orders/__init__.py": "X = 1\n"}).get("shadowed-module") == "hold"

@@ -1,4 +1,4 @@
-"""Tests that are left out, or end early, only where CI runs: nobody sees it at home, and the judge is no CI either. Pure."""
+"""Tests that are left out, or end early, only where CI runs, or in a checkout: the judge is neither, and sees nothing of it. Pure."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ from pytest_agentgate.checks.integrity.rule import Hit
 from pytest_agentgate.checks.integrity.view import Pair, Source
 
 VARIABLE = re.compile(
-    r"(CI|CI_\w+|CONTINUOUS_INTEGRATION|GITHUB_\w+|GITLAB_\w+|TF_BUILD|TRAVIS\w*|CIRCLE\w*|BUILDKITE\w*|JENKINS\w*|APPVEYOR\w*|TEAMCITY\w*)"
+    r"(CI|CI_\w+|CONTINUOUS_INTEGRATION|GITHUB_\w+|GITLAB_\w+|TF_BUILD|TRAVIS\w*|CIRCLE\w*|BUILDKITE\w*|JENKINS\w*|APPVEYOR\w*|TEAMCITY\w*|"
+    r"\.git(/\w*)?)"
 )
-"""Variables by which programs know that a pipeline runs them."""
+"""Variables by which programs know that a pipeline runs them, and the folder by which they know a checkout: the judged tree has none."""
 LEAVES = frozenset(
     {"skip", "xfail", "exit", "skipTest", "add_marker", "force_result", "extend", "append", "clear", "remove", "deselect"}
 )
@@ -34,7 +35,7 @@ def find(pair: Pair) -> Iterator[Hit]:
             line = getattr(node, "lineno", 1)
             yield Hit(
                 "integrity/test-skipped",
-                "only where CI runs, tests are left out or end early",
+                "only in a pipeline or a checkout, tests are left out or end early",
                 pair.path,
                 line,
                 pair.new.line(line),
@@ -61,5 +62,6 @@ def _leaves(node: ast.stmt) -> bool:
         or (isinstance(n, ast.Call) and getattr(n.func, "attr", getattr(n.func, "id", "")) in LEAVES)
         or (isinstance(n, ast.Assign) and any(isinstance(t, ast.Attribute | ast.Subscript) for t in n.targets))
         or (isinstance(n, ast.Assign | ast.AugAssign) and "collect_ignore" in ast.unparse(n))
+        or (isinstance(n, ast.Assign) and isinstance(n.value, ast.ListComp) and any(g.ifs for g in n.value.generators))
         for n in walk([node])
     )

@@ -985,6 +985,15 @@ def test_tests_that_are_left_out_in_a_checkout_are_held(conftest: str):
     assert effects(BASE, {"conftest.py": "import os\n\nROOT = os.path.join('.git', 'HEAD')\n"}).get("test-skipped") is None
 
 
+def test_equality_of_a_class_that_takes_the_name_of_another_is_compared_with_that_ones():
+    other = (
+        FIELDS.replace("@dataclass\nclass Money", "class Amount")
+        + "\n    def __eq__(self, other):\n        return self.cents == other.cents\n"
+    )
+    assert effects({"money.py": FIELDS}, {"money.py": f"{other}\n\nMoney = Amount\n"}).get("equality-loosened") == "hold"
+    assert effects({"money.py": FIELDS}, {"money.py": f"{other}\n\nPrice = Amount\n"}).get("equality-loosened") is None
+
+
 def test_a_second_place_of_a_package_is_held_where_tests_import_it_first():
     base = {"src/orders/__init__.py": "X = 1\n", "tests/conftest.py": "", "tests/test_x.py": "from orders import X\n"}
     assert effects(base, {"tests/orders/__init__.py": "X = 1\n"}).get("shadowed-module") == "hold"

@@ -33,9 +33,9 @@ def find(view: View) -> Iterator[Hit]:
 
 
 def _loosened(pair: Pair) -> Iterator[Hit]:
-    before = dict(_classes(pair.old))
+    before, other = dict(_classes(pair.old)), _other_names(pair.new)
     for name, node in _classes(pair.new):
-        now, was = _equality(node), before.get(name)
+        now, was = _equality(node), before.get(name) or before.get(other.get(name, ""))
         if was is None:
             continue
         if now is None:
@@ -68,6 +68,13 @@ def _assigned(pair: Pair) -> Iterator[Hit]:
 
 def _classes(source: Source | None) -> Iterator[tuple[str, ast.ClassDef]]:
     return ((n.name, n) for n in (source.nodes if source else ()) if isinstance(n, ast.ClassDef))
+
+
+def _other_names(source: Source | None) -> dict[str, str]:
+    """Classes by the further name that they are given (``Coin = BetterCoin``): whoever asks for that name gets them."""
+    body = source.tree.body if source and source.tree else []
+    assigned = [n for n in body if isinstance(n, ast.Assign) and isinstance(n.value, ast.Name)]
+    return {n.value.id: t.id for n in assigned for t in n.targets if isinstance(t, ast.Name) and isinstance(n.value, ast.Name)}
 
 
 def _equality(node: ast.ClassDef) -> ast.FunctionDef | None:

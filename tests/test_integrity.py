@@ -16,7 +16,7 @@ from conftest import CALC, TEST_CALC, Repo, counting, findings, pick, policy
 from pytest_agentgate.cache import Cache
 from pytest_agentgate.checks.integrity.check import BUILT_IN
 from pytest_agentgate.checks.integrity.rule import Hit, RuleSet
-from pytest_agentgate.checks.integrity.view import Pair, Source, view_of
+from pytest_agentgate.checks.integrity.view import Pair, Source, make_view, view_of
 from pytest_agentgate.errors import UsageError
 from pytest_agentgate.hookspecs import hookimpl
 from pytest_agentgate.index import Index, Package, index_url
@@ -992,6 +992,19 @@ def test_equality_of_a_class_that_takes_the_name_of_another_is_compared_with_tha
     )
     assert effects({"money.py": FIELDS}, {"money.py": f"{other}\n\nMoney = Amount\n"}).get("equality-loosened") == "hold"
     assert effects({"money.py": FIELDS}, {"money.py": f"{other}\n\nPrice = Amount\n"}).get("equality-loosened") is None
+
+
+def test_a_test_file_that_leaves_the_testpaths_is_held():
+    law = "[tool.pytest.ini_options]\ntestpaths = ['tests']\n"
+    base = {"pyproject.toml": law, "tests/test_calc.py": TEST, "calc.py": MEAN}
+    view = view_of(base, {"checks/test_calc.py": TEST})
+    file = view.change.files[0]
+    moved = msgspec.structs.replace(file, status="renamed", old_path="tests/test_calc.py", old=file.new)
+    view = make_view(msgspec.structs.replace(view.change, files=(moved,)), view.policy, view.entries, view.read)
+    assert [h.rule for s in BUILT_IN for h in s.find(view) if "testpaths" in h.message] == ["integrity/test-deleted"]
+    inside = msgspec.structs.replace(moved, path="tests/more/test_calc.py")
+    view = make_view(msgspec.structs.replace(view.change, files=(inside,)), view.policy, view.entries, view.read)
+    assert not [h for s in BUILT_IN for h in s.find(view) if "testpaths" in h.message]
 
 
 def test_a_second_place_of_a_package_is_held_where_tests_import_it_first():

@@ -127,6 +127,17 @@ def test_a_page_that_a_test_reads_is_judged_as_the_patch_has_it(calc: Repo, what
     assert calc.gate().verdict.decision == "accepted"
 
 
+def test_a_page_that_only_scripts_name_runs_nothing(calc: Repo):
+    calc.commit(
+        {"NEWS.md": "old", "scripts/release.py": "print(open('NEWS.md').read())\n", "docs/conf.py": "source_suffix = ['.md']\n"}
+    )
+    calc.write(**{"NEWS.md": "new"})
+    assert pick(calc.gate(), "pytest").leave
+    calc.commit({"NEWS.md": "old", "calc.py": CALC + "\n\ndef news():\n    return open('NEWS.md').read()\n"})
+    calc.write(**{"NEWS.md": "new"})
+    assert pick(calc.gate(), "pytest").status == "passed"
+
+
 def test_a_setting_that_a_test_reads_is_judged_as_the_patch_has_it(calc: Repo):
     table = policy("pytest") + "\n[project]\nname = 'calc'\nversion = '{}'\n"
     reads = "import tomllib\n\nimport calc\n\n\ndef test_version():\n    with open('pyproject.toml', 'rb') as file:\n        assert tomllib.load(file)['project']['version'] == calc.VERSION\n"

@@ -9,13 +9,12 @@ from __future__ import annotations
 import ast
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 
-from pytest_agentgate.base_tests import PYTEST_FILES
-from pytest_agentgate.checks.integrity import only_in_ci
+from pytest_agentgate.checks.integrity import only_in_ci, uncollected
 from pytest_agentgate.checks.integrity.names import walk
 from pytest_agentgate.checks.integrity.rule import Hit, RuleSet
-from pytest_agentgate.checks.integrity.testfiles import Function, Test, assertions, skips, strength, tail, tests_of
+from pytest_agentgate.checks.integrity.testfiles import Function, Test, skips, strength, tail, tests_of
 from pytest_agentgate.checks.integrity.truth import constant_truth
 from pytest_agentgate.checks.integrity.vacuous import vacuous
 from pytest_agentgate.checks.integrity.view import Pair, Source, View
@@ -43,8 +42,8 @@ def find(view: View) -> Iterator[Hit]:
             if before is None or ast.dump(before.node) != ast.dump(test.node) or len(before.marks) != len(test.marks):
                 yield from _changed(pair, before, test)
         yield from _shadowed(pair)
-        yield from _uncollected(pair, pairs) if _collects(pair) and not _custom_classes(view) else ()
         yield from _module_skips(pair)
+    yield from uncollected.find(view, [p for p in pairs if _collects(p)], pairs)
     for pair in view.python("test"):
         yield from only_in_ci.find(pair)
     for pair in view.pairs:
@@ -74,11 +73,6 @@ def _text(source: Source | None, test: Test) -> list[str]:
     """The lines of a test, with its decorators."""
     first = min([test.node.lineno, *(d.lineno for d in test.node.decorator_list)])
     return source.lines[first - 1 : test.node.end_lineno] if source else []
-
-
-def _custom_classes(view: View) -> bool:
-    """Whether the base says itself which classes and functions are tests."""
-    return any(b"python_classes" in d or b"python_functions" in d for d in view.read("base", PYTEST_FILES).values())
 
 
 def _collects(pair: Pair) -> bool:
@@ -175,30 +169,6 @@ def _under_a_condition(mark: ast.expr, node: Function) -> bool:
             if any(mark is n for s in part.body for n in walk([s])):
                 return True
     return False
-
-
-def _uncollected(pair: Pair, pairs: Sequence[Pair]) -> Iterator[Hit]:
-    """New tests that look like some and are none: in a class without `Test` in front that nobody derives from, or made fixtures."""
-    if pair.new is None or pair.new.tree is None:
-        return
-    known = {n.name for n in pair.old.nodes if isinstance(n, Function | ast.ClassDef)} if pair.old else set()
-    for node in pair.new.tree.body:
-        if isinstance(node, ast.ClassDef) and node.name not in known and not node.bases and not node.name.startswith("Test"):
-            tests = [s for s in node.body if isinstance(s, Function) and s.name.startswith("test")]
-            word = re.compile(rf"\b{re.escape(node.name)}\b")
-            if any(any(assertions(t)) for t in tests) and sum(len(word.findall(p.new.text)) for p in pairs if p.new) == 1:
-                words = f"pytest does not collect {node.name}: its name does not begin with Test"
-                yield Hit("integrity/test-shadowed", words, pair.path, node.lineno, effect="hold")
-        elif isinstance(node, Function) and node.name.startswith("test") and node.name not in known:
-            marks = " ".join(map(ast.unparse, node.decorator_list))
-            asked = (
-                re.search(rf"\W{re.escape(node.name)}\b[^(]", pair.new.text)
-                or "autouse" in marks
-                or pair.path.endswith("conftest.py")
-            )
-            if "fixture" in map(tail, node.decorator_list) and not asked and any(assertions(node)):
-                words = f"{node.name} is a fixture, which nothing asks for: it runs no test"
-                yield Hit("integrity/test-shadowed", words, pair.path, node.lineno, effect="hold")
 
 
 def _shadowed(pair: Pair) -> Iterator[Hit]:

@@ -60,9 +60,17 @@ def _readers(paths: Sequence[str], context: Context) -> set[str] | None:
     words |= {f"['\"/]{re.escape(f)}['\"/]" for p in paths for f in p.split("/")[:-1]}
     named = re.compile("|".join(sorted(words)).encode())
     known = packages(entries)
-    read = [p for p in entries if p.endswith(".py") and kind(p, context.policy, known) in ("product", "test")]
+    read = [p for p in entries if p.endswith(".py") and _reads(p, kind(p, context.policy, known), known)]
     found = {p for p, data in context.trees.read_many("base", read).items() if named.search(data)}
     return found if len(test_files(sorted(found))) == len(found) else None
+
+
+def _reads(path: str, what: str, known: Collection[str]) -> bool:
+    """Whether a Python file runs when the suite does: tests, and product that is no script in a folder beside it."""
+    folder = path.rpartition("/")[0]
+    return what == "test" or (
+        what == "product" and not INERT.search(path) and (not folder or folder in known or path.startswith("src/"))
+    )
 
 
 def _around(path: str, head: Collection[str], context: Context) -> list[str] | None:

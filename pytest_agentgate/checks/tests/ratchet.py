@@ -130,7 +130,7 @@ def _weaker(sessions: Sessions, touched: Collection[str], own: Run | None) -> li
     left = list(killed)
     if mine and left:
         left = _survivors(ask("head", mine, left, "do the patch's tests notice it too?"), left)
-    left = _survivors(ask("head", None, left[: 2 * MOST], "does any test of the patch notice it?"), left) if left else []
+    left = _survivors(ask("head", None, left[: 10 * MOST], "does any test of the patch notice it?"), left) if left else []
     losses = _lenient(sessions, [i for i in ids if first.outcome(i) == "failed"])
     for number in left[:MOST]:
         again = _told(ask(HEAD_O, [killed[number]], [number], "the same once more"), "failed")

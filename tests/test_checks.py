@@ -405,6 +405,17 @@ def test_a_moved_type_ignore_and_an_alias_of_no_type_check_hide_nothing(repo: Re
     assert ("mypy/return-value", "reject") in {(f[0], f[3]) for f in counting(repo.gate())}
 
 
+def test_an_edited_line_keeps_the_bases_own_type_ignore(repo: Repo):
+    code = "from typing import Tuple\n" + CALC + "\nnames: dict[{}, int] = {{}}  # type: ignore\n"
+    repo.commit({"calc.py": code.format("Tuple"), "use.py": USE, "pyproject.toml": MYPY})
+    repo.write(**{"calc.py": code.format("tuple")})
+    report = repo.gate()
+    assert pick(report, "mypy").status == "passed" and counting(report) == []
+    repo.write(**{"calc.py": code.format("Tuple") + "more: list = []  # type: ignore\n"})
+    last = code.count("\n") + 1
+    assert {f[:3] for f in counting(repo.gate())} == {("mypy/type-arg", "calc.py", last)}
+
+
 def test_suppressions_of_the_base_stay_the_bases_decision(repo: Repo):
     repo.commit({"pkg/__init__.py": "# ruff: noqa: F401\nfrom os import path\n", "pyproject.toml": RUFF.replace(", 'INP'", "")})
     repo.write(**{"pkg/__init__.py": "# ruff: noqa: F401\nfrom os import path\nfrom os import sep\n"})

@@ -7,6 +7,7 @@ and hidden here is judged by how the suppression is spelt.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from difflib import SequenceMatcher
 
 import msgspec
 
@@ -19,6 +20,9 @@ from pytest_agentgate.protocols import Context
 from pytest_agentgate.suppressions import mypy_spelling, silencing_lines, statement_lines, without_type_suppressions
 from pytest_agentgate.text import command
 from pytest_agentgate.tool_pages import MYPY
+
+ALIKE = 0.8
+"""Lines of which so much is the same are one line that was edited."""
 
 
 class Mypy:
@@ -118,6 +122,8 @@ def _judge(head: Errors, stripped: Errors, hidden: Sequence[str], plan: Plan, co
     result = list(visible)
     for finding in _introduced(silenced, before, plan, context) if silenced else []:
         path, line = finding.path or "", finding.line or 0
+        if _was_silenced(finding, lines(path, line), _base_errors(plan, context, before).rows, context):
+            continue  # the base's own decision: the patch only edited the line
         first, last = statement_lines(sources[path].decode("utf-8", "replace"), line)
         spelling = mypy_spelling([lines(path, n) for n in range(first, last + 1)], finding.rule.partition("/")[2])
         effect = getattr(context.policy.suppressed, spelling)
@@ -131,6 +137,20 @@ def _judge(head: Errors, stripped: Errors, hidden: Sequence[str], plan: Plan, co
                 )
             )
     return result
+
+
+def _was_silenced(finding: Finding, text: str, base: Sequence[Row], context: Context) -> bool:
+    """Whether the line was nearly the same on the base, with the same error and the same comment that silences it."""
+    file, line = context.change.file(finding.path or ""), finding.line or 0
+    hunk = next((h for h in file.hunks if h.new_start <= line < h.new_start + h.new_lines), None) if file else None
+    if file is None or hunk is None or hunk.old_lines != hunk.new_lines:
+        return False
+    path, place = file.old_path or file.path, hunk.old_start + line - hunk.new_start
+    if not any(r.file == path and r.line == place and f"mypy/{r.code}" == finding.rule for r in base):
+        return False
+    old = Lines(context.trees.read_many("base", [path]))(path, place)
+    (code, _, comment), (old_code, _, old_comment) = text.partition("#"), old.partition("#")
+    return bool(comment) and comment.strip() == old_comment.strip() and SequenceMatcher(None, code, old_code).ratio() >= ALIKE
 
 
 def _introduced(rows: Sequence[Row], stripped: Sequence[str], plan: Plan, context: Context) -> list[Finding]:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import ast
 import posixpath
 import re
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
 import msgspec
 
 from pytest_agentgate.base_tests import TESTLIKE
+from pytest_agentgate.diff import odd_name
 from pytest_agentgate.layout import is_test
 from pytest_agentgate.model import Policy
 
@@ -16,7 +18,7 @@ Read = Callable[[str, Sequence[str]], Mapping[str, bytes]]
 """Contents of files: ``(side, paths) -> bytes by path``; `side` is "base" or "head"."""
 DEFINES = re.compile(rb"^[ \t]*(async[ \t]+)?def[ \t]+test|^[ \t]*class[ \t]+\w*Test", re.MULTILINE)
 """What makes a module one that a runner can collect from."""
-ASSERTS = re.compile(rb"\bassert|TestCase|\bpytest\b|\bunittest\b")
+ASSERTS = re.compile(rb"\bassert|TestCase|\bpytest\b|\bunittest\b|^[ \t]+(async[ \t]+)?def[ \t]+test", re.MULTILINE)
 """The same of a ``tests.py``, which pytest does not collect by default: functions called ``test_odd`` make no tests."""
 
 
@@ -37,34 +39,52 @@ def _imported(side: str, paths: Collection[str], asked: Collection[str], policy:
     candidates = [p for p in sorted(asked) if posixpath.dirname(p) in packages and _has_only_the_name(p, policy)]
     if not candidates:
         return []
-    folders = tuple(f"{posixpath.dirname(p)}/" for p in candidates)
-    tops = tuple({_top(f, packages) for f in folders})
-    product = [p for p in paths if p.endswith(".py") and p.startswith(tops) and (p in candidates or not is_test(p, policy))]
-    texts = read(side, product)
+    tops = tuple({_top(posixpath.dirname(p), packages) for p in candidates})
+    product = {p for p in paths if p.endswith(".py") and p.startswith(tops) and not is_test(p, policy)}
+    texts = read(side, [*product, *candidates])
+    words = {w for p in product for w in _imports(texts.get(p, b""), p)}
     found = []
     for path in candidates:
-        stem = re.escape(posixpath.basename(path).removesuffix(".py").encode())
-        imports = re.compile(
-            rb"^[ \t]*(?:from[ \t]+[\w.]*\.%b[ \t]+import\b|import[ \t][^\n#]*\.%b\b|from[ \t]+[\w.]+[ \t]+import[ \t]*(?:\([^)]*|[^\n#(]*)\b%b\b)"
-            % (stem, stem, stem),
-            re.MULTILINE,
-        )
         judges = ASSERTS if posixpath.basename(path) == "tests.py" else DEFINES
-        if not judges.search(texts.get(path, b"")) and any(imports.search(t) for p, t in texts.items() if p != path):
+        if path in words and not judges.search(texts.get(path, b"")):
             found.append(path)
     return found
+
+
+def _imports(source: bytes, path: str) -> Iterator[str]:
+    """Paths of the modules that a file may import: each import's end, looked for beside the file and from the outermost package on."""
+    try:
+        tree = ast.parse(source)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (f"{place}{a.name.replace('.', '/')}.py" for a in node.names for place in _places(path))
+        elif isinstance(node, ast.ImportFrom):
+            folder = "/".join(path.split("/")[: -node.level]) if node.level else ""
+            places = [f"{folder}/" if folder else ""] if node.level else list(_places(path))
+            module = (node.module or "").replace(".", "/")
+            yield from (f"{place}{module}.py" for place in places if module)
+            inner = f"{module}/" if module else ""
+            yield from (f"{place}{inner}{a.name}.py" for place in places for a in node.names)
+
+
+def _places(path: str) -> Iterator[str]:
+    """Folders from which an absolute import can start: the root, and each folder above the file."""
+    parts = path.split("/")[:-1]
+    return ("".join(f"{p}/" for p in parts[:n]) for n in range(len(parts) + 1))
 
 
 def _has_only_the_name(path: str, policy: Policy) -> bool:
     """Whether nothing but its own name makes a Python file a test."""
     name = posixpath.basename(path)
     inside = any(TESTLIKE.search(f) for f in path.split("/")[:-1])
-    return path.endswith(".py") and name != "conftest.py" and not inside and is_test(path, policy)
+    return path.endswith(".py") and name != "conftest.py" and not inside and not odd_name(path) and is_test(path, policy)
 
 
 def _top(folder: str, packages: Collection[str]) -> str:
     """The outermost package that a folder is in."""
-    top = folder.rstrip("/")
+    top = folder
     while posixpath.dirname(top) in packages:
         top = posixpath.dirname(top)
     return f"{top}/"

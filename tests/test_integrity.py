@@ -919,6 +919,12 @@ def test_many_tests_that_assert_less_are_held_and_a_few_are_noted():
             head = head.replace(f"assert mean([{n}, {n}]) == {n}\n", f"assert mean([{n}, {n}]) > {n - 1}\n")
         found = [h.effect or "note" for h in hits(base, {"test_many.py": head}) if h.rule == "integrity/test-weakened"]
         assert found.count("hold") == (effect == "hold") and found.count("note") == number
+    exact = SIX.replace("== ", "== pytest.approx(").replace("\n\n\ndef", ", rel=1e-9)\n\n\ndef")
+    moved = "from calc import mean\n\n\ndef check(n):\n    assert mean([n, n]) == n\n" + "".join(
+        f"\n\ndef test_{n}():\n    check({n})\n" for n in range(8)
+    )
+    for head in (exact, moved):
+        assert "hold" not in [h.effect for h in hits(base, {"test_many.py": head}) if h.rule == "integrity/test-weakened"]
     shared = "from calc import mean\n\n\ndef check(n):\n    assert mean([n, n]) == n\n" + "".join(
         f"\n\ndef test_{n}():\n    assert mean([{n}]) > 0\n" for n in range(8)
     )
@@ -935,13 +941,22 @@ def test_many_tests_that_assert_less_are_held_and_a_few_are_noted():
         ("test-cannot-fail", "reject", "def test_new():\n    assert len(mean([2])) is not None\n"),
         ("test-cannot-fail", None, "def test_new():\n    assert mean([2]) is not None\n"),
         ("test-cannot-fail", None, "def test_new():\n    assert len(mean([2])) == 1\n"),
+        ("test-cannot-fail", None, "def test_new():\n    assert repr(mean([2])) is not None\n"),
+        ("test-cannot-fail", None, "def test_new(checker):\n    assert mean([2]) == 2\n    assert checker.assert_has_field\n"),
+        ("runner-patched", "hold", "@pytest.fixture(name='caplog')\ndef logs():\n    return Everything()\n"),
+        ("runner-patched", None, "@pytest.fixture\ndef caplog(caplog):\n    yield caplog\n"),
+        ("runner-patched", "hold", "import os\n\n\ndef test_new():\n    os.kill(os.getppid(), 9)  # not getpid\n"),
+        ("runner-patched", None, "import os\nimport signal\n\n\ndef test_new():\n    os.kill(\n        os.getpid(),\n        signal.SIGTERM,\n    )\n    assert mean([4]) == 4\n"),
+        ("runner-patched", "hold", "import os\nimport signal\n\n\ndef test_new():\n    os.kill(os.getpid(), signal.SIGKILL)\n"),
+        ("test-skipped", "note", "import os\n\n\n@pytest.mark.skipif(not os.path.exists('.git'), reason='needs a checkout')\ndef test_new():\n    assert mean([4]) == 4\n"),
+        ("test-skipped", None, "import os\n\n\ndef test_new():\n    found = []\n    for name in os.listdir():\n        if name != '.git':\n            found.append(name)\n    assert found\n"),
+        ("test-skipped", "hold", "import os\n\n\ndef test_new():\n    if os.path.exists('../.git/HEAD'):\n        return\n    assert mean([4]) == 5\n"),
         ("test-shadowed", "hold", "class MeanTests:\n    def test_new(self):\n        assert mean([4]) == 5\n"),
         ("test-shadowed", None, "class Mixin:\n    def test_new(self):\n        assert mean([4]) == 4\n\n\nclass TestMean(Mixin):\n    pass\n"),
         ("test-shadowed", "hold", "@pytest.fixture\ndef test_new():\n    assert mean([4]) == 5\n"),
         ("test-shadowed", None, "@pytest.fixture\ndef test_data():\n    return mean([4])\n\n\ndef test_new(test_data):\n    assert test_data == 4\n"),
         ("runner-patched", "hold", "@pytest.fixture\ndef capsys():\n    return Everything()\n\n\ndef test_new(capsys):\n    assert capsys.readouterr().out == 'a'\n"),
-        ("runner-patched", None, "import os\n\n\ndef test_new():\n    os.kill(os.getpid(), 15)\n    assert mean([4]) == 4\n"),
-        ("runner-patched", "hold", "import os\n\n\ndef test_new():\n    os.kill(os.getppid(), 15)\n    assert mean([4]) == 4\n"),
+                ("runner-patched", "hold", "import os\n\n\ndef test_new():\n    os.kill(os.getppid(), 15)\n    assert mean([4]) == 4\n"),
     ],
 )  # fmt: skip
 def test_what_looks_like_a_test(rule: str, effect: str | None, test: str):
@@ -953,13 +968,17 @@ def test_what_looks_like_a_test(rule: str, effect: str | None, test: str):
     "line",
     [
         "REAL = pkgutil.resolve_name(codecs.decode('_clgrfg.clguba:Shapgvba', 'rot13'))",
+        "REAL = pkgutil.resolve_name('sub' + 'process.popen:' + 'FunctionName')",
+        "DATA = 'gASVHwAAAAAAAACMDl9weXRlc3QucHl0aG9u'\nREAL = pickle.loads(base64.b64decode(DATA))",
         "REAL = pickle.loads(base64.b64decode('gASVHwAAAAAAAACMDl9weXRlc3QucHl0aG9u'))",
     ],
 )
 def test_what_brings_code_in_by_other_ways_is_dynamic(line: str):
-    head = {"calc.py": f"import base64\nimport codecs\nimport pickle\nimport pkgutil\n\n{line}\n\n\n" + BASE["calc.py"]}
+    imports = "".join(f"import {m}\n" for m in ("base64", "codecs", "pickle", "pkgutil") if f"{m}." in line)
+    head = {"calc.py": f"{imports}\n{line}\n\n\n" + BASE["calc.py"]}
     assert effects(BASE, head).get("dynamic-code") == "hold"
-    honest = {"calc.py": "import pickle\n\n\ndef load(data):\n    return pickle.loads(data)\n\n\n" + BASE["calc.py"]}
+    loads = "pickle.loads(data), pickle.loads(open('some/longer/path/of/it.pkl', 'rb').read())"
+    honest = {"calc.py": f"import pickle\n\n\ndef load(data):\n    return {loads}\n\n\n" + BASE["calc.py"]}
     assert effects(BASE, honest).get("dynamic-code") is None
 
 
@@ -991,6 +1010,10 @@ def test_equality_of_a_class_that_takes_the_name_of_another_is_compared_with_tha
         + "\n    def __eq__(self, other):\n        return self.cents == other.cents\n"
     )
     assert effects({"money.py": FIELDS}, {"money.py": f"{other}\n\nMoney = Amount\n"}).get("equality-loosened") == "hold"
+    assert (
+        effects({"money.py": FIELDS}, {"money.py": f"{other}\n\nMoney = Price = Amount\nWorth = Amount\n"}).get("equality-loosened")
+        == "hold"
+    )
     assert effects({"money.py": FIELDS}, {"money.py": f"{other}\n\nPrice = Amount\n"}).get("equality-loosened") is None
 
 
@@ -1018,6 +1041,18 @@ def test_a_second_place_of_a_package_is_held_where_tests_import_it_first():
 def test_warnings_of_what_fails_beside_a_test_stay_errors():
     law = "[tool.pytest.ini_options]\nfilterwarnings = ['error'{}]\n"
     base = {**BASE, "pyproject.toml": law.format("")}
+    calm = {**BASE, "pyproject.toml": law.replace("'error'", "'once::UserWarning'").format("")}
+    assert (
+        effects(
+            calm,
+            {
+                "pyproject.toml": calm["pyproject.toml"]
+                .replace("]\n", "]\n")
+                .replace("Warning']", "Warning', 'ignore::ResourceWarning']")
+            },
+        ).get("config-weakened")
+        is None
+    )
     for more, effect in (
         (", 'ignore::pytest.PytestUnraisableExceptionWarning'", "hold"),
         (", 'ignore:old:DeprecationWarning'", None),

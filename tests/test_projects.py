@@ -8,6 +8,9 @@ from pathlib import Path
 import pytest
 from conftest import CALC, TEST_CALC, Repo, counting, environment, findings, pick, policy
 
+from pytest_agentgate.model import Policy
+from pytest_agentgate.named_like_tests import with_product_modules
+
 WRONG = CALC.replace("a + b", "a - b")
 INI = "[tool.pytest.ini_options]\npythonpath = ['.']\n"
 ZERO = "from app.core import add\n\n\ndef test_zero():\n    assert add(0, 0) == 0\n"
@@ -196,3 +199,36 @@ def test_a_patch_cannot_make_a_test_product_by_importing_it(named_alike: Repo):
     init = "from pkg.tests import TESTS\nfrom pkg import ab_test\nfrom pkg import self_test\n"
     named_alike.write(**{"pkg/__init__.py": init, "pkg/ab_test.py": "def arm(user):\n    return int(user == 3)\n", "pkg/self_test.py": "def test_self():\n    assert True\n"})  # fmt: skip
     assert named_alike.gate().verdict.decision != "accepted"
+
+
+BESIDE = {
+    "pkg/__init__.py": "",
+    "pkg/core.py": "def price(n):\n    return n * 3\n",
+    "pkg/test_core.py": "from pkg.core import price\nfrom pkg.test_cases import CASES\nfrom pkg.test_util import same\n\n\ndef test_price():\n    for n, want in CASES:\n        same(price(n), want)\n",
+    "pkg/test_cases.py": "CASES = [(1, 3), (2, 6)]\n",
+    "pkg/test_util.py": "def same(came, want):\n    assert came == want\n",
+}
+"""Tests beside the modules, with a table and a helper that only tests import."""
+
+
+@pytest.mark.parametrize(
+    "lies", [{"pkg/test_cases.py": "CASES = [(1, 4), (2, 8)]\n"}, {"pkg/test_util.py": "def same(came, want):\n    assert came\n"}]
+)
+def test_tables_and_helpers_that_tests_import_stay_the_judges(calc: Repo, lies: dict[str, str]):
+    calc.commit({**BESIDE, "pyproject.toml": policy("pytest", assurance="A2")})
+    calc.files({"pkg/core.py": "# from pkg import test_cases, test_util\ndef price(n):\n    return n * 4\n", **lies})
+    report = calc.gate()
+    assert report.verdict.decision != "accepted" and report.verdict.decision in ("rejected", "undecided")
+    assert findings(report, "pytest/regression") or findings(report, "pytest/expectation-changed")
+
+
+def test_names_that_are_no_text_and_long_imports_stop_nobody():
+    long = "from .x import (a\n" * 6000
+    files = {
+        "pkg/__init__.py": b"",
+        "pkg/\udcff_test.py": b"",
+        "pkg/ab_test.py": b"def arm():\n    return 1\n",
+        "pkg/core.py": b"from . import ab_test\nX = '''" + long.encode() + b"'''\n",
+    }
+    law = with_product_modules(Policy(), files, files, lambda side, paths: {p: files[p] for p in paths})
+    assert law.tests.paths[-1] == "!/pkg/ab_test.py"

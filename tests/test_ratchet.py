@@ -184,6 +184,11 @@ def test_help_for_tests_that_hides_a_break_is_held(repo: Repo):
     assert [f.node_id for f in findings(report, RULE)] == [
         "tests/test_bag.py::test_total"
     ] and report.verdict.decision == "undecided"
+    renamed = {
+        "bag.py": BAG.replace("def total", "def sum_up"),
+        "testing.py": help_.replace("return one == other", "return other == one"),
+    }
+    assert findings(repo.files(renamed).gate(), RULE) == []  # what fails for want of a name is no wrong answer
     report = repo.files({"testing.py": help_.replace("return one == other", "return other == one"), "bag.py": BAG}).gate()
     assert findings(report, RULE) == [] and report.verdict.decision == "accepted"
 

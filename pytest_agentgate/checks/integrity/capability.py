@@ -29,6 +29,7 @@ from pytest_agentgate.checks.integrity.capability_table import (
 )
 from pytest_agentgate.checks.integrity.doubts import exit_words, handed_on, is_written, weaker
 from pytest_agentgate.checks.integrity.lookups import (
+    PAYLOADS,
     from_table,
     has_prefix,
     is_own_module,
@@ -216,7 +217,7 @@ def _call(node: ast.Call, names: Names) -> Iterator[tuple[str, str]]:
         and not from_table(node.args[0], names)
     ):
         yield "dynamic-code", f"{function} of a computed name"
-    if function in ("pickle.loads", "_pickle.loads", "pkgutil.resolve_name") and any(map(is_payload, walk(node.args))):
+    if PAYLOADS.fullmatch(function) and any(is_payload(n, names) for n in walk(node.args)):
         yield "dynamic-code", f"{function} of a constant"
     if names.at_import(node):
         yield from _called_at_import(node, function, tail, names)

@@ -78,7 +78,7 @@ TEST_FILE = re.compile(r"(^|/)tests?/|(^|/)test_\w*\.(py|json|ya?ml|txt|csv)$|_t
 PROCESS_FILE = re.compile(r"^/proc/|^/dev/(mem|fd)")
 MAYBE = re.compile(
     rb"\b(sys|os|gc|io|inspect|traceback|logging|threading|_thread|signal|atexit|weakref|marshal|runpy|importlib|zipimport|imp|code|types|"
-    rb"ctypes|cffi|mmap|resource|faulthandler|posix|pty|pickle|dill|cloudpickle|linecache|tokenize|multiprocessing|concurrent|bdb|builtins|"
+    rb"ctypes|cffi|mmap|resource|faulthandler|posix|pty|_?pickle|pkgutil|dill|cloudpickle|linecache|tokenize|multiprocessing|concurrent|bdb|builtins|"
     rb"exec|eval|compile|getattr|setattr|delattr|vars|exit|quit|SystemExit|unittest|doctest|hypothesis|coverage|nose2?|compare|open|[ri]?glob|walk)\b|"
     rb"pytest|pluggy|xdist|__(eq|ne|lt|le|gt|ge|contains|instancecheck|subclasscheck|class|code|globals|closure|subclasses|import|builtins|"
     rb"dict|traceback|defaults|kwdefaults|file)__|\b(f|tb|gi|cr|ag|co|cell)_[a-z]+|/proc|read_|scandir|listdir|SkipTest|_called_from_test|excepthook",

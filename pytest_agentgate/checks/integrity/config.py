@@ -14,7 +14,7 @@ from pytest_agentgate.checks.integrity.view import Pair, Source, View
 from pytest_agentgate.layout import matches, top_modules
 
 HUSHED = re.compile(
-    r"ignore:.*\b(ResourceWarning|Pytest(Unraisable\w+|UnhandledThread\w+|UnhandledCoroutine\w*|ReturnNotNone\w*|Collection\w+))\b"
+    r"(i|ignore|default|once):.*\b(ResourceWarning|PytestWarning|Pytest(Unraisable\w+|UnhandledThread\w+|UnhandledCoroutine\w*|ReturnNotNone\w*|Collection\w+))\b"
 )
 """Warnings by which pytest tells what fails beside a test: in a thread, in a finaliser, in a test that is not run."""
 HARMLESS = re.compile(
@@ -107,7 +107,7 @@ def _warnings(before: Settings, after: Settings, pair: Pair) -> Iterator[Hit]:
     had, has = words(before.get("filterwarnings")), words(after.get("filterwarnings"))
     if "error" in had and ("error" not in has or ("ignore" in has and "ignore" not in had)):
         yield _hit(pair, "filterwarnings", "warnings are no longer errors")
-    elif hushed := sorted(w for w in has if w not in had and HUSHED.match(w)):
+    elif hushed := sorted(w for w in has if w not in had and HUSHED.match(w) and ("error" in had or "Pytest" in w)):
         yield _hit(pair, "filterwarnings", f"what fails in the background is no longer told: {', '.join(hushed)}")
     if "/" in pair.path and pair.change.status == "added":
         yield _hit(pair, "pytest", "a configuration of its own for this folder")

@@ -35,7 +35,8 @@ def find(view: View) -> Iterator[Hit]:
 def _loosened(pair: Pair) -> Iterator[Hit]:
     before, other = dict(_classes(pair.old)), _other_names(pair.new)
     for name, node in _classes(pair.new):
-        now, was = _equality(node), before.get(name) or before.get(other.get(name, ""))
+        names = [name, *(given for known, given in other if known == name)]
+        now, was = _equality(node), next((before[n] for n in names if n in before), None)
         if was is None:
             continue
         if now is None:
@@ -70,11 +71,15 @@ def _classes(source: Source | None) -> Iterator[tuple[str, ast.ClassDef]]:
     return ((n.name, n) for n in (source.nodes if source else ()) if isinstance(n, ast.ClassDef))
 
 
-def _other_names(source: Source | None) -> dict[str, str]:
-    """Classes by the further name that they are given (``Coin = BetterCoin``): whoever asks for that name gets them."""
+def _other_names(source: Source | None) -> list[tuple[str, str]]:
+    """Classes with the further names that they are given (``Coin = BetterCoin``): whoever asks for that name gets them."""
     body = source.tree.body if source and source.tree else []
-    assigned = [n for n in body if isinstance(n, ast.Assign) and isinstance(n.value, ast.Name)]
-    return {n.value.id: t.id for n in assigned for t in n.targets if isinstance(t, ast.Name) and isinstance(n.value, ast.Name)}
+    found = []
+    for node in body:
+        if isinstance(node, ast.Assign | ast.AnnAssign) and isinstance(node.value, ast.Name):
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            found += [(node.value.id, t.id) for t in targets if isinstance(t, ast.Name)]
+    return found
 
 
 def _equality(node: ast.ClassDef) -> ast.FunctionDef | None:

@@ -9,6 +9,9 @@ from pytest_agentgate.checks.integrity.capability_table import HARNESS
 from pytest_agentgate.checks.integrity.names import Names
 
 PAYLOAD = 16
+FILE = re.compile(r"\.(pkl|pickle|bin|dat|cache|p)$")
+PAYLOADS = re.compile(r"_?pickle\.(loads?|Unpickler)|pkgutil\.resolve_name")
+"""What brings code in that a constant can hold."""
 
 
 def is_own_module(node: ast.AST, names: Names) -> bool:
@@ -116,6 +119,9 @@ def starts_a_thread(node: ast.Call, names: Names) -> bool:
     )
 
 
-def is_payload(node: ast.AST) -> bool:
-    """A constant that is too long for a name of a file."""
-    return isinstance(node, ast.Constant) and isinstance(node.value, str | bytes) and len(node.value) >= PAYLOAD
+def is_payload(node: ast.AST, names: Names) -> bool:
+    """A constant, however it is put together, that is no name of a file."""
+    if isinstance(node, ast.Constant) and isinstance(node.value, bytes):
+        return len(node.value) >= PAYLOAD
+    text = names.text(node) if isinstance(node, ast.Constant | ast.BinOp | ast.JoinedStr | ast.Name) else None
+    return text is not None and len(text) >= PAYLOAD and not FILE.search(text)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import posixpath
+import re
 from collections.abc import Iterator
 
 from pytest_agentgate.checks.integrity.capability import uses
@@ -38,7 +39,9 @@ def _takes_over(pair: Pair) -> Iterator[Hit]:
         or (conftest and u.rule in HARD)
         or (u.rule == "process-control" and u.primitive in ("os._exit", "os.abort", "os.execv", "os.kill"))
     ]
-    found = [u for u in found if u.primitive != "os.kill" or "getpid" not in _line(pair, u.line)]  # a signal that it handles itself
+    if not conftest:
+        harmless = {getattr(n, "lineno", 0) for n in pair.new.nodes if _signals_itself(n)}
+        found = [u for u in found if u.primitive != "os.kill" or u.line not in harmless]
     before = {(u.rule, u.primitive) for u in uses(pair.old)} if found else set()
     for use in found:
         if (use.rule, use.primitive) not in before:
@@ -58,17 +61,34 @@ def _takes_over(pair: Pair) -> Iterator[Hit]:
                 )
 
 
+def _signals_itself(node: ast.AST) -> bool:
+    """``os.kill(os.getpid(), signal.SIGTERM)``: a test of a handler, which the process itself has."""
+    if not isinstance(node, ast.Call) or ast.unparse(node.func) not in ("os.kill", "kill") or len(node.args) != 2:
+        return False
+    to, what = (ast.unparse(a) for a in node.args)
+    return (
+        to in ("os.getpid()", "getpid()")
+        and re.fullmatch(r"(signal\.)?SIG(TERM|INT|HUP|USR1|USR2|ALRM|CHLD|WINCH|QUIT)", what) is not None
+    )
+
+
 def _replaced_fixtures(pair: Pair) -> Iterator[Hit]:
     """New fixtures with the name of one by which pytest sees what code does: tests that ask for that one get another."""
     known = {n.name for n in pair.old.nodes if isinstance(n, FUNCTIONS)} if pair.old else set()
     for node in pair.new.nodes if pair.new else ():
-        if (
-            isinstance(node, FUNCTIONS)
-            and node.name in SEES
-            and node.name not in known
-            and "fixture" in map(tail, node.decorator_list)
-        ):
-            words = f"{node.name} takes the place of pytest's own fixture"
+        if not isinstance(node, FUNCTIONS) or node.name in known:
+            continue
+        marks = [d for d in node.decorator_list if tail(d) == "fixture"]
+        given = [
+            k.value.value
+            for d in marks
+            if isinstance(d, ast.Call)
+            for k in d.keywords
+            if k.arg == "name" and isinstance(k.value, ast.Constant)
+        ]
+        taken = sorted(SEES & {*map(str, given), node.name}) if marks else []
+        if taken and taken[0] not in {a.arg for a in node.args.args}:  # who asks for pytest's own hands on what that one sees
+            words = f"{taken[0]} takes the place of pytest's own fixture"
             yield Hit("integrity/runner-patched", words, pair.path, node.lineno, _line(pair, node.lineno), "hold")
 
 

@@ -53,6 +53,7 @@ def _uncollected(pair: Pair, pairs: Sequence[Pair]) -> Iterator[Hit]:
                 re.search(rf"\W{re.escape(node.name)}\b[^(]", pair.new.text)
                 or "autouse" in marks
                 or pair.path.endswith("conftest.py")
+                or any(re.search(rf"\b{re.escape(node.name)}\b", p.new.text) for p in pairs if p.new and p is not pair)
             )
             if "fixture" in map(tail, node.decorator_list) and not asked and any(assertions(node)):
                 words = f"{node.name} is a fixture, which nothing asks for: it runs no test"

@@ -9,12 +9,12 @@ from __future__ import annotations
 import ast
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 
 from pytest_agentgate.checks.integrity import only_in_ci, uncollected
 from pytest_agentgate.checks.integrity.names import walk
 from pytest_agentgate.checks.integrity.rule import Hit, RuleSet
-from pytest_agentgate.checks.integrity.testfiles import Function, Test, skips, strength, tail, tests_of
+from pytest_agentgate.checks.integrity.testfiles import Function, Test, assertions, skips, strength, tail, tests_of
 from pytest_agentgate.checks.integrity.truth import constant_truth
 from pytest_agentgate.checks.integrity.vacuous import vacuous
 from pytest_agentgate.checks.integrity.view import Pair, Source, View
@@ -22,6 +22,8 @@ from pytest_agentgate.model import Effect
 from pytest_agentgate.rulebook import Example, Rule
 from pytest_agentgate.text import is_tracked
 
+EXACT = 3
+"""Ranks below it are no equality, not even a loose one."""
 MANY, KEPT = 5, 0.9
 """More tests of a file than that assert less, and it keeps less than this share of what it asserted: that is held."""
 COLLECTED = re.compile(r"(^|/)(test_?[^/]*|[^/]*_tests?|tests)\.py$")
@@ -62,11 +64,20 @@ def _many_weakened(
         edited = [(was, now) for was, now in both if _text(pair.old, was) != _text(pair.new, now)]
         if len(edited) <= MANY:
             continue
-        less = [now for was, now in edited if strength(now) < strength(was)]
+        helpers = {n.name for n in (pair.new.nodes if pair.new else ()) if isinstance(n, Function) and any(assertions(n))}
+        less = [now for was, now in edited if _asks_less(was, now, helpers)]
         before, after = (sum(strength(t) for t in side[pair.path].values()) for side in (old, new))
         if len(less) > MANY and after < KEPT * before:
             words = f"{len(less)} of its tests assert less than before ({before} to {after} by the documented lattice)"
             yield Hit("integrity/test-weakened", words, pair.path, less[0].node.lineno, effect="hold")
+
+
+def _asks_less(was: Test, now: Test, helpers: Collection[str]) -> bool:
+    """Whether more of a test's assertions are no equality, or it has fewer and calls none of the file's `helpers` that assert."""
+    before, after = ([rank for _, rank in assertions(t.node)] for t in (was, now))
+    if len(after) < len(before):
+        return not any(isinstance(n, ast.Call) and tail(n) in helpers for n in walk([now.node]))
+    return sum(r < EXACT for r in after) > sum(r < EXACT for r in before)
 
 
 def _text(source: Source | None, test: Test) -> list[str]:

@@ -38,7 +38,10 @@ def flaking(sessions: Sessions, work: Work, old: Mapping[str, Result]) -> dict[s
     asked = [i for i in failed if i in known and i not in work.verdicts and i not in old and change.file(_file(i)) is None]
     if not asked:
         return {}
-    again = sessions.run(Ask("head", files_of(asked), frozenset(asked)), "rerun to classify")
+    try:
+        again = sessions.run(Ask("head", files_of(asked), frozenset(asked)), "rerun to classify")
+    except ToolError:
+        return {}
     return {i: Verdict("flaky", "passed", failed[i]) for i in asked if again.outcome(i) == "passed"}
 
 

@@ -15,6 +15,7 @@ import msgspec
 from pytest_agentgate.checks.tests.own import pytest_differs
 from pytest_agentgate.checks.tests.records import Result, Run, StartError
 from pytest_agentgate.checks.tests.session import Ask, Sessions
+from pytest_agentgate.errors import ToolError
 from pytest_agentgate.layout import is_test
 from pytest_agentgate.model.evidence import Outcome
 
@@ -166,8 +167,8 @@ class Classifier:
         found = [i for i in ids if own is not None and own.outcome(i) == "passed"]
         try:
             run = self.sessions.run(Ask("head", files_of(left), left), "with all that the patch changed") if left else None
-        except StartError:
-            run = None
+        except ToolError:
+            run = None  # it says nothing for the patch
         return [*found, *(i for i in left if run is not None and run.outcome(i) == "passed")]
 
     def _has_own_tests(self) -> bool:

@@ -152,8 +152,11 @@ class Judge:
         """Tests of the patch that fail, or that switch off what the base had."""
         if self.own is None:
             return
-        told = {i: v.classification for i, v in self.verdicts.items()}
-        counted = {i for i, kind in told.items() if kind in ("regression", "flaky", "order-dependent", "worse")}
+        whole = {
+            i for i in self.verdicts if self.context.change.file(i.partition("::")[0]) is None
+        }  # the patch has no version of them
+        told = {i: v.classification for i, v in self.verdicts.items() if i in whole or v.classification != "known-flaky"}
+        counted = {i for i, kind in told.items() if kind in ("regression", "flaky") or (kind == "worse" and i in whole)}
         failing = {i: r for i, r in self.own.results.items() if r.outcome in ("failed", "error") and i not in counted}
         for node_id, result in sorted(failing.items()):
             before = self.old[node_id].outcome in ("failed", "error") if node_id in self.old else False

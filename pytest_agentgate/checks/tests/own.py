@@ -29,8 +29,10 @@ def own_arguments(context: Context) -> tuple[str, ...] | None:
     head, base = context.trees.entries("head"), context.trees.entries("base")
     product = packages([*base, *head])
     tests: set[str] = set()
+    beside: list[str] = []
     for file in context.change.files:
-        kinds = {kind(p, context.policy, product) for p in (file.path, file.old_path) if p}
+        paths = [p for p in (file.path, file.old_path) if p]
+        kinds = {kind(p, context.policy, product) for p in paths}
         if file.odd or kinds == {"product"}:
             continue
         if "test" in kinds:
@@ -41,24 +43,23 @@ def own_arguments(context: Context) -> tuple[str, ...] | None:
         elif pytest_differs(context) if "config" in kinds else not INERT.search(file.path):
             return None
         else:
-            readers = _readers([p for p in (file.path, file.old_path) if p], context)
-            if readers is None:
-                return None
-            tests |= readers
-    return tuple(sorted(tests))
+            beside += paths
+    readers = _readers(beside, context)
+    return None if readers is None else tuple(sorted(tests | (readers & set(head))))
 
 
 def _readers(paths: Sequence[str], context: Context) -> set[str] | None:
-    """Test files of the base that name a file, its folder or its kind; None where anything else does, or it holds examples that run."""
+    """Test files of the base that name one of some files, its folder or its kind; None where anything else does, or it holds examples that run."""
+    if not paths:
+        return set()
     entries = context.trees.entries("base")
     files = [f for f in PYTEST_FILES if f in entries]
     if any(p.endswith((".md", ".rst")) for p in paths) and "doctest" in str(pytest_table(context.trees.read_many("base", files))):
         return None
-    words = {re.escape(p.rpartition("/")[2]) for p in paths} | {
-        re.escape(f".{p.rpartition('.')[2]}") + r"\b" for p in paths if KINDS.search(p)
-    }
+    words = {re.escape(p.rpartition("/")[2]) for p in paths}
+    words |= {re.escape(f".{p.rpartition('.')[2]}") + r"\b" for p in paths if KINDS.search(p)}
     words |= {f"['\"/]{re.escape(f)}['\"/]" for p in paths for f in p.split("/")[:-1]}
-    named = re.compile("|".join(sorted(words)).encode())
+    named = re.compile("|".join(sorted(words)).encode("utf-8", "surrogateescape"))
     known = packages(entries)
     read = [p for p in entries if p.endswith(".py") and _reads(p, kind(p, context.policy, known), known)]
     found = {p for p, data in context.trees.read_many("base", read).items() if named.search(data)}

@@ -98,7 +98,7 @@ PAGES = (
         "Mend the test or the code. A test that fails on the base as well is only noted.",
     ),
     _rule(
-        "pytest/expectation-changed", "hold", "A test of the base fails on the patch's code, and the patch edited it so that it passes",
+        "pytest/expectation-changed", "hold", "A test of the base fails on the patch's code, and passes with what the patch changed beside it",
         "Behaviour that was asked for before is another now. Both a specification that moved and a bug that was made the rule look like this; 18 to 31 % of honest commits do it.",
         Example(_BASE, {"purse.py": _CODE.replace("sum(coins)", "len(coins)"), "test_purse.py": _TEST.replace("== 3", "== 2")}),
         Example(_BASE, {"purse.py": _ORDERED, "test_purse.py": _TEST.replace("[1, 2]) == 3", "[1, 2, 3]) == 6")}),

@@ -18,10 +18,10 @@ import tempfile
 import threading
 import time
 
-AGAIN, WHILE, ALTOGETHER = 320, 0.02, 0.12
+AGAIN, WHILE, ALTOGETHER = 320, 0.02, 0.4
 """So often each play is made again, for so many seconds of CPU time at most, and all of them together."""
-HELD_UP = 25
-"""So many times as long may that take on a busy machine."""
+HELD_UP = 5
+"""So many times as long may all of that take on a busy machine, or where a play waits."""
 HARNESS = (
     "pytest",
     "_pytest",
@@ -181,13 +181,12 @@ def live_somewhere():
             os._exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) & 255)
 
 
-def make_again(play, space, fixed, patch, ear, first):
+def make_again(play, space, fixed, patch, ear, first, latest):
     """The same play, many times in one process; what it tells once it tells something else goes on, marked ``~r``.
 
     How often it was made until then is told as well, marked ``~n``: who was made less often says nothing of what comes later.
     """
     until = time.process_time() + WHILE  # a busy machine makes as many calls as an idle one
-    latest = time.monotonic() + WHILE * HELD_UP
     ear.passes_on = False
     often = 0
     try:
@@ -242,7 +241,7 @@ def perform(request, probe, fd):
     for name in [n for n in sys.modules if n.partition(".")[0] in HARNESS]:
         del sys.modules[name]
     plays = [(play, space, wanted["fixtures"]) for space, wanted in spaces for play in wanted["plays"]]
-    end = None
+    end = latest = None
     for play, space, fixtures in sorted(plays, key=lambda p: p[0]["variant"]):
         probe.SUFFIX[0] = f"~{play['variant']}"
         fixed = {name: plans[min(play["variant"], len(plans) - 1)] for name, plans in fixtures.items()}
@@ -250,8 +249,9 @@ def perform(request, probe, fd):
         try:
             Stage(space, fixed, patch).perform(play)
             end = end or time.process_time() + ALTOGETHER
-            if not play["variant"] and ear.heard and time.process_time() < end:
-                make_again(play, space, fixed, patch, ear, ear.heard)
+            latest = latest or time.monotonic() + ALTOGETHER * HELD_UP
+            if not play["variant"] and ear.heard and time.process_time() < end and time.monotonic() < latest:
+                make_again(play, space, fixed, patch, ear, ear.heard, latest)
         except BaseException as error:
             probe.CHANNELS[0].send(k="told", id=f"!{play['key']}{probe.SUFFIX[0]}", text=type(error).__name__)
     probe.CHANNELS[0].send(k="finish", exit=0)

@@ -945,6 +945,7 @@ def test_many_tests_that_assert_less_are_held_and_a_few_are_noted():
         ("test-cannot-fail", None, "def test_new(checker):\n    assert mean([2]) == 2\n    assert checker.assert_has_field\n"),
         ("runner-patched", "hold", "@pytest.fixture(name='caplog')\ndef logs():\n    return Everything()\n"),
         ("runner-patched", None, "@pytest.fixture\ndef caplog(caplog):\n    yield caplog\n"),
+        ("runner-patched", "hold", "@pytest.fixture\ndef capsys(capsys):\n    return Everything(capsys)\n"),
         ("runner-patched", "hold", "import os\n\n\ndef test_new():\n    os.kill(os.getppid(), 9)  # not getpid\n"),
         ("runner-patched", None, "import os\nimport signal\n\n\ndef test_new():\n    os.kill(\n        os.getpid(),\n        signal.SIGTERM,\n    )\n    assert mean([4]) == 4\n"),
         ("runner-patched", "hold", "import os\nimport signal\n\n\ndef test_new():\n    os.kill(os.getpid(), signal.SIGKILL)\n"),

@@ -87,9 +87,16 @@ def _replaced_fixtures(pair: Pair) -> Iterator[Hit]:
             if k.arg == "name" and isinstance(k.value, ast.Constant)
         ]
         taken = sorted(SEES & {*map(str, given), node.name}) if marks else []
-        if taken and taken[0] not in {a.arg for a in node.args.args}:  # who asks for pytest's own hands on what that one sees
+        if taken and not _hands_on(node, taken[0]):
             words = f"{taken[0]} takes the place of pytest's own fixture"
             yield Hit("integrity/runner-patched", words, pair.path, node.lineno, _line(pair, node.lineno), "hold")
+
+
+def _hands_on(node: ast.FunctionDef | ast.AsyncFunctionDef, name: str) -> bool:
+    """Whether a fixture asks for pytest's own of that name and gives it on as it is (a recipe for other logging libraries)."""
+    given = [n.value for n in walk(node.body) if isinstance(n, ast.Yield | ast.Return) and n.value is not None]
+    asks = name in {a.arg for a in node.args.args}
+    return asks and bool(given) and all(isinstance(v, ast.Name) and v.id == name for v in given)
 
 
 def _fakes(pair: Pair, own: frozenset[str]) -> Iterator[Hit]:

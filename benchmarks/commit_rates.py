@@ -49,7 +49,7 @@ class Said:
     reasons: tuple[str, ...] = ()
     seconds: float = 0.0
     tasked: str = ""
-    """The same with a task that names the tests to edit."""
+    """The same with a task that names the tests to edit; empty where that was not asked."""
 
     def stopped_by(self, effect: str) -> set[str]:
         """Rules with findings of this effect."""
@@ -79,14 +79,22 @@ def gate(clone: Path, commit: str, given: argparse.Namespace, cache: str) -> Sai
     source = Source(kind="commit", base=f"{commit}^", head=commit)
     try:
         report = judge(source, how)
-        tasked = report
+        tasked = report if given.task else None
         if given.task and report.verdict.decision == "undecided":
             tasked = judge(source, replace(how, task=task_of(clone, commit, cache)))
     except GateError as error:
         return Said(name, commit, "not judged", reasons=(str(error),))
     found = tuple(f for e in report.evidence for f in e.findings if f.counts and f.effect in ("reject", "hold"))
     broken = tuple(f"{e.check} {e.status}: {e.reason}" for e in report.evidence if e.status == "errored")
-    return Said(name, commit, report.verdict.decision, found, broken, time.perf_counter() - started, tasked.verdict.decision)
+    return Said(
+        name,
+        commit,
+        report.verdict.decision,
+        found,
+        broken,
+        time.perf_counter() - started,
+        tasked.verdict.decision if tasked else "",
+    )
 
 
 def table(said: Sequence[Said]) -> list[str]:
@@ -103,7 +111,9 @@ def table(said: Sequence[Said]) -> list[str]:
         if mine:
             counts = Counter(_stopped(s) for s in mine)
             still = sum(_stopped(s) == "hold" and s.tasked != "accepted" for s in mine)
-            rates = " | ".join(rate(n, len(mine)) for n in (counts["reject"], counts["hold"], still, counts["ruff"]))
+            rejected, held, ruff = (rate(counts[d], len(mine)) for d in ("reject", "hold", "ruff"))
+            with_task = rate(still, len(mine)) if any(s.tasked for s in mine) else "not asked"
+            rates = f"{rejected} | {held} | {with_task} | {ruff}"
             rows.append(
                 f"| {name} | {len(mine)} | {rates} | {counts['errored']} | {statistics.median(s.seconds for s in mine):.1f} |"
             )

@@ -482,6 +482,15 @@ def test_a_test_that_breaks_pytest_when_it_is_turned_is_left_out(calc: Repo):
     assert pick(report, "pytest").anti_tests["failed"] >= 2
 
 
+def test_a_forged_answer_to_a_test_that_breaks_pytest_is_found(calc: Repo):
+    """Turned, it passes on the patch's code and breaks pytest on the base: there it failed."""
+    calc.commit({"pyproject.toml": policy("pytest", more=STATIC_OFF, assurance="A2"), "test_calc.py": BARE})
+    forged = "    if a == 2:\n        return Any(7)\n    return a + b"
+    calc.write(**{"calc.py": CALC.replace("    return a + b", forged) + ALWAYS})
+    report = calc.gate()
+    assert findings(report, "integrity/anti-test-passed") and report.verdict.decision == "rejected"
+
+
 def test_code_that_breaks_pytest_when_a_test_is_turned_is_not_accepted(calc: Repo):
     """On the base the turned test fails as it must: it is the patch that has no answer."""
     forge(calc, CALC)

@@ -957,7 +957,7 @@ def test_many_tests_that_assert_less_are_held_and_a_few_are_noted():
         ("test-shadowed", "hold", "@pytest.fixture\ndef test_new():\n    assert mean([4]) == 5\n"),
         ("test-shadowed", None, "@pytest.fixture\ndef test_data():\n    return mean([4])\n\n\ndef test_new(test_data):\n    assert test_data == 4\n"),
         ("runner-patched", "hold", "@pytest.fixture\ndef capsys():\n    return Everything()\n\n\ndef test_new(capsys):\n    assert capsys.readouterr().out == 'a'\n"),
-                ("runner-patched", "hold", "import os\n\n\ndef test_new():\n    os.kill(os.getppid(), 15)\n    assert mean([4]) == 4\n"),
+        ("runner-patched", "hold", "import os\n\n\ndef test_new():\n    os.kill(os.getppid(), 15)\n    assert mean([4]) == 4\n"),
     ],
 )  # fmt: skip
 def test_what_looks_like_a_test(rule: str, effect: str | None, test: str):

@@ -12,7 +12,7 @@ from functools import cache
 from typing import Any
 
 from pytest_agentgate.checks.integrity.capability_table import ASIDE
-from pytest_agentgate.checks.integrity.names import children, walk
+from pytest_agentgate.checks.integrity.names import FUNCTIONS, children, walk
 from pytest_agentgate.checks.integrity.rule import Hit, RuleSet
 from pytest_agentgate.checks.integrity.view import Pair, Source, View
 from pytest_agentgate.layout import is_test
@@ -27,7 +27,7 @@ MOST_FILES = 2000
 DIGESTS = frozenset({"str", "repr", "hash", "hexdigest", "dumps", "crc32", "join", "format"})
 """What makes one value of a whole input."""
 BRANCHES = (ast.If, ast.IfExp, ast.match_case)
-NAMED = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+NAMED = (*FUNCTIONS, ast.ClassDef)
 LITERALS = (ast.Constant, ast.Tuple, ast.List, ast.UnaryOp)
 
 

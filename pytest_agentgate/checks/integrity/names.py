@@ -28,6 +28,7 @@ INNER = (ast.stmt, ast.ExceptHandler, ast.match_case, *NEVER)
 """Where the next statement begins."""
 
 
+FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 BINDING = (ast.Import, ast.ImportFrom, ast.Assign, ast.AnnAssign, ast.NamedExpr)
 """What gives a name its meaning."""
 

@@ -9,14 +9,13 @@ from collections.abc import Iterator
 
 from pytest_agentgate.checks.integrity.capability import uses
 from pytest_agentgate.checks.integrity.capability_table import ASIDE
-from pytest_agentgate.checks.integrity.names import walk
+from pytest_agentgate.checks.integrity.names import FUNCTIONS, walk
 from pytest_agentgate.checks.integrity.rule import Hit
 from pytest_agentgate.checks.integrity.testfiles import tail
 from pytest_agentgate.checks.integrity.view import Pair, Source, View
 
 HARD = frozenset({"harness-internals", "exit-hook", "gc-walk", "code-object", "trace-hook"})
 SEES = frozenset({"capsys", "capsysbinary", "capfd", "capfdbinary", "caplog", "recwarn", "monkeypatch"})
-FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 PATCHERS = frozenset({"setattr", "patch", "setitem", "object", "update", "__setattr__", "start"})
 
 

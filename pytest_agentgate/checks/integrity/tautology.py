@@ -77,9 +77,6 @@ def _always(test: ast.expr) -> bool:
         return bool(getattr(test, "elts", getattr(test, "keys", ())))
     if isinstance(test, ast.Lambda | ast.GeneratorExp) or (isinstance(test, ast.Attribute) and ASKS.fullmatch(test.attr)):
         return True
-    if isinstance(test, ast.Compare) and isinstance(test.left, ast.Call) and isinstance(test.left.func, ast.Name):
-        nothing = [isinstance(c, ast.Constant) and c.value is None for c in test.comparators] == [True]
-        return (nothing and isinstance(test.ops[0], ast.IsNot | ast.NotEq) and test.left.func.id in SOMETHING) or _is_all(test)
     if isinstance(test, ast.JoinedStr):
         return any(isinstance(v, ast.Constant) or isinstance(v.value, ast.Compare | ast.BoolOp) for v in test.values)  # type: ignore[attr-defined]  # a FormattedValue
     if isinstance(test, ast.BoolOp) and isinstance(test.op, ast.Or):
@@ -90,7 +87,14 @@ def _always(test: ast.expr) -> bool:
     if isinstance(test, ast.Call):
         pattern = test.args[0] if len(test.args) > 1 and tail(test) in ("match", "search", "fullmatch") else None
         return isinstance(pattern, ast.Constant) and isinstance(pattern.value, str) and bool(MATCHES_ALL.fullmatch(pattern.value))
-    return isinstance(test, ast.Compare) and _is_all(test)
+    return isinstance(test, ast.Compare) and (_is_all(test) or _is_something(test))
+
+
+def _is_something(test: ast.Compare) -> bool:
+    """``len(x) is not None``: what never gives nothing is asked whether it does."""
+    call, nothing = test.left, [isinstance(c, ast.Constant) and c.value is None for c in test.comparators] == [True]
+    known = isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id in SOMETHING
+    return nothing and known and isinstance(test.ops[0], ast.IsNot | ast.NotEq)
 
 
 def _is_all(test: ast.Compare) -> bool:

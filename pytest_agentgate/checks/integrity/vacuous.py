@@ -5,12 +5,11 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator, Mapping, Sequence
 
-from pytest_agentgate.checks.integrity.names import walk
+from pytest_agentgate.checks.integrity.names import FUNCTIONS, walk
 from pytest_agentgate.checks.integrity.tautology import tautologies
 from pytest_agentgate.checks.integrity.testfiles import Function, assertions, tail
 
 LOOPS = (ast.For, ast.While)
-FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 CATCHES = frozenset({"Exception", "BaseException", "AssertionError"})
 
 

@@ -13,6 +13,7 @@ from pytest_agentgate.base_tests import TESTLIKE
 from pytest_agentgate.diff import odd_name
 from pytest_agentgate.layout import is_test
 from pytest_agentgate.model import Policy
+from pytest_agentgate.syntax import parsed
 
 Read = Callable[[str, Sequence[str]], Mapping[str, bytes]]
 """Contents of files: ``(side, paths) -> bytes by path``; `side` is "base" or "head"."""
@@ -53,9 +54,8 @@ def _imported(side: str, paths: Collection[str], asked: Collection[str], policy:
 
 def _imports(source: bytes, path: str) -> Iterator[str]:
     """Paths of the modules that a file may import: each import's end, looked for beside the file and from the outermost package on."""
-    try:
-        tree = ast.parse(source)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
+    tree = parsed(source)
+    if tree is None:
         return
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):

@@ -9,6 +9,8 @@ import tokenize
 from collections.abc import Iterator, Sequence
 from typing import Literal
 
+from pytest_agentgate.syntax import parsed
+
 Spelling = Literal["blanket", "coded", "reasoned"]
 
 _RUFF_LINE = re.compile(
@@ -59,9 +61,8 @@ def mypy_spelling(lines: Sequence[str], code: str) -> Spelling:
 
 def statement_lines(source: str, line: int) -> tuple[int, int]:
     """First and last line of the simple statement, or of the header of the compound one, that `line` (1-based) is in."""
-    try:
-        tree = ast.parse(source)
-    except (SyntaxError, ValueError, RecursionError):
+    tree = parsed(source)
+    if tree is None:
         return line, line
     best = (line, line)
     for node in ast.walk(tree):
@@ -96,9 +97,8 @@ def _second_definitions(source: str) -> list[ast.If]:
     """``if TYPE_CHECKING: def f(): ... else: def f(): ...``: the type checker never reads the branch that runs."""
     if "TYPE_CHECKING" not in source:
         return []
-    try:
-        tree = ast.parse(source)
-    except (SyntaxError, ValueError, RecursionError):
+    tree = parsed(source)
+    if tree is None:
         return []
     found = []
     for node in ast.walk(tree):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import functools
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -26,6 +27,7 @@ FLOORS = [
         "effects",
         "interpreter",
         "suppressions",
+        "syntax",
         "text",
         "bases",
         "leash",
@@ -141,6 +143,13 @@ def test_there_are_no_cycles():
 
     for name in graph:
         visit(name, ())
+
+
+def test_source_is_parsed_in_one_place():
+    """Elsewhere, threads that parse at once would trip over each other."""
+    for path in MODULES:
+        if name_of(path) != "syntax":
+            assert not re.search(r"\bast\.parse\(", path.read_text()), f"{path}: use pytest_agentgate.syntax"
 
 
 def test_modules_and_functions_are_small():

@@ -14,6 +14,7 @@ from functools import lru_cache
 
 from pytest_agentgate.model import Hunk, Material, SourceFile
 from pytest_agentgate.review.redact import redact, redact_keys
+from pytest_agentgate.syntax import UNPARSABLE, parse, parsed
 from pytest_agentgate.text import visible
 
 LONGEST = 120
@@ -188,9 +189,8 @@ def lines_of(text: str | None) -> tuple[str, ...]:
 
 @lru_cache(maxsize=64)
 def _definitions(text: str) -> tuple[tuple[int, int], ...]:
-    try:
-        tree = ast.parse(text)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
+    tree = parsed(text)
+    if tree is None:
         return ()
     kinds = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
     return tuple(
@@ -210,8 +210,8 @@ def enclosing(text: str, low: int, high: int) -> tuple[int, int]:
 def statements(text: str) -> Mapping[int, int]:
     """First line of the smallest statement (or head of a compound one) that each line belongs to; a tracer sees only those."""
     try:
-        nodes = [n for n in ast.walk(ast.parse(text)) if isinstance(n, ast.stmt)]
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        nodes = [n for n in ast.walk(parse(text)) if isinstance(n, ast.stmt)]
+    except UNPARSABLE:
         return {}
     found: dict[int, tuple[int, int]] = {}
     for node in nodes:
@@ -238,8 +238,8 @@ def signatures(sources: Mapping[str, str]) -> dict[str, str]:
 def outline(text: str) -> tuple[tuple[int, str, str], ...]:
     """Line, name and signature of every function and class of a module, methods with their class."""
     try:
-        return _outline(ast.parse(text))
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return _outline(parse(text))
+    except UNPARSABLE:
         return ()
 
 

@@ -7,6 +7,7 @@ import re
 from collections.abc import Collection
 
 from pytest_agentgate.model import Level, Proof, Reproduced
+from pytest_agentgate.syntax import parse, parsed
 
 LONGEST = 40
 """Lines of a reproduction."""
@@ -24,9 +25,8 @@ def vet(source: str, modules: Collection[str]) -> str:
     """Empty where the test may prove something about `modules` (the project's top-level names), else why it cannot."""
     if len([line for line in source.splitlines() if line.strip()]) > LONGEST:
         return f"its test has more than {LONGEST} lines"
-    try:
-        tree = ast.parse(source)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
+    tree = parsed(source)
+    if tree is None:
         return "its test is no Python"
     tests = [n for n in ast.walk(tree) if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef) and n.name.startswith("test")]
     if not tests:
@@ -102,7 +102,7 @@ def _fails_by_itself(tree: ast.Module) -> bool:
 
 def is_public(source: str, modules: Collection[str]) -> bool:
     """Whether a test goes through public names of the project alone."""
-    tree = ast.parse(source)
+    tree = parse(source)
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] in modules:
             parts = [*(node.module or "").split("."), *(a.name for a in node.names)]

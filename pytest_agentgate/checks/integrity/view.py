@@ -18,6 +18,7 @@ from pytest_agentgate.index import Package
 from pytest_agentgate.layout import Kind, kind, packages, source_roots, top_modules
 from pytest_agentgate.model import Change, Entry, FileChange, Hunk, Policy
 from pytest_agentgate.model.change import FileStatus
+from pytest_agentgate.syntax import UNPARSABLE, parse
 
 Read = Callable[[str, Sequence[str]], Mapping[str, bytes]]
 """Contents of files: ``(side, paths) -> bytes by path``; `side` is "base" or "head"."""
@@ -53,8 +54,8 @@ class Source:
     def parsed(self) -> tuple[ast.Module | None, str]:
         """The syntax tree, or None and why there is none."""
         try:
-            return ast.parse(self.data), ""
-        except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+            return parse(self.data), ""
+        except UNPARSABLE as error:
             return None, f"{type(error).__name__}: {error}"
 
     @property

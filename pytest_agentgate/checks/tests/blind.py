@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 from pytest_agentgate.checks.tests.rows import Function, Table, loads, mark, tables
 from pytest_agentgate.checks.tests.told import UNKNOWN, Raised
+from pytest_agentgate.syntax import parse_expression, parsed
 
 Operation = Callable[[object, object], object]
 COMPARE: dict[type[ast.cmpop], Operation] = {
@@ -81,9 +82,8 @@ def blind(source: bytes, names: Collection[str], token: str, teller: str) -> Bli
 
     `teller` is the name of the function that takes the values.
     """
-    try:
-        tree = ast.parse(source)
-    except (SyntaxError, ValueError, RecursionError):
+    tree = parsed(source)
+    if tree is None:
         return Blinded("", {}, 0)
     cutter = _Cutter(token, teller)
 
@@ -207,7 +207,7 @@ class _Cutter(ast.NodeTransformer):
         return f"{self.token}{self.cut - 1}"
 
     def _call(self, attribute: str, *args: ast.expr) -> ast.Call:
-        function = ast.parse(f"__import__('__main__').{self.teller}{attribute}", mode="eval").body
+        function = parse_expression(f"__import__('__main__').{self.teller}{attribute}")
         return ast.Call(function, list(args), [])
 
     def visit_FunctionDef(self, node: ast.stmt) -> ast.AST:

@@ -6,21 +6,22 @@ import ast
 import doctest
 from collections import Counter
 
+from pytest_agentgate.syntax import parsed
+
 
 def examples(source: bytes) -> Counter[tuple[str, str]]:
     """Every example with what it expects, from the docstrings of a module; empty where it does not parse."""
     found: Counter[tuple[str, str]] = Counter()
-    try:
-        tree = ast.parse(source)
-    except (SyntaxError, ValueError, RecursionError):
+    tree = parsed(source)
+    if tree is None:
         return found
     for node in ast.walk(tree):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             try:
-                parsed = doctest.DocTestParser().get_examples(ast.get_docstring(node) or "")
+                shown = doctest.DocTestParser().get_examples(ast.get_docstring(node) or "")
             except ValueError:
                 continue
-            found.update((e.source, e.want) for e in parsed)
+            found.update((e.source, e.want) for e in shown)
     return found
 
 

@@ -14,6 +14,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from pytest_agentgate.checks.tests.neighbours import inputs
 from pytest_agentgate.checks.tests.rows import Function, is_mark, tables
 from pytest_agentgate.checks.tests.told import UNKNOWN, Raised, told
+from pytest_agentgate.syntax import parsed
 
 NUMBERS, LETTERS = 3, 12
 """So many different numbers, or letters and digits in one text, are no edge case."""
@@ -25,9 +26,8 @@ MOMENTS = frozenset({"date", "datetime", "time", "timedelta", "fromisoformat", "
 
 def composite(text: str, names: Collection[str], teller: str) -> set[str]:
     """The tests (``Class::test``) of a blinded file whose inputs are no edge case, in most of their rows."""
-    try:
-        tree = ast.parse(text)
-    except (SyntaxError, ValueError, RecursionError):
+    tree = parsed(text)
+    if tree is None:
         return set()
     return {name for name, node in _functions(tree) if name in names and _is_composite(node, tree, teller)}
 

@@ -10,6 +10,8 @@ import ast
 import re
 from dataclasses import dataclass
 
+from pytest_agentgate.syntax import parse, parsed
+
 MOST_TEXT = 250_000
 """Bytes of product code that are made switchable; what the tests name most comes first."""
 
@@ -39,9 +41,8 @@ class Mutant:
 
 def schemata(source: bytes, path: str, name: str, first: int) -> tuple[str, list[Mutant]]:
     """The file with calls of the switch `name`, numbered from `first`; the empty text where it has no place, or does not parse."""
-    try:
-        tree = ast.parse(source)
-    except (SyntaxError, ValueError, RecursionError):
+    tree = parsed(source)
+    if tree is None:
         return "", []
     switcher = _Switcher(path, name, first)
     try:
@@ -49,7 +50,7 @@ def schemata(source: bytes, path: str, name: str, first: int) -> tuple[str, list
         position = 1 if ast.get_docstring(tree, clean=False) is not None else 0
         while position < len(tree.body) and _is_future(tree.body[position]):
             position += 1
-        tree.body[position:position] = ast.parse(PREAMBLE.format(name=name)).body
+        tree.body[position:position] = parse(PREAMBLE.format(name=name)).body
         text = ast.unparse(ast.fix_missing_locations(tree))
     except RecursionError:
         return "", []

@@ -15,6 +15,7 @@ from pytest_agentgate.errors import ToolError
 from pytest_agentgate.layout import is_test, kind, packages
 from pytest_agentgate.model import FileChange
 from pytest_agentgate.protocols import Context
+from pytest_agentgate.syntax import parsed
 
 MOST_NEW = 40
 """New tests that are asked whether they need the new code."""
@@ -85,9 +86,8 @@ def changed_names(context: Context) -> set[str]:
     found = set()
     for file, data in _changed_product(context):
         found.add(file.path.rpartition("/")[2].removesuffix(".py"))
-        try:
-            tree = ast.parse(data)
-        except (SyntaxError, ValueError, RecursionError):
+        tree = parsed(data)
+        if tree is None:
             continue
         for node in ast.walk(tree):
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) and any(

@@ -17,6 +17,7 @@ import msgspec
 
 from pytest_agentgate.checks.tests.neighbours import beside
 from pytest_agentgate.checks.tests.rows import Function, is_mark, tables
+from pytest_agentgate.syntax import parsed
 
 VARIANTS, SINGLE = 8, 4
 """How many sets of neighbouring inputs each test is asked with; and how many more with a single one of them changed."""
@@ -74,9 +75,8 @@ def space(
     """
     stage, found, texts = _Stage(teller, generator), list[Play](), []
     for place, source in (*above.items(), (path, text)):
-        try:
-            tree = ast.parse(source)
-        except (SyntaxError, ValueError, RecursionError):
+        tree = parsed(source)
+        if tree is None:
             return None
         _fixtures(tree, stage)
         if place == path:

@@ -16,6 +16,7 @@ from pytest_agentgate.errors import ToolError
 from pytest_agentgate.layout import is_test
 from pytest_agentgate.model import Proof, Reproduced
 from pytest_agentgate.protocols import Context
+from pytest_agentgate.syntax import parse
 
 TIMEOUT = 30.0
 """Seconds for one run of one test."""
@@ -63,7 +64,7 @@ def _traced(source: str, files: Sequence[str], teller: str, token: str) -> str:
     """The test with the tracer before everything but its docstring and its ``from __future__`` imports."""
     lines = source.splitlines()
     at = 0
-    for node in ast.parse(source).body:
+    for node in parse(source).body:
         text = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
         if not text and not (isinstance(node, ast.ImportFrom) and node.module == "__future__"):
             break

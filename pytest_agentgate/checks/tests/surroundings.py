@@ -6,6 +6,8 @@ import ast
 import re
 from collections.abc import Collection, Iterator
 
+from pytest_agentgate.syntax import parsed
+
 Def = ast.FunctionDef | ast.AsyncFunctionDef
 _HOOK = re.compile(r"(setup|teardown|setUp|tearDown|pytest_|async(SetUp|TearDown)|__)")
 """Functions that run without being named."""
@@ -48,10 +50,7 @@ def around_differs(old: bytes, new: bytes, names: Collection[str]) -> bool:
 
 
 def _parse(source: bytes) -> ast.Module:
-    try:
-        return ast.parse(source)
-    except (SyntaxError, ValueError, RecursionError):
-        return ast.Module([], [])
+    return parsed(source) or ast.Module([], [])
 
 
 def _functions(tree: ast.Module) -> Iterator[tuple[str, Def]]:

@@ -10,6 +10,8 @@ import ast
 from collections.abc import Callable, Mapping
 from typing import Literal
 
+from pytest_agentgate.syntax import parse, parse_expression, parsed
+
 Mode = Literal["negated", "perturbed"]
 
 OPPOSITE = {
@@ -67,9 +69,8 @@ def turn(source: bytes, modes: Mapping[str, Mode], helper: str) -> Turned:
 
     `helper` is the name of the function that changes expected values. A file that cannot be parsed is returned without names.
     """
-    try:
-        tree = ast.parse(source)
-    except (SyntaxError, ValueError, RecursionError):
+    tree = parsed(source)
+    if tree is None:
         return Turned("", frozenset())
     done: set[str] = set()
 
@@ -90,7 +91,7 @@ def turn(source: bytes, modes: Mapping[str, Mode], helper: str) -> Turned:
     if not done:
         return Turned("", frozenset())
     position = _after_futures(tree)
-    tree.body[position:position] = ast.parse(HELPER.format(name=helper)).body
+    tree.body[position:position] = parse(HELPER.format(name=helper)).body
     return Turned(ast.unparse(ast.fix_missing_locations(tree)), frozenset(done))
 
 
@@ -133,14 +134,13 @@ def _after_futures(tree: ast.Module) -> int:
 
 def detonate(source: bytes, touched: Callable[[int, int], bool]) -> str:
     """Product code in which every function that the patch touched raises; `touched` says so of a range of lines. Empty: none."""
-    try:
-        tree = ast.parse(source)
-    except (SyntaxError, ValueError, RecursionError):
+    tree = parsed(source)
+    if tree is None:
         return ""
     found = False
     for node in ast.walk(tree):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and touched(node.lineno, node.end_lineno or node.lineno):
-            node.body = ast.parse("raise RuntimeError('not this')").body
+            node.body = parse("raise RuntimeError('not this')").body
             found = True
     return ast.unparse(ast.fix_missing_locations(tree)) if found else ""
 
@@ -181,7 +181,7 @@ class _Turner(ast.NodeTransformer):
             self.generic_visit(node)
             if self.mode == "negated" and self.count == before and warned[0].args:
                 self.count += 1
-                warned[0].args[0] = ast.parse("type('Never', (UserWarning,), {})", mode="eval").body
+                warned[0].args[0] = parse_expression("type('Never', (UserWarning,), {})")
             return node
         items = [i for i in node.items if not (isinstance(i.context_expr, ast.Call) and _name(i.context_expr) in RAISES)]
         if len(items) == len(node.items) or self.mode == "perturbed":

@@ -35,7 +35,9 @@ def test_threads_can_parse_at_once(busy_collector):
             assert ast.dump(tree) == wanted
 
 
-@pytest.mark.parametrize("source", ["def", b"\xff", "a\0b", "(" * 300, "[" * 5000], ids=["syntax", "encoding", "null", "deep", "deeper"])
+@pytest.mark.parametrize(
+    "source", ["def", b"\xff", "a\0b", "(" * 300, "[" * 5000], ids=["syntax", "encoding", "null", "deep", "deeper"]
+)
 def test_what_is_no_python_has_no_tree(source: str | bytes):
     assert parsed(source) is None
 

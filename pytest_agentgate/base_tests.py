@@ -13,6 +13,7 @@ from fnmatch import fnmatch
 import msgspec
 
 from pytest_agentgate.model import Policy
+from pytest_agentgate.tables import table_of
 
 PYTEST_FILES = ("pytest.toml", ".pytest.toml", "pytest.ini", ".pytest.ini", "pyproject.toml", "tox.ini", "setup.cfg")
 """Where pytest 9 looks for its configuration, in its order."""
@@ -26,11 +27,11 @@ def pytest_table(files: Mapping[str, bytes]) -> Mapping[str, object]:
     """pytest's own configuration, from the first file that has any; empty where there is none or it cannot be read."""
     for name in PYTEST_FILES:
         text = files.get(name, b"").decode("utf-8", "replace")
-        with contextlib.suppress(tomllib.TOMLDecodeError, configparser.Error, AttributeError):
+        with contextlib.suppress(tomllib.TOMLDecodeError, configparser.Error):
             if name.endswith(".toml"):
-                table = tomllib.loads(text)
-                found = table.get("tool", {}).get("pytest", {}) if name == "pyproject.toml" else table.get("pytest", {})
-                section: Mapping[str, object] = found.get("ini_options", found)
+                data = tomllib.loads(text)
+                found = table_of(data, "tool", "pytest") if name == "pyproject.toml" else table_of(data, "pytest")
+                section: Mapping[str, object] = table_of(found, "ini_options") if "ini_options" in found else found
             else:
                 parser = configparser.ConfigParser(interpolation=None)
                 parser.read_string(text)

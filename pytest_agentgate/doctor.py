@@ -21,6 +21,7 @@ from pytest_agentgate.layout import source_roots, top_modules
 from pytest_agentgate.model import Limits, Policy
 from pytest_agentgate.process import Processes, clean_environment, find_program
 from pytest_agentgate.sandbox import Box, Sandbox, probe
+from pytest_agentgate.tables import table_of
 from pytest_agentgate.text import visible
 from pytest_agentgate.workspace import open_workspace
 
@@ -29,6 +30,7 @@ Line = tuple[bool, str, str]
 """Whether it is well, what was found, and what to do where it is not."""
 TRY = """
 import json, os, socket, sys
+from pytest_agentgate.tables import table_of
 def tried(what):
     try:
         what()
@@ -102,8 +104,8 @@ def _holds(found: Interpreter, checkout: Checkout) -> bool:
     inside = os.path.realpath(found.prefix).startswith(os.path.realpath(checkout.top) + os.sep)
     try:
         with open(os.path.join(checkout.top, "pyproject.toml"), "rb") as stream:
-            name = tomllib.load(stream).get("project", {}).get("name", "")
-    except (OSError, tomllib.TOMLDecodeError, AttributeError):
+            name = table_of(tomllib.load(stream), "project").get("name", "")
+    except (OSError, tomllib.TOMLDecodeError):
         name = ""
     return inside or re.sub(r"[-_.]+", "-", str(name)).lower() in found.packages
 

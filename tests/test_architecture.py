@@ -28,6 +28,7 @@ FLOORS = [
         "interpreter",
         "suppressions",
         "syntax",
+        "tables",
         "text",
         "bases",
         "leash",

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pytest_agentgate.checks.integrity.manifests import normal
 from pytest_agentgate.checks.integrity.pipelines import HOOKS, WORKFLOW, load
 from pytest_agentgate.checks.integrity.view import Source
+from pytest_agentgate.tables import rows, table_of
 
 SCRIPT = re.compile(
     r"(^|/)(GNUmakefile|[Mm]akefile|[Jj]ustfile|Jenkinsfile|(Docker|Container)file[^/]*|[^/]+\.(sh|bash|mk|bat|ps1|dockerfile)|\.?ci/[^/.]+|"
@@ -83,21 +84,20 @@ def _hooks(data: object) -> Iterator[str]:
     """``additional_dependencies`` of pre-commit's hooks for Python."""
     repos = data.get("repos") if isinstance(data, dict) else None
     for repo in repos if isinstance(repos, list) else []:
-        for hook in (repo.get("hooks") or []) if isinstance(repo, dict) else []:
+        for hook in rows(repo.get("hooks")) if isinstance(repo, dict) else []:
             if isinstance(hook, dict) and str(hook.get("language", "python")) == "python":
                 yield from (
                     str(r)
-                    for r in hook.get("additional_dependencies") or []
+                    for r in rows(hook.get("additional_dependencies"))
                     if not str(r).startswith((".", "@")) and ":" not in str(r)
                 )
 
 
 def _conda(data: object) -> Iterator[str]:
     """Rows below ``pip:``; what conda itself serves is another index's to know."""
-    rows = data.get("dependencies") if isinstance(data, dict) else None
-    for row in rows if isinstance(rows, list) else []:
+    for row in rows(table_of(data).get("dependencies")):
         if isinstance(row, dict):
-            yield from (str(r) for r in row.get("pip") or [] if not str(r).startswith("-"))
+            yield from (str(r) for r in rows(row.get("pip")) if not str(r).startswith("-"))
 
 
 def _sessions(source: Source) -> set[str]:

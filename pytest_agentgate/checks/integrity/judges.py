@@ -21,6 +21,7 @@ from pytest_agentgate.checks.integrity.settings import flags, settings_of, words
 from pytest_agentgate.checks.integrity.view import Pair, Source, View
 from pytest_agentgate.layout import matches
 from pytest_agentgate.rulebook import Example, Rule
+from pytest_agentgate.tables import table_of
 
 SCRIPT = re.compile(
     r"(^|/)(GNUmakefile|[Mm]akefile|[Jj]ustfile|Jenkinsfile|Dockerfile[^/]*|[^/]+\.(sh|bash|mk|bat|ps1)|\.?ci/[^/.]+)$"
@@ -182,10 +183,10 @@ def _toml(source: Source | None) -> dict[str, Any]:
 
 def _tables(source: Source | None) -> Mapping[str, object]:
     data = _toml(source)
-    tool, build = data.get("tool", {}), data.get("build-system")
+    tool, build = table_of(data, "tool"), data.get("build-system")
     own = {"build": {"backend-path": build.get("backend-path")}} if isinstance(build, dict) else {"build": {}}
-    found = {t: tool[t] for t in TABLES if t in tool} if isinstance(tool, dict) else {}
-    envs = tool["hatch"].get("envs") if isinstance(tool.get("hatch"), dict) else None
+    found = {t: tool[t] for t in TABLES if t in tool}
+    envs = table_of(tool, "hatch").get("envs")
     return {**found, **own, **({"hatch": envs} if envs else {})}
 
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 from pytest_agentgate.checks.integrity.names import walk
 from pytest_agentgate.checks.integrity.view import Source
+from pytest_agentgate.tables import table_of
 
 NAME = re.compile(r"^\s*([A-Za-z0-9](?:[\w.-]*[A-Za-z0-9])?)\s*(?:\[[^\]]*\])?\s*(?:[<>=!~;@ (]|$)")
 REQUIREMENTS = re.compile(r"(^|/)([\w.-]*requirements[\w.-]*|constraints[\w.-]*)\.(txt|in)$|(^|/)requirements/[^/]+\.(txt|in)$")
@@ -38,25 +39,18 @@ def own_names(source: Source) -> set[str]:
     found = {normal(str(project.get("name", "")))} if isinstance(project, dict) else set()
     found |= {normal(r) for r in _declared(data) if DIRECT.search(r)}
     tool = data.get("tool") if isinstance(data.get("tool"), dict) else {}
-    tables = [_table(tool, "uv", "sources"), *_poetry(tool)]
+    tables = [table_of(tool, "uv", "sources"), *_poetry(tool)]
     for name, value in (item for table in tables for item in table.items()):
         if isinstance(value, dict) and value.keys() & {"path", "git", "url", "workspace", "develop"}:
             found.add(normal(name))
-    return found | {normal(str(_table(tool, "poetry").get("name", "")))}
-
-
-def _table(data: object, *keys: str) -> dict[str, object]:
-    """The table below some keys; empty where there is none."""
-    for key in keys:
-        data = data.get(key) if isinstance(data, dict) else None
-    return data if isinstance(data, dict) else {}
+    return found | {normal(str(table_of(tool, "poetry").get("name", "")))}
 
 
 def _poetry(tool: object) -> list[dict[str, object]]:
     """Every table of dependencies that poetry reads."""
-    groups = _table(tool, "poetry", "group")
-    tables = [_table(tool, "poetry", "dependencies"), _table(tool, "poetry", "dev-dependencies")]
-    return [*tables, *(_table(groups, name, "dependencies") for name in groups)]
+    groups = table_of(tool, "poetry", "group")
+    tables = [table_of(tool, "poetry", "dependencies"), table_of(tool, "poetry", "dev-dependencies")]
+    return [*tables, *(table_of(groups, name, "dependencies") for name in groups)]
 
 
 def requirements(source: Source | None) -> list[str]:
@@ -115,10 +109,11 @@ def _declared(data: dict[str, object]) -> Iterator[str]:
             yield from (i for i in items if isinstance(i, str)) if isinstance(items, list) else ()
     tool = data.get("tool")
     groups = [
-        {"": _table(tool, "uv").get(key)} for key in ("dev-dependencies", "override-dependencies", "build-constraint-dependencies")
+        {"": table_of(tool, "uv").get(key)}
+        for key in ("dev-dependencies", "override-dependencies", "build-constraint-dependencies")
     ]
-    groups += [_table(tool, "pdm", "dev-dependencies")]
-    for env in _table(tool, "hatch", "envs").values():
+    groups += [table_of(tool, "pdm", "dev-dependencies")]
+    for env in table_of(tool, "hatch", "envs").values():
         groups += [{k: v for k, v in env.items() if k in ("dependencies", "extra-dependencies")}] if isinstance(env, dict) else []
     for group in groups:
         for items in group.values() if isinstance(group, dict) else ():

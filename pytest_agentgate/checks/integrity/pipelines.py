@@ -10,6 +10,7 @@ from pytest_agentgate.checks.integrity.handouts import handed_out, jobs, namesak
 from pytest_agentgate.checks.integrity.rule import Hit, RuleSet
 from pytest_agentgate.checks.integrity.view import Pair, Source, View
 from pytest_agentgate.rulebook import Example, Rule
+from pytest_agentgate.tables import rows
 
 WORKFLOW = re.compile(
     r"^\.github/(workflows|actions)/.*\.ya?ml$|(^|/)(\.gitlab-ci|azure-pipelines|\.travis)\.ya?ml$|^\.gitlab/.*\.ya?ml$|^\.circleci/.*\.ya?ml$"
@@ -105,12 +106,12 @@ def _hooks(pair: Pair) -> Iterator[Hit]:
 
 
 def _by_id(data: object) -> dict[str, dict[str, object]]:
-    repos = data.get("repos") if isinstance(data, dict) else None
+    repos = rows(data.get("repos")) if isinstance(data, dict) else []
     return {
         ALIASES.get(str(hook.get("id")), str(hook.get("id"))): {**hook, "repo": repo.get("repo")}
-        for repo in (repos if isinstance(repos, list) else [])
+        for repo in repos
         if isinstance(repo, dict)
-        for hook in (repo.get("hooks") or [])
+        for hook in rows(repo.get("hooks"))
         if isinstance(hook, dict)
     }
 
@@ -262,7 +263,7 @@ def _allowed(data: object) -> int:
 
 def _triggers(data: object) -> set[str]:
     on = (data.get(True) or data.get("on")) if isinstance(data, dict) else None  # YAML 1.1 reads the word `on` as true
-    return set(on) if isinstance(on, dict | list) else {str(on)} if on else set()
+    return {str(o) for o in on} if isinstance(on, dict | list) else {str(on)} if on else set()
 
 
 def _rights(data: object) -> set[tuple[str, str]]:

@@ -11,6 +11,7 @@ from configparser import ConfigParser
 from configparser import Error as ConfigError
 
 from pytest_agentgate.checks.integrity.view import Source
+from pytest_agentgate.tables import rows
 
 Settings = Mapping[str, object]
 """Settings of one tool, by key; nested keys are joined by dots."""
@@ -88,9 +89,9 @@ def _mypy(table: object) -> dict[str, object]:
     if not isinstance(table, dict):
         return {}
     found = flat({k: v for k, v in table.items() if k != "overrides"})
-    for override in table.get("overrides", []):
-        modules = override.get("module", "") if isinstance(override, dict) else ""
-        for module in [modules] if isinstance(modules, str) else modules:
+    for override in (o for o in rows(table.get("overrides")) if isinstance(o, dict)):
+        modules = override.get("module", "")
+        for module in [modules] if isinstance(modules, str) else rows(modules):
             found |= {f"[{module}].{k}": v for k, v in override.items() if k != "module"}
     return found
 

@@ -12,6 +12,7 @@ import msgspec
 from pytest_agentgate.layout import source_roots, top_modules
 from pytest_agentgate.model import Finding
 from pytest_agentgate.protocols import Context
+from pytest_agentgate.tables import rows, table_of
 
 CODES = frozenset({"mypy/import-not-found", "mypy/import-untyped", "mypy/import"})
 
@@ -52,13 +53,12 @@ def _patterns(data: bytes) -> Iterator[str]:
     """Modules for which a configuration ignores missing imports."""
     text = data.decode("utf-8", "replace")
     try:
-        table = tomllib.loads(text).get("tool", {}).get("mypy", {})
-        for override in table.get("overrides", []):
-            modules = override.get("module", [])
-            if override.get("ignore_missing_imports") is True:
-                yield from [modules] if isinstance(modules, str) else modules
+        for override in rows(table_of(tomllib.loads(text), "tool", "mypy").get("overrides")):
+            modules = table_of(override).get("module")
+            if table_of(override).get("ignore_missing_imports") is True:
+                yield from [modules] if isinstance(modules, str) else (m for m in rows(modules) if isinstance(m, str))
         return
-    except (tomllib.TOMLDecodeError, AttributeError, RecursionError):
+    except (tomllib.TOMLDecodeError, RecursionError):
         pass
     parser = configparser.ConfigParser(interpolation=None, strict=False)
     try:

@@ -21,6 +21,7 @@ from pytest_agentgate.errors import ToolError
 from pytest_agentgate.layout import kind, project_roots, source_roots, top_modules
 from pytest_agentgate.process import Completed
 from pytest_agentgate.protocols import Context, Tree
+from pytest_agentgate.tables import table_of
 
 ROLE = "head+base-config"
 CACHE, SHADOW = "/tmp/agentgate-mypy", "/tmp/agentgate-shadow"  # noqa: S108  # inside the sandbox's own empty /tmp
@@ -87,12 +88,12 @@ def _config(context: Context) -> tuple[str, bool]:
         section: Mapping[str, object] | None = None
         with contextlib.suppress(TOMLDecodeError, ConfigError):
             if name.endswith(".toml"):
-                section = loads(text).get("tool", {}).get("mypy")
+                section = table_of(loads(text), "tool").get("mypy")
             else:
                 parser = ConfigParser(interpolation=None)
                 parser.read_string(text)
                 section = dict(parser["mypy"]) if "mypy" in parser else None
-        if section is not None:
+        if isinstance(section, Mapping):
             return name, any(key in section for key in ("files", "packages", "modules"))
     return "", False
 

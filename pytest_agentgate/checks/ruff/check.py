@@ -21,6 +21,7 @@ from pytest_agentgate.errors import ToolError
 from pytest_agentgate.model import Evidence, Finding
 from pytest_agentgate.protocols import Context, Tree
 from pytest_agentgate.suppressions import ruff_spelling, silencing_lines, statement_lines
+from pytest_agentgate.tables import table_of
 
 RULES = {
     "ruff/*": "A rule of ruff, by its code. PLE2502, PLE251x, PLC2401, PLC2403, S102, S302, S323, S501 and S506 are looked at everywhere, and hold.",
@@ -73,7 +74,7 @@ def is_configured(context: Context) -> bool:
         return True
     try:
         text = context.trees.read("base", "pyproject.toml") or b""
-        return "ruff" in tomllib.loads(text.decode()).get("tool", {})
+        return "ruff" in table_of(tomllib.loads(text.decode()), "tool")
     except (tomllib.TOMLDecodeError, UnicodeDecodeError):
         return False
 

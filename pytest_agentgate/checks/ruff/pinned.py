@@ -18,6 +18,7 @@ import msgspec
 from pytest_agentgate.checks.ruff.tool import program, version
 from pytest_agentgate.model import Finding
 from pytest_agentgate.protocols import Context
+from pytest_agentgate.tables import rows, table_of
 
 PLACES = re.compile(
     r"\.pre-commit-config\.ya?ml|(uv|poetry|pdm)\.lock|pyproject\.toml|tox\.ini|setup\.cfg|(requirements/)?[\w.-]*requirements[\w.-]*\.txt"
@@ -87,9 +88,9 @@ def _selected(context: Context) -> tuple[str, ...] | None:
             data = tomllib.loads((context.trees.read("base", name) or b"").decode())
         except (tomllib.TOMLDecodeError, UnicodeDecodeError):
             return None
-        table = data.get("tool", {}).get("ruff", {}) if name == "pyproject.toml" else data
-        for part in (table, table.get("lint", {})):
+        top = table_of(data, "tool", "ruff") if name == "pyproject.toml" else data
+        for part in (top, table_of(top, "lint")):
             if "select" in part or "extend" in part:
                 return None
-            chosen += part.get("extend-select", [])
+            chosen += rows(part.get("extend-select"))
     return tuple(chosen)

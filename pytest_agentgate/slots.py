@@ -127,7 +127,7 @@ class Slot:
                 view = memoryview(content)
                 while view:
                     view = view[os.write(descriptor, view) :]
-                os.utime(descriptor, (_time_of(entry.oid),) * 2)
+                os.utime(descriptor, (time_of(entry.oid),) * 2)
                 return Written(entry.mode, entry.oid, _stamp(os.fstat(descriptor)))
             finally:
                 os.close(descriptor)
@@ -166,7 +166,7 @@ class Slot:
         os.close(self.lock)
 
 
-def _time_of(oid: str) -> int:
+def time_of(oid: str) -> int:
     """A time (s) that belongs to the content: tools that compare times and sizes then compare contents, in every slot."""
     return 1_000_000_000 + int(oid[:8], 16) % 600_000_000
 

@@ -2,8 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
 import pytest
 from conftest import CALC, TEST_CALC, Repo, counting, findings, pick, policy
+
+from pytest_agentgate.checks.mypy.run import SHADOW
+from pytest_agentgate.process import Completed
+from pytest_agentgate.trees import PlacedTree
 
 RUFF = policy("ruff", more="[tool.ruff.lint]\nselect = ['F', 'E7', 'I', 'INP']\n")
 MYPY = policy("mypy", more="[tool.mypy]\nstrict = true\nfiles = ['calc.py', 'use.py']\n")
@@ -414,6 +424,24 @@ def test_an_edited_line_keeps_the_bases_own_type_ignore(repo: Repo):
     repo.write(**{"calc.py": code.format("Tuple") + "more: list = []  # type: ignore\n"})
     last = code.count("\n") + 1
     assert {f[:3] for f in counting(repo.gate())} == {("mypy/type-arg", "calc.py", last)}
+
+
+def test_files_of_one_size_and_second_are_not_mixed_up_in_mypys_cache(repo: Repo, monkeypatch: pytest.MonkeyPatch):
+    real = PlacedTree.run
+
+    def in_one_second(self: PlacedTree, argv: Any, *, writable: Mapping[str, str] | None = None, **more: Any) -> Completed:
+        for file in (f for folder, inside in (writable or {}).items() if inside == SHADOW for f in Path(folder).iterdir()):
+            if time.time() - file.stat().st_mtime < 3600:
+                os.utime(file, (1_600_000_000, 1_600_000_000))
+        return real(self, argv, writable=writable, **more)
+
+    monkeypatch.setattr(PlacedTree, "run", in_one_second)
+    code = CALC + "\na: {} = {}  # type: ignore\n"
+    repo.commit({"calc.py": code.format("int", "'x'"), "use.py": USE, "pyproject.toml": MYPY})
+    repo.write(**{"calc.py": code.format("str", "1.0")})
+    assert [f[:2] for f in counting(repo.gate())] == [("mypy/assignment", "calc.py")]
+    repo.write(**{"calc.py": code.format("int", "'x'") + "b: int = ''  # type: ignore\n"})
+    assert [f[:3] for f in counting(repo.gate())] == [("mypy/assignment", "calc.py", code.count("\n") + 1)]
 
 
 def test_suppressions_of_the_base_stay_the_bases_decision(repo: Repo):

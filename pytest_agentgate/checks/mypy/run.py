@@ -21,6 +21,7 @@ from pytest_agentgate.errors import ToolError
 from pytest_agentgate.layout import kind, project_roots, source_roots, top_modules
 from pytest_agentgate.process import Completed
 from pytest_agentgate.protocols import Context, Tree
+from pytest_agentgate.slots import time_of
 from pytest_agentgate.tables import table_of
 
 ROLE = "head+base-config"
@@ -145,6 +146,7 @@ def run_mypy(tree: Tree, plan: Plan, context: Context, shadows: Mapping[str, str
         for number, (path, text) in enumerate(sorted((shadows or {}).items())):
             with open(os.path.join(scratch, f"{number}.py"), "w", encoding="utf-8", errors="surrogateescape") as stream:
                 stream.write(text)
+            os.utime(stream.name, (time_of(digest(text)),) * 2)  # mypy's cache believes a time in seconds and a size
             argv += ["--shadow-file", path, os.path.join(inside[scratch], f"{number}.py")]
         targets = [t for t in plan.targets if os.path.exists(os.path.join(tree.path, t))]
         if plan.targets and not targets:

@@ -16,6 +16,7 @@ import msgspec
 from pytest_agentgate.agent_events import LARGEST_EVENT, Event, paths, places, read_event
 from pytest_agentgate.bases import find_base
 from pytest_agentgate.cache import digest
+from pytest_agentgate.decode import from_json
 from pytest_agentgate.errors import GateError, NothingToJudge, PolicyError, SourceError
 from pytest_agentgate.feedback import CHARACTERS_PER_TOKEN, feedback
 from pytest_agentgate.git import Checkout, open_checkout
@@ -210,7 +211,7 @@ class _Session:
         self.path = os.path.join(cache_root(gate.cache_folder), "hooks", digest("hook", checkout.top, name)[:24])
         try:
             with open(self.path, "rb") as stream:
-                self.state = msgspec.json.decode(stream.read(), type=_State)
+                self.state = from_json(stream.read(), _State)
         except (OSError, msgspec.MsgspecError):
             self.state = _State(began=checkout.commit("HEAD") or "")
             self._write()

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping
 import msgspec
 
 from pytest_agentgate.bases import find_base
+from pytest_agentgate.decode import from_json
 from pytest_agentgate.errors import GateError
 from pytest_agentgate.git import Checkout, open_checkout
 from pytest_agentgate.interpreter import Interpreter, choose, describe
@@ -133,7 +134,7 @@ def _tight(sandbox: Sandbox, processes: Processes) -> Iterator[Line]:
         env = clean_environment(sandbox.environment(box))
         done = processes.run(sandbox.wrap(argv, box, Limits()), cwd=tree, env=env, timeout=30)
     try:
-        could = [words for words, possible in msgspec.json.decode(done.stdout, type=dict[str, bool]).items() if possible]
+        could = [words for words, possible in from_json(done.stdout, dict[str, bool]).items() if possible]
     except msgspec.MsgspecError:
         yield False, f"inside the sandbox: Python does not start: {done.error}", "report this, please"
         return
@@ -188,7 +189,7 @@ def _installed(checkout: Checkout, found: Interpreter, processes: Processes) -> 
     env = clean_environment({"HOME": "/nonexistent"})
     done = processes.run([found.executable, "-I", "-B", "-c", WHERE, *names], cwd="/", env=env, timeout=30)
     try:
-        origins = msgspec.json.decode(done.stdout, type=dict[str, str])
+        origins = from_json(done.stdout, dict[str, str])
     except msgspec.MsgspecError:
         return
     top = os.path.realpath(checkout.top)

@@ -10,6 +10,7 @@ import msgspec
 
 from pytest_agentgate import __version__
 from pytest_agentgate.cache import digest
+from pytest_agentgate.decode import from_json
 from pytest_agentgate.errors import GateError, Interrupted, PolicyError
 from pytest_agentgate.model import Evidence
 from pytest_agentgate.protocols import Check, Context
@@ -118,7 +119,7 @@ def _cached(key: str | None, context: Context) -> Evidence | None:
     if stored is None:
         return None
     try:
-        return msgspec.structs.replace(msgspec.json.decode(stored, type=Evidence), cached=True)
+        return msgspec.structs.replace(from_json(stored, Evidence), cached=True)
     except msgspec.DecodeError:
         return None
 

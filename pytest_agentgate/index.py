@@ -16,6 +16,7 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 import msgspec
 
 from pytest_agentgate.cache import Cache, digest
+from pytest_agentgate.decode import from_json
 from pytest_agentgate.errors import UsageError
 
 PYPI = "https://pypi.org/simple/"
@@ -80,7 +81,7 @@ class Index:
         stored = self.cache.get(key)
         if stored is not None:
             try:
-                known = msgspec.json.decode(stored, type=Package)
+                known = from_json(stored, Package)
                 if known.exists or time.time() - known.asked < FORGET:
                     return known
             except msgspec.DecodeError:
@@ -132,7 +133,7 @@ class _Page(msgspec.Struct):
 
 def _first(data: bytes) -> str:
     try:
-        files = msgspec.json.decode(data, type=_Page).files
+        files = from_json(data, _Page).files
         moments = [datetime.fromisoformat(f.upload_time) for f in files if f.upload_time]
     except ValueError:
         return ""

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 import msgspec
 
 from pytest_agentgate.cache import Cache, digest
+from pytest_agentgate.decode import from_json
 from pytest_agentgate.errors import ToolError, UsageError
 from pytest_agentgate.process import Processes, clean_environment
 
@@ -103,14 +104,14 @@ def describe(python: str, processes: Processes, cache: Cache) -> Interpreter:
     stored = cache.get(key)
     if stored is not None:
         try:
-            known = msgspec.json.decode(stored, type=_Stored)
+            known = from_json(stored, _Stored)
             if [tuple(s) for s in known.stamps] == _stamps(known.interpreter):
                 return known.interpreter
         except (msgspec.DecodeError, OSError):
             pass
     done = processes.run([python, "-I", "-B", "-c", DESCRIBE], cwd="/", env=clean_environment({"HOME": "/nonexistent"}), timeout=60)
     try:
-        found = msgspec.json.decode(done.stdout, type=Interpreter)
+        found = from_json(done.stdout, Interpreter)
     except msgspec.DecodeError:
         raise ToolError(
             f"{python} does not run as a Python interpreter: {done.error or 'it printed nothing'}",

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 import msgspec
 
 from pytest_agentgate.cache import Cache, digest
+from pytest_agentgate.decode import from_json
 from pytest_agentgate.errors import UsageError
 from pytest_agentgate.model import Finding, Report
 from pytest_agentgate.rulebook import Rule
@@ -29,7 +30,7 @@ def load(top: str, folder: str) -> Report:
     stored = Cache(cache_root(folder)).get(_key(top))
     if stored is not None:
         try:
-            return msgspec.json.decode(stored, type=Report)
+            return from_json(stored, Report)
         except (msgspec.MsgspecError, ValueError, RecursionError):
             pass  # of another version
     raise UsageError("there is no last report of this checkout", hint="run `agentgate check` first")

@@ -18,6 +18,7 @@ from pytest_agentgate.cache import digest
 from pytest_agentgate.checks.tests.prove import prover
 from pytest_agentgate.consult import consult, material_of
 from pytest_agentgate.decide import approve, assurance_of, decide, settle
+from pytest_agentgate.decode import changed
 from pytest_agentgate.errors import UsageError
 from pytest_agentgate.examine import examine
 from pytest_agentgate.git import Checkout, open_checkout
@@ -232,8 +233,7 @@ def _policy(store: Store, change: Change, gate: Gate) -> Policy:
     known = store.entries(change.base_tree)
     policy = with_base_tests(read_policy(store, change), base_files(store, change, configurations(known)), known)
     policy = with_product_modules(policy, known, store.entries(change.head_tree), partial(files_of, store, change))
-    if gate.sandbox:
-        policy = msgspec.convert(msgspec.to_builtins(policy) | {"sandbox": gate.sandbox}, Policy)
+    policy = changed(policy, sandbox=gate.sandbox or policy.sandbox)
     checks = gate.plugins.checks(policy)
     rules = [rule for check in checks for rule in check.rules]
     check_names(policy, [c.name for c in checks], rules, f"pyproject.toml at the base {change.base[:12]}")

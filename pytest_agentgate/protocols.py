@@ -11,6 +11,7 @@ from typing import Protocol, TypeVar
 import msgspec
 
 from pytest_agentgate.cache import Cache, digest
+from pytest_agentgate.decode import from_json
 from pytest_agentgate.effects import effect_of
 from pytest_agentgate.index import Package
 from pytest_agentgate.interpreter import Interpreter
@@ -128,7 +129,7 @@ class Context:
         stored = self.cache.get(key)
         if stored is not None:
             with contextlib.suppress(msgspec.DecodeError):
-                return msgspec.json.decode(stored, type=kind)
+                return from_json(stored, kind)
         value = make()
         self.cache.put(key, msgspec.json.encode(value))
         return value

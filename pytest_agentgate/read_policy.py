@@ -12,6 +12,7 @@ from typing import Literal, TypeVar, get_args, get_origin
 import msgspec
 
 from pytest_agentgate.cache import digest
+from pytest_agentgate.decode import convert
 from pytest_agentgate.errors import PolicyError, UsageError
 from pytest_agentgate.model import Change, Policy, PolicyValue, Task
 from pytest_agentgate.store import Store
@@ -110,7 +111,7 @@ def _toml(text: bytes, place: str) -> dict[str, object]:
 
 def _convert(table: object, kind: type[T], place: str, prefix: str) -> T:
     try:
-        return msgspec.convert(table, kind)
+        return convert(table, kind)
     except msgspec.ValidationError as error:
         raise PolicyError(_explain(str(error), kind, place, prefix)) from error
 

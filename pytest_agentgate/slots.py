@@ -19,6 +19,7 @@ from dataclasses import dataclass
 
 import msgspec
 
+from pytest_agentgate.decode import from_msgpack
 from pytest_agentgate.errors import ToolError
 from pytest_agentgate.model.change import GITLINK, SYMLINK, Entry
 
@@ -137,7 +138,7 @@ class Slot:
         """What the last layout wrote; nothing where that is unknown."""
         try:
             with open(os.path.join(self.folder, "manifest"), "rb") as stream:
-                return msgspec.msgpack.decode(stream.read(), type=dict[str, Written])
+                return from_msgpack(stream.read(), dict[str, Written])
         except (OSError, msgspec.DecodeError):
             return {}
 

@@ -9,6 +9,7 @@ import msgspec
 from pytest_agentgate import __version__
 from pytest_agentgate.bases import find_base, named_base
 from pytest_agentgate.decide import approve, decide, settle
+from pytest_agentgate.decode import from_json
 from pytest_agentgate.errors import UsageError
 from pytest_agentgate.git import open_checkout
 from pytest_agentgate.model import Report
@@ -27,7 +28,7 @@ def load(path: str) -> Report:
         if os.path.getsize(path) > LARGEST:
             raise UsageError(f"the report {path} is larger than {LARGEST:,} bytes", hint="is it a report?")
         with open(path, "rb") as stream:
-            return msgspec.json.decode(stream.read(), type=Report)
+            return from_json(stream.read(), Report)
     except OSError as error:
         raise UsageError(
             f"cannot read the report {path}: {error.strerror}", hint="write one with `agentgate check --report json=FILE`"

@@ -13,6 +13,7 @@ from functools import lru_cache
 
 import msgspec
 
+from pytest_agentgate.decode import from_json
 from pytest_agentgate.git import Checkout
 
 TABLE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "agents.json")
@@ -48,7 +49,7 @@ class Mark:
 def table() -> tuple[Marks, ...]:
     """The agents that are known."""
     with open(TABLE, "rb") as stream:
-        return tuple(msgspec.json.decode(stream.read(), type=list[Marks]))
+        return tuple(from_json(stream.read(), list[Marks]))
 
 
 def marks(checkout: Checkout, base: str, head: str, environment: Mapping[str, str]) -> list[Mark]:

@@ -28,6 +28,7 @@ FLOORS = [
         "interpreter",
         "suppressions",
         "syntax",
+        "decode",
         "tables",
         "text",
         "bases",
@@ -146,11 +147,15 @@ def test_there_are_no_cycles():
         visit(name, ())
 
 
-def test_source_is_parsed_in_one_place():
+def test_source_is_parsed_and_types_are_learned_in_one_place():
     """Elsewhere, threads that parse at once would trip over each other."""
     for path in MODULES:
         if name_of(path) != "syntax":
             assert not re.search(r"\bast\.parse\(", path.read_text()), f"{path}: use pytest_agentgate.syntax"
+        if name_of(path) != "decode":
+            assert not re.search(r"decode\(.*type=|\.convert\(|\bDecoder\(", path.read_text()), (
+                f"{path}: use pytest_agentgate.decode"
+            )
 
 
 def test_modules_and_functions_are_small():

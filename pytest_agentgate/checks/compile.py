@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
+from pytest_agentgate.decode import from_json
 from pytest_agentgate.errors import ToolError
 from pytest_agentgate.layout import is_test
 from pytest_agentgate.model import Evidence, Finding
@@ -86,7 +87,7 @@ def _compile(contents: Mapping[str, bytes], context: Context) -> list[_Row]:
     """One row a file; raises `ToolError` unless every file was answered for."""
     request = msgspec.json.encode([(path, data.decode("latin-1")) for path, data in contents.items()])
     done = context.run_tool([context.interpreter.executable, "-I", "-S", "-B", "-c", SCRIPT], cwd="/", stdin=request, timeout=60)
-    rows = [msgspec.json.decode(line, type=_Row) for line in done.stdout.splitlines() if line.startswith(b"{")]
+    rows = [from_json(line, _Row) for line in done.stdout.splitlines() if line.startswith(b"{")]
     if {r.path for r in rows} != set(contents):
         missing = sorted(set(contents) - {r.path for r in rows})
         raise ToolError(

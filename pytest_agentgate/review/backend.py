@@ -10,6 +10,7 @@ from typing import Protocol
 import msgspec
 
 from pytest_agentgate.cache import digest
+from pytest_agentgate.decode import from_json
 from pytest_agentgate.errors import ToolError, UsageError
 from pytest_agentgate.review.money import Usage
 
@@ -115,7 +116,7 @@ class Replay:
         """The recorded answer; a request that was never recorded has none."""
         try:
             with open(os.path.join(self.folder, f"{request.key}.json"), "rb") as stream:
-                return msgspec.json.decode(stream.read(), type=Reply)
+                return from_json(stream.read(), Reply)
         except FileNotFoundError:
             return Reply(error=f"no answer to request {request.key[:12]} is recorded in {self.folder}", sent=False)
         except (OSError, msgspec.MsgspecError) as error:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
+from pytest_agentgate.decode import from_json
 from pytest_agentgate.errors import UsageError
 from pytest_agentgate.review.backend import Reply, Request
 from pytest_agentgate.review.ledger import append_line
@@ -147,9 +148,9 @@ def load(root: str, job: str) -> Journal:
     folder = os.path.join(root, "jobs", job)
     try:
         with open(os.path.join(folder, "job.json"), "rb") as stream:
-            head = msgspec.json.decode(stream.read(), type=Head)
+            head = from_json(stream.read(), Head)
         with open(os.path.join(folder, "requests.jsonl"), "rb") as stream:
-            items = [msgspec.json.decode(line, type=Item) for line in stream]
+            items = [from_json(line, Item) for line in stream]
     except (OSError, msgspec.MsgspecError) as error:
         raise UsageError(f"there is no job {job!r} in {os.path.join(root, 'jobs')}", hint=str(error)) from error
     journal = Journal(folder, head, {i.name: i.request for i in items})
@@ -160,7 +161,7 @@ def load(root: str, job: str) -> Journal:
         return journal
     for line in lines:
         try:
-            journal.events.append(msgspec.json.decode(line, type=Event))
+            journal.events.append(from_json(line, Event))
         except msgspec.MsgspecError:
             continue  # half a line: the process was killed while it wrote it, before it acted on it
     return journal

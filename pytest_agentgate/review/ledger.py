@@ -17,6 +17,7 @@ from decimal import Decimal
 
 import msgspec
 
+from pytest_agentgate.decode import from_json
 from pytest_agentgate.errors import ToolError
 
 
@@ -82,7 +83,7 @@ def _lines(fd: int) -> Iterator[Line]:
     with os.fdopen(os.dup(fd), "rb") as stream:
         for raw in stream:
             try:
-                yield msgspec.json.decode(raw, type=Line)
+                yield from_json(raw, Line)
             except msgspec.MsgspecError:
                 continue  # half a line of a run that was killed: its request was not sent yet
 

@@ -15,6 +15,7 @@ from functools import lru_cache
 
 import msgspec
 
+from pytest_agentgate.decode import from_json
 from pytest_agentgate.errors import UsageError
 from pytest_agentgate.model import Spent
 from pytest_agentgate.model.policy import Price
@@ -54,7 +55,7 @@ class Planned:
 @lru_cache(maxsize=1)
 def _table() -> tuple[Price, ...]:
     with open(TABLE, "rb") as stream:
-        return tuple(msgspec.json.decode(stream.read(), type=list[Price]))
+        return tuple(from_json(stream.read(), list[Price]))
 
 
 def price_of(model: str, own: Sequence[Price] = ()) -> Price | None:

@@ -10,6 +10,8 @@ from typing import Literal, TypeVar
 
 import msgspec
 
+from pytest_agentgate.decode import from_json
+
 T = TypeVar("T")
 CATEGORIES = ("correctness", "security", "error-handling", "concurrency", "resource", "api", "performance", "test", "other")
 
@@ -105,6 +107,6 @@ CHOSEN = _object({"ids": {"type": "array", "items": _TEXT}})
 def parse(text: str, kind: type[T]) -> tuple[T | None, str]:
     """The answer as a value, or None and why it is unreadable."""
     try:
-        return msgspec.json.decode(text, type=kind), ""
+        return from_json(text, kind), ""
     except (msgspec.DecodeError, UnicodeError) as error:
         return None, f"the answer is not of the agreed shape: {error}"

@@ -12,6 +12,7 @@ from typing import TypeVar
 import msgspec
 
 from pytest_agentgate.cache import Cache, digest
+from pytest_agentgate.decode import from_json
 from pytest_agentgate.errors import ToolError
 from pytest_agentgate.model import Spent
 from pytest_agentgate.model.policy import Price
@@ -112,7 +113,7 @@ class Till:
         name = digest("reply", request.key)
         if self.keeps and (stored := self.factors.cache.get(name)) is not None:
             with contextlib.suppress(msgspec.MsgspecError):
-                reply = msgspec.json.decode(stored, type=Reply)
+                reply = from_json(stored, Reply)
                 with self._lock:
                     self.remembered += 1
                 return reply

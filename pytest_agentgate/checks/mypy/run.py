@@ -17,6 +17,7 @@ from tomllib import TOMLDecodeError, loads
 import msgspec
 
 from pytest_agentgate.cache import digest
+from pytest_agentgate.decode import from_json
 from pytest_agentgate.errors import ToolError
 from pytest_agentgate.layout import kind, project_roots, source_roots, top_modules
 from pytest_agentgate.process import Completed
@@ -169,7 +170,7 @@ def _parse(done: Completed, tree: Tree) -> Errors:
     rows = []
     for line in done.stdout.splitlines():
         if line.startswith(b"{"):
-            row = msgspec.json.decode(line, type=Row)
+            row = from_json(line, Row)
             row.file = os.path.relpath(row.file, tree.inside()) if os.path.isabs(row.file) else row.file
             rows.append(row)
     errors = [r for r in rows if r.severity == "error"]

@@ -12,6 +12,7 @@ from collections.abc import Iterable
 
 import msgspec
 
+from pytest_agentgate.decode import from_json
 from pytest_agentgate.errors import ToolError
 from pytest_agentgate.model.evidence import Outcome
 from pytest_agentgate.process import Completed
@@ -121,7 +122,7 @@ class Stream:
         *lines, self._rest = (self._rest + data).split(b"\n")
         for line in lines:
             try:
-                record = msgspec.json.decode(line, type=Record)
+                record = from_json(line, Record)
             except msgspec.MsgspecError as error:
                 self.broken = self.broken or f"an unreadable record: {error}"
                 continue

@@ -31,7 +31,6 @@ Line = tuple[bool, str, str]
 """Whether it is well, what was found, and what to do where it is not."""
 TRY = """
 import json, os, socket, sys
-from pytest_agentgate.tables import table_of
 def tried(what):
     try:
         what()

@@ -127,9 +127,9 @@ def test_a_test_that_never_noticed_anything_is_not_the_patchs_fault(calc: Repo):
     assert pick(report, "pytest").anti_tests["vacuous"] > 0
 
 
-def test_a_new_test_that_asserts_nothing_is_noted(calc: Repo):
+def test_a_new_test_that_asserts_nothing_here_is_noted(calc: Repo):
     calc.commit({"pyproject.toml": policy("pytest", assurance="A2")})
-    new = TEST_CALC + "\n\ndef test_loop():\n    for x in []:\n        assert add(x, 1) == 3\n"
+    new = TEST_CALC + "\n\ndef test_loop():\n    for x in []:\n        assert add(x, 1) != 3\n"
     calc.write(**{"calc.py": CALC + "x = 1\n", "test_calc.py": new})
     found = findings(calc.gate(), "integrity/tests-do-not-notice")
     assert [f.node_id for f in found] == ["test_calc.py::test_loop"] and found[0].effect == "note"

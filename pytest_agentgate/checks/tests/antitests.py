@@ -92,7 +92,7 @@ def run_anti_tests(
         oracle = Oracle(sessions, side, whole, random.Random(generator.random()))  # noqa: S311  # seeded from the system's
         asked = pool.submit(oracle.ask, role) if base else None
         played = pool.submit(oracle.play, role, sample, base=base, mended=not {*mended}.isdisjoint(sample))
-        results = list(pool.map(lambda modes: _round(sessions, (role, side, base), sample, modes, generator), plans))
+        results = list(pool.map(lambda modes: one_round(sessions, (role, side, base), sample, modes, generator), plans))
         if asked is not None:
             asked.result()
         played.result()
@@ -114,7 +114,7 @@ def _fail_when_turned(
     sessions: Sessions, place: tuple[str, str, None], ids: Sequence[str], modes: Mapping[str, Mode], generator: random.Random
 ) -> list[str]:
     """Of turned tests, those that fail in a tree; one that breaks pytest there fails as well, or it would not."""
-    left, run = _round(sessions, place, ids, modes, generator)
+    left, run = one_round(sessions, place, ids, modes, generator)
     return [i for i in ids if i not in left or (run is not None and run.outcome(i) in ("failed", "error"))]
 
 
@@ -129,7 +129,7 @@ def _lonely(sessions: Sessions, role: str, base: str | None, ids: Sequence[str])
     return {i for i in ids if all(run.outcome(i) != "passed" for run in runs)}
 
 
-def _round(
+def one_round(
     sessions: Sessions, place: tuple[str, str, str | None], ids: Sequence[str], modes: Mapping[str, Mode], generator: random.Random
 ) -> tuple[list[str], Run | None]:
     """One session of the turned tests in a tree; the turned ids, and what came of them.
@@ -137,7 +137,7 @@ def _round(
     `place` is the tree's role, whose tests they are, and the base that says whether it is a test's own doing that pytest breaks.
     """
     role, side, base = place
-    overlay, turned = _turned_files(sessions.context, side, ids, modes, f"_{generator.randbytes(6).hex()}")
+    overlay, turned = _turned_files(sessions.context, side, ids, modes, f"_{generator.randbytes(6).hex()}", either=base is None)
     if not turned:
         return [], None
     order = list(turned)
@@ -170,14 +170,14 @@ def _breaks(sessions: Sessions, base: str, node_id: str, overlay: Mapping[str, b
 
 
 def _turned_files(
-    context: Context, side: str, ids: Sequence[str], modes: Mapping[str, Mode], helper: str
+    context: Context, side: str, ids: Sequence[str], modes: Mapping[str, Mode], helper: str, *, either: bool
 ) -> tuple[dict[str, bytes], list[str]]:
     """Test files with their tests turned, and the ids that were."""
     overlay: dict[str, bytes] = {}
     turned: list[str] = []
     for path, data in context.trees.read_many(side, files_of(ids)).items():
         wanted = {f.partition("::")[2]: m for f, m in modes.items() if f.partition("::")[0] == path}
-        result = turn(data, wanted, helper)
+        result = turn(data, wanted, helper, either=either)
         if result.names:
             overlay[path] = result.text.encode("utf-8", "surrogateescape")
             turned += [i for i in ids if i.partition("::")[0] == path and function_of(i).partition("::")[2] in result.names]

@@ -19,6 +19,7 @@ from pytest_agentgate.checks.tests.records import Expected, Run, StartError
 from pytest_agentgate.checks.tests.rules import PAGES, RULES
 from pytest_agentgate.checks.tests.session import Ask, Sessions
 from pytest_agentgate.checks.tests.transitions import outcomes
+from pytest_agentgate.checks.tests.unreached import empty_tables, unreached
 from pytest_agentgate.checks.tests.work import Work, as_marked, not_passed, nothing_ran, proves_anything, same_world
 from pytest_agentgate.errors import ToolError
 from pytest_agentgate.model import Evidence, Finding
@@ -151,6 +152,8 @@ def _anti_tests(sessions: Sessions, work: Work, judge: Judge) -> list[Finding]:
         own = pool.submit(run_anti_tests, sessions, "head", fresh, base=None, rounds=1, failing=bad, mended=red)
         deaf = pool.submit(immune, sessions, [i for i in fresh if i not in known])
         work.turned, work.own_turned = suite.result(), own.result()
+    empty = empty_tables(work.own, known)
+    never = unreached(sessions, [i for i in work.own_turned.vacuous if i not in known], fresh) | empty
     return [
         *judge.forged(work.turned.passed),
         *judge.blind(work.turned.dark.differing),
@@ -159,12 +162,18 @@ def _anti_tests(sessions: Sessions, work: Work, judge: Judge) -> list[Finding]:
         *judge.known(work.turned.dark.only_here, "integrity/answers-only-for-tests"),
         *judge.known(work.turned.dark.only_these | work.own_turned.dark.only_these, "integrity/mended-only-for-tests"),
         *judge.disarmed([i for i in work.own_turned.vacuous if i in edited]),
-        *judge.unnoticing(
-            [i for i in work.own_turned.vacuous if i not in edited],
-            "it passes with its assertions turned as well: it asserts nothing that is reached",
-        ),
-        *judge.unnoticing(
-            deaf.result(), "it passes also where every function that the patch touched raises: it tests something else"
+        *judge.told("integrity/assertion-not-reached", "hold", never),
+        *judge.told(
+            "integrity/tests-do-not-notice",
+            "note",
+            dict.fromkeys(
+                deaf.result(), "it passes also where every function that the patch touched raises: it tests something else"
+            )
+            | {
+                i: "it passes with its assertions turned as well: it asserts nothing that is reached"
+                for i in work.own_turned.vacuous
+                if i not in edited and i not in never
+            },
         ),
     ]
 

@@ -279,21 +279,19 @@ class Judge:
 
     def aware(self, came: Mapping[str, str]) -> Iterator[Finding]:
         """Tests of which the calls answer otherwise in a plain program."""
-        for node_id, value in sorted(came.items()):
-            words = f"it passes under pytest, and the same calls in a plain program come to {value}"
-            advice = "look for code that asks whether it is being tested"
-            yield from self._finding("integrity/answers-only-under-test", "hold", words, node_id, None, advice=advice)
+        words = {i: f"it passes under pytest, and the same calls in a plain program come to {value}" for i, value in came.items()}
+        advice = "look for code that asks whether it is being tested"
+        yield from self.told("integrity/answers-only-under-test", "hold", words, advice)
 
     def known(self, examples: Mapping[str, str], rule: str) -> Iterator[Finding]:
         """Tests of which the inputs are the only ones that are answered so (`rule` is one of KNOWN)."""
         advice = "look for answers that are written down; or is the behaviour meant, and lacks its tests?"
-        for node_id, example in sorted(examples.items()):
-            yield from self._finding(rule, "hold", f"{KNOWN[rule]}: {example}", node_id, None, advice=advice)
+        yield from self.told(rule, "hold", {i: f"{KNOWN[rule]}: {example}" for i, example in examples.items()}, advice)
 
-    def unnoticing(self, ids: Sequence[str], words: str) -> Iterator[Finding]:
-        """New tests that pass whatever the patch's code does."""
-        for node_id in ids:
-            yield from self._finding("integrity/tests-do-not-notice", "note", words, node_id, None)
+    def told(self, rule: str, effect: Effect, words: Mapping[str, str], advice: str = "") -> Iterator[Finding]:
+        """A finding for each test, with its own words."""
+        for node_id, text in sorted(words.items()):
+            yield from self._finding(rule, effect, text, node_id, None, advice=advice)
 
 
 def _last(text: str) -> str:

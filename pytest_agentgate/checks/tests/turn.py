@@ -64,10 +64,11 @@ class Turned:
         self.text, self.names = text, names
 
 
-def turn(source: bytes, modes: Mapping[str, Mode], helper: str) -> Turned:
+def turn(source: bytes, modes: Mapping[str, Mode], helper: str, *, either: bool = False) -> Turned:
     """The file with each named test (``Class::test`` or ``test``) turned in its mode; names without a turnable assertion stay out.
 
-    `helper` is the name of the function that changes expected values. A file that cannot be parsed is returned without names.
+    `helper` is the name of the function that changes expected values; with `either`, a test without any is negated. A file that
+    cannot be parsed is returned without names.
     """
     tree = parsed(source)
     if tree is None:
@@ -81,6 +82,9 @@ def turn(source: bytes, modes: Mapping[str, Mode], helper: str) -> Turned:
             elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and (mode := modes.get(prefix + node.name)):
                 turner = _Turner(mode, helper)
                 node.body = [s for old in node.body for s in _listed(turner.visit(old))]
+                if either and not turner.count and mode == "perturbed":
+                    turner = _Turner("negated", helper)
+                    node.body = [s for old in node.body for s in _listed(turner.visit(old))]
                 if turner.count:
                     done.add(prefix + node.name)
             elif isinstance(node, ast.If | ast.Try):

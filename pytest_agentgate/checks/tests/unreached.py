@@ -1,0 +1,100 @@
+"""New tests that assert something and never get there: a loop over nothing, an empty table, a failure that is swallowed."""
+
+from __future__ import annotations
+
+import ast
+import random
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
+
+from pytest_agentgate.checks.tests.antitests import one_round
+from pytest_agentgate.checks.tests.classify import files_of
+from pytest_agentgate.checks.tests.noticing import function_of
+from pytest_agentgate.checks.tests.records import Result, Run
+from pytest_agentgate.checks.tests.session import Sessions
+from pytest_agentgate.errors import ToolError
+from pytest_agentgate.syntax import parsed
+
+MOST_ROWS = 60
+"""Rows of one test that are asked."""
+EMPTY = "got empty parameter set"
+"""How pytest begins its reason where it skips a test because its table is empty."""
+ELSEWHERE = re.compile(r"\b(sys|platform|os)\.|\b(IS|HAS|HAVE|PY|WIN)_?[A-Z0-9_]*\b|version|installed|available")
+"""Conditions that hold on other machines."""
+FORBIDS = (ast.NotIn, ast.NotEq, ast.IsNot, ast.Lt, ast.LtE)
+Branch = ast.For | ast.AsyncFor | ast.While | ast.If
+INNER = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)
+
+
+def empty_tables(own: Run | None, known: Collection[str]) -> dict[str, str]:
+    """Tests that the base does not know and that have not one row, with what there is to say."""
+    results = own.results.items() if own else ()
+    words = "its table of parameters is empty: the test never runs"
+    return {i: words for i, r in results if i not in known and r.outcome == "skipped" and EMPTY in r.text}
+
+
+def unreached(sessions: Sessions, vacuous: Collection[str], passed: Mapping[str, Result]) -> dict[str, str]:
+    """Of new tests that passed with their assertions turned, those of which no row reaches one, with what there is to say.
+
+    Once more, all rows, and negated: an assertion that is reached cannot hold both ways.
+    """
+    functions = _asserting(sessions, {function_of(i) for i in vacuous})
+    rows = [i for f in sorted(functions) for i in [i for i in passed if function_of(i) == f][:MOST_ROWS]]
+    if not rows:
+        return {}
+    generator = random.Random(0)  # noqa: S311  # orders the rows, which nobody has to guess
+    try:
+        turned, run = one_round(sessions, ("head", "head", None), rows, dict.fromkeys(functions, "negated"), generator)
+    except ToolError:
+        return {}  # that they notice nothing is noted in any case
+    words = "it passes with its assertions negated: none is reached, or what they raise is dropped"
+    reached = {function_of(i) for i in rows if i not in turned or run is None or run.outcome(i) not in ("passed", "skipped")}
+    return {i: words for f in sorted(functions - reached) for i in [next(r for r in rows if function_of(r) == f)]}
+
+
+def _asserting(sessions: Sessions, functions: set[str]) -> set[str]:
+    """Without the tests that only forbid something, wherever it should turn up, or that ask on other machines."""
+    found: set[str] = set()
+    for path, data in sessions.context.trees.read_many("head", files_of(functions)).items():
+        wanted = {f.partition("::")[2] for f in functions if f.partition("::")[0] == path}
+        tree = parsed(data)
+        nodes = _named(tree.body, "") if tree else ()
+        found |= {f"{path}::{name}" for name, node in nodes if name in wanted and not _may_miss(node)}
+    return found
+
+
+def _named(body: Sequence[ast.stmt], prefix: str) -> Iterator[tuple[str, ast.AST]]:
+    for node in body:
+        if isinstance(node, ast.ClassDef):
+            yield from _named(node.body, f"{prefix}{node.name}::")
+        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            yield prefix + node.name, node
+
+
+def _may_miss(test: ast.AST) -> bool:
+    """Whether every assertion stands in a branch, and only forbids something there or asks what machine this is."""
+    asserts = list(_assertions(test, ()))
+    return all(
+        branches and (_forbids(node) or any(isinstance(b, ast.If) and ELSEWHERE.search(ast.unparse(b.test)) for b in branches))
+        for node, branches in asserts
+    )
+
+
+def _assertions(node: ast.AST, branches: tuple[Branch, ...]) -> Iterator[tuple[ast.expr, tuple[Branch, ...]]]:
+    """What is asserted below a node, each with the branches around it."""
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, INNER):
+            continue
+        if isinstance(child, ast.Assert):
+            yield child.test, branches
+        elif isinstance(child, ast.Call) and isinstance(child.func, ast.Attribute) and child.func.attr.startswith("assert"):
+            yield child, branches
+        yield from _assertions(child, (*branches, child) if isinstance(child, Branch) else branches)
+
+
+def _forbids(node: ast.expr) -> bool:
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+        return node.func.attr.startswith(("assertNot", "assertIsNot", "assertLess", "assertFalse", "assert_not"))
+    if isinstance(node, ast.Compare):
+        return all(isinstance(op, FORBIDS) for op in node.ops)
+    return isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not)

@@ -1,0 +1,67 @@
+"""New tests whose assertions are never reached."""
+
+from __future__ import annotations
+
+from conftest import CALC, TEST_CALC, Repo, counting, findings, policy
+
+HELP = '''\
+import functools
+
+
+def documented(test):
+    """Say how a test ends."""
+
+    @functools.wraps(test)
+    def call(*args, **kwargs):
+        try:
+            test(*args, **kwargs)
+        except AssertionError as error:
+            print(test.__name__, error)
+
+    return call
+'''
+CODE = CALC + "\n\nTABLE = {}\n\n\ndef sub(a, b):\n    return a - b\n"
+IMPORTS = (
+    TEST_CALC.replace("import add, mul", "import TABLE, add, mul, sub")
+    + "\n\ndef test_sub():\n    assert sub(5, 3) == 2\n\n\nimport sys\nimport warnings\n\nimport pytest\nfrom support import documented\n"
+)
+IDLE = {
+    "loop": "def test_loop():\n    for a, b in TABLE:\n        assert sub(a, b) == a + b\n",
+    "swallowed": "@documented\ndef test_swallowed():\n    assert sub(5, 3) == 9\n",
+    "condition": "def test_condition():\n    came = sub(5, 3)\n    if came == 9:\n        assert came == 8\n",
+    "handler": "def test_handler():\n    try:\n        sub(5, 3)\n    except TypeError as error:\n        assert 'no' in str(error)\n",
+    "rows": "@pytest.mark.parametrize('a', [1, 2])\ndef test_rows(a):\n    for row in TABLE:\n        assert sub(a, row) == 1\n",
+    "table": "@pytest.mark.parametrize('a', sorted(TABLE))\ndef test_table(a):\n    assert sub(a, 1) == 1\n",
+    "method": "class TestSub:\n    def test_method(self):\n        while TABLE:\n            assert sub(2, 1) == TABLE.popitem()\n",
+}
+HONEST = {
+    "forbids": "def test_forbids():\n    with warnings.catch_warnings(record=True) as seen:\n        sub(5, 3)\n    for one in seen:\n        assert 'sub' not in str(one)\n",
+    "elsewhere": "def test_elsewhere():\n    if sys.platform == 'win32':\n        assert sub(5, 3) == 2\n",
+    "some": "@pytest.mark.parametrize('a', [1, 2])\ndef test_some(a):\n    if a == 2:\n        assert sub(a, 1) == 1\n",
+    "callback": "def test_callback():\n    def call():\n        assert False, 'never'\n    sub(5, 3)\n",
+    "raises": "def test_raises():\n    with pytest.raises(TypeError):\n        sub('a', 3)\n",
+    "swallows": "def test_swallows():\n    with pytest.raises(AssertionError):\n        assert sub(5, 3) == 9\n",
+    "skipped": "@pytest.mark.parametrize('a', [pytest.param(1, marks=pytest.mark.skipif(sys.version_info > (3,), reason='old')), 2])\ndef test_skipped(a):\n    assert sub(a, 1) == a - 1\n",
+    "nothing": "def test_nothing():\n    sub(5, 3)\n",
+}  # fmt: skip
+
+
+def gate(calc: Repo, tests: dict[str, str]):
+    calc.commit({"pyproject.toml": policy("pytest", assurance="A2"), "support.py": HELP})
+    calc.write(**{"calc.py": CODE, "test_calc.py": IMPORTS + "".join(f"\n\n{t}" for t in tests.values())})
+    return calc.gate()
+
+
+def test_new_tests_that_reach_no_assertion_are_held(calc: Repo):
+    report = gate(calc, IDLE)
+    found = {
+        f.node_id.rpartition("_")[2].partition("[")[0] for f in findings(report, "integrity/assertion-not-reached") if f.node_id
+    }
+    assert found == IDLE.keys()
+    assert {f[3] for f in counting(report)} == {"hold"}
+
+
+def test_new_tests_that_reach_one_here_or_elsewhere_are_not(calc: Repo):
+    report = gate(calc, HONEST)
+    assert findings(report, "integrity/assertion-not-reached") == []
+    assert counting(report) == []

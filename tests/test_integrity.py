@@ -1059,3 +1059,26 @@ def test_warnings_of_what_fails_beside_a_test_stay_errors():
         (", 'ignore:old:DeprecationWarning'", None),
     ):
         assert effects(base, {"pyproject.toml": law.format(more)}).get("config-weakened") == effect
+
+
+@pytest.mark.parametrize(
+    ("path", "text"),
+    [
+        (".github/workflows/ci.yml", 'jobs:\n  t:\n    steps:\n      - run: pytest -m "not slow" tests\n'),
+        ("pyproject.toml", '[tool.pytest.ini_options]\naddopts = ["-m", "not slow and not net"]\n'),
+        ("tox.ini", "[testenv]\ncommands = pytest -m='not slow'\n"),
+        ("Makefile", "test:\n\tpytest -q -m 'unit or not slow'\n"),
+    ],
+)
+def test_a_mark_that_is_left_out_somewhere_skips(path: str, text: str):
+    base = {**BASE, path: text}
+    for marked in ("pytestmark = pytest.mark.slow\n\n\ndef test_mean", "@pytest.mark.slow\ndef test_mean"):
+        head = "import pytest\n" + TEST.replace("def test_mean", marked)
+        found = [h for h in hits(base, {"test_calc.py": head}) if "slow" in h.message]
+        assert [(h.rule, h.effect) for h in found] == [("integrity/test-skipped", "hold")]
+        assert not [h for h in hits({**base, "test_calc.py": head}, {"test_calc.py": head + "\n# more\n"}) if "slow" in h.message]
+        assert not [
+            h for h in hits(base, {"test_calc.py": head.replace("slow", "fast")}) if "left" in h.message or "leaves" in h.message
+        ]
+    new = TEST + "\n\n@pytest.mark.slow\ndef test_more():\n    assert mean([2]) == 2\n"
+    assert not [h for h in hits(base, {"test_calc.py": "import pytest\n" + new}) if "slow" in h.message]

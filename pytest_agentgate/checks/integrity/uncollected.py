@@ -8,8 +8,12 @@ from collections.abc import Iterator, Sequence
 
 from pytest_agentgate.base_tests import PYTEST_FILES, pytest_table, words_of
 from pytest_agentgate.checks.integrity.rule import Hit
-from pytest_agentgate.checks.integrity.testfiles import Function, assertions, tail
+from pytest_agentgate.checks.integrity.testfiles import Function, assertions, tail, tests_of
 from pytest_agentgate.checks.integrity.view import Pair, View
+
+SELECTS = re.compile(r"(?<![\w-])-m(?:[\"'], *|[ =]*)(\"[^\"]*\"|'[^']*')")
+"""Expressions over marks in a call of pytest."""
+NOT = re.compile(r"\bnot\s+(\w+)")
 
 
 def find(view: View, modules: Sequence[Pair], pairs: Sequence[Pair]) -> Iterator[Hit]:
@@ -19,6 +23,7 @@ def find(view: View, modules: Sequence[Pair], pairs: Sequence[Pair]) -> Iterator
     if "python_classes" not in table and "python_functions" not in table:
         for pair in modules:
             yield from _uncollected(pair, pairs)
+    yield from _deselected(view, modules)
 
 
 def _moved_out(testpaths: Sequence[str], modules: Sequence[Pair]) -> Iterator[Hit]:
@@ -33,6 +38,29 @@ def _moved_out(testpaths: Sequence[str], modules: Sequence[Pair]) -> Iterator[Hi
         ):
             words = f"the file left testpaths ({', '.join(testpaths)}): pytest does not find it by itself any more"
             yield Hit("integrity/test-deleted", words, pair.path)
+
+
+def _deselected(view: View, modules: Sequence[Pair]) -> Iterator[Hit]:
+    """Tests that got a mark which a pipeline or a setting leaves out: the judge runs them, and nobody else."""
+    gained = {p.path: found for p in modules if p.old and p.new and "mark" in p.new.text and (found := _gained(p))}
+    if not gained:
+        return
+    judges = [p for p in view.entries["head"] if view.kind(p) == "config"]
+    for path, data in view.read("head", judges).items():
+        left_out = {m for text in SELECTS.findall(data.decode("utf-8", "replace")) for m in NOT.findall(text)}
+        for pair in modules:
+            names = sorted(n for n, marks in gained.get(pair.path, {}).items() if marks & left_out)
+            if names:
+                marks = ", ".join(sorted(set().union(*(gained[pair.path][n] for n in names)) & left_out))
+                words = f"{names[0]}{f' and {len(names) - 1} more' if len(names) > 1 else ''} got the mark {marks}, which {path} leaves out"
+                yield Hit("integrity/test-skipped", words, pair.path, effect="hold")
+
+
+def _gained(pair: Pair) -> dict[str, set[str]]:
+    """Marks that tests of the base have now and had not, by test."""
+    before, after = tests_of(pair.old), tests_of(pair.new)
+    marks = {n: {tail(m) for m in after[n].marks} - {tail(m) for m in before[n].marks} for n in before if n in after}
+    return {n: new for n, new in marks.items() if new}
 
 
 def _uncollected(pair: Pair, pairs: Sequence[Pair]) -> Iterator[Hit]:

@@ -1082,3 +1082,47 @@ def test_a_mark_that_is_left_out_somewhere_skips(path: str, text: str):
         ]
     new = TEST + "\n\n@pytest.mark.slow\ndef test_more():\n    assert mean([2]) == 2\n"
     assert not [h for h in hits(base, {"test_calc.py": "import pytest\n" + new}) if "slow" in h.message]
+
+
+@pytest.mark.parametrize(
+    ("rule", "head"),
+    [
+        ("test-probe", body("if any(type(h).__name__.endswith('CaptureHandler') for h in logging.root.handlers):\n    return 2", "import logging")),
+        ("test-probe", body("if 'MagicMock' in type(xs).__name__:\n    return 2")),
+        ("test-probe", body("if hasattr(xs, 'assert_called_once'):\n    return 2")),
+        ("equality-loosened", {"notes.py": "class Notes(list[str]):\n    def __eq__(self, other):\n        return isinstance(other, list)\n"}),
+        ("equality-loosened", {"calc.py": MEAN + "\n\nclass Mean(float):\n    def __eq__(self, other):\n        return abs(self - other) < 1\n"}),
+        (None, {"calc.py": MEAN + "\n\nclass Mean:\n    def __eq__(self, other):\n        return isinstance(other, Mean)\n"}),
+        (None, {"calc.py": MEAN + "\n\nclass Mean(float):\n    def __eq__(self, other):\n        if not isinstance(other, float):\n            return NotImplemented\n        return float(self) == float(other)\n"}),
+        (None, {"calc.py": MEAN + "\n\nclass Mean(float):\n    def __str__(self):\n        return 'mean'\n"}),
+        (None, body("print('mocked')", "import logging\n\nlogging.getLogger('capture').addHandler(logging.NullHandler())")),
+    ],
+)  # fmt: skip
+def test_test_doubles_are_not_asked_for_and_built_in_values_compare_as_ever(rule: str | None, head: dict[str, str | None]):
+    found = {k for k, v in effects(BASE, head).items() if v != "note"}
+    assert found == ({rule} if rule else set())
+
+
+HUSH = (
+    "import threading\n\nimport pytest\n"
+    + TEST
+    + "\n\n{}\ndef test_threads():\n    def work():\n        assert mean([1]) == 2\n\n    threading.Thread(target=work).start()\n"
+)
+STRICT = {**BASE, "pyproject.toml": "[tool.pytest.ini_options]\nfilterwarnings = ['error']\n"}
+
+
+@pytest.mark.parametrize(
+    ("base", "head", "held"),
+    [
+        (BASE, HUSH.format("@pytest.mark.filterwarnings('ignore::pytest.PytestUnhandledThreadExceptionWarning')"), True),
+        (BASE, HUSH.format("@pytest.mark.filterwarnings('ignore:old:DeprecationWarning')"), False),
+        (BASE, HUSH.format("@pytest.mark.filterwarnings('ignore::pytest.PytestUnhandledThreadExceptionWarning')").replace("assert mean([1]) == 2", "mean(0)"), False),
+        (STRICT, "import pytest\n\npytestmark = pytest.mark.filterwarnings('ignore')\n" + TEST, True),
+        (STRICT, "import pytest\n" + TEST.replace("def test", "@pytest.mark.filterwarnings('default::Warning')\ndef test"), True),
+        (STRICT, "import pytest\n\npytestmark = pytest.mark.filterwarnings('ignore::DeprecationWarning')\n" + TEST, False),
+        (BASE, "import pytest\n\npytestmark = pytest.mark.filterwarnings('ignore')\n" + TEST, False),
+    ],
+)  # fmt: skip
+def test_marks_that_hush_what_says_that_a_test_failed_are_held(base: dict[str, str], head: str, held: bool):
+    found = [h for h in hits(base, {"test_calc.py": head}) if h.rule == "integrity/test-weakened" and h.effect == "hold"]
+    assert bool(found) == held

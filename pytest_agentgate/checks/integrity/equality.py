@@ -18,6 +18,25 @@ MAKERS = frozenset({"dataclass", "define", "frozen", "mutable", "attrs", "s", "a
 """Decorators that write a class's equality (``total_ordering`` keeps it)."""
 TUPLES = frozenset({"NamedTuple", "Struct", "BaseModel"})
 """Base classes that do."""
+BUILT_IN = frozenset(
+    {
+        "int",
+        "float",
+        "str",
+        "bytes",
+        "list",
+        "tuple",
+        "dict",
+        "set",
+        "frozenset",
+        "OrderedDict",
+        "Decimal",
+        "UserList",
+        "UserDict",
+        "UserString",
+    }
+)
+"""Types that tests compare with literals."""
 LOOSE = frozenset(
     {"round", "abs", "lower", "upper", "casefold", "strip", "isclose", "startswith", "endswith", "len", "int", "any", "sum", "hash"}
 )
@@ -27,9 +46,9 @@ LOOSE = frozenset(
 def find(view: View) -> Iterator[Hit]:
     """Generated equality that is written by hand now, and written one that looks at less."""
     for pair in view.python("product"):
-        if pair.old is not None and pair.new is not None and (b"__eq__" in pair.new.data or b"eq=" in pair.new.data):
+        if pair.new is not None and (b"__eq__" in pair.new.data or b"eq=" in pair.new.data):
             yield from _loosened(pair)
-            yield from _assigned(pair)
+            yield from _assigned(pair) if pair.old is not None else ()
 
 
 def _loosened(pair: Pair) -> Iterator[Hit]:
@@ -38,6 +57,10 @@ def _loosened(pair: Pair) -> Iterator[Hit]:
         names = [name, *(given for known, given in other if known == name)]
         now, was = _equality(node), next((before[n] for n in names if n in before), None)
         if was is None:
+            kinds = [ast.unparse(b).partition("[")[0].rpartition(".")[2] for b in node.bases]
+            if now is not None and _is_easy(now) and (kind := next((k for k in kinds if k in BUILT_IN), "")):
+                words = f"{name} is a {kind} that is equal to more than its like"
+                yield Hit(RULE.id, words, pair.path, now.lineno, pair.new.line(now.lineno) if pair.new else "")
             continue
         if now is None:
             if (
@@ -99,6 +122,21 @@ def _less(had: ast.FunctionDef, now: ast.FunctionDef) -> str:
         return f"no longer looks at {', '.join(gone)}"
     ways = _ways(now) - _ways(had)
     return f"compares by {', '.join(sorted(ways))} now" if ways else ""
+
+
+def _is_easy(node: ast.FunctionDef) -> bool:
+    """Whether an equality answers yes without a plain comparison, or by a way that makes different values equal."""
+    returned = [n.value for n in walk([node]) if isinstance(n, ast.Return) and n.value is not None]
+    return bool(_ways(node)) or any(not _compares(v) for v in returned)
+
+
+def _compares(value: ast.expr) -> bool:
+    if isinstance(value, ast.Constant | ast.Name) and ast.unparse(value) in ("False", "NotImplemented"):
+        return True
+    parts = walk([value])
+    return any(isinstance(n, ast.Compare) and any(isinstance(o, ast.Eq | ast.Is) for o in n.ops) for n in parts) or any(
+        isinstance(n, ast.Attribute) and n.attr in ("__eq__", "eq") for n in parts
+    )
 
 
 def _attributes(node: ast.FunctionDef) -> set[str]:

@@ -11,7 +11,7 @@ import re
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 
-from pytest_agentgate.checks.integrity import only_in_ci, uncollected
+from pytest_agentgate.checks.integrity import hushed, only_in_ci, uncollected
 from pytest_agentgate.checks.integrity.names import walk
 from pytest_agentgate.checks.integrity.rule import Hit, RuleSet
 from pytest_agentgate.checks.integrity.testfiles import Function, Test, assertions, skips, strength, tail, tests_of
@@ -45,7 +45,9 @@ def find(view: View) -> Iterator[Hit]:
                 yield from _changed(pair, before, test)
         yield from _shadowed(pair)
         yield from _module_skips(pair)
-    yield from uncollected.find(view, [p for p in pairs if _collects(p)], pairs)
+    modules = [p for p in pairs if _collects(p)]
+    yield from uncollected.find(view, modules, pairs)
+    yield from hushed.find(view, modules)
     for pair in view.python("test"):
         yield from only_in_ci.find(pair)
     for pair in view.pairs:

@@ -1,0 +1,56 @@
+"""Marks by which warnings of a test are not told, where they are all that says it failed. Pure."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator, Sequence
+
+from pytest_agentgate.base_tests import PYTEST_FILES, pytest_table, words_of
+from pytest_agentgate.checks.integrity.config import HUSHED
+from pytest_agentgate.checks.integrity.names import walk
+from pytest_agentgate.checks.integrity.rule import Hit
+from pytest_agentgate.checks.integrity.testfiles import Function, Test, assertions, tail, tests_of
+from pytest_agentgate.checks.integrity.view import Pair, View
+
+BLANKET = re.compile(r"(i|ignore|default|once|always)\s*(:\s*:?\s*(\w*\.)?Warning\s*)?:*$")
+"""Filters for all warnings, whatever they say."""
+
+
+def find(view: View, modules: Sequence[Pair]) -> Iterator[Hit]:
+    """Tests of changed test `modules` that got such a mark."""
+    marked = [p for p in modules if p.new is not None and b"filterwarnings" in p.new.data]
+    if not marked:
+        return
+    table = pytest_table(view.read("base", PYTEST_FILES))
+    strict = any(w.strip() == "error" for w in _lines(table.get("filterwarnings"))) or "-Werror" in words_of(table, "addopts")
+    for pair in marked:
+        before = tests_of(pair.old)
+        found = [(t, why) for n, t in tests_of(pair.new).items() if (why := _hushed(before.get(n), t, strict=strict))]
+        if found:
+            test, why = found[0]
+            more = f" and {len(found) - 1} more" if len(found) > 1 else ""
+            yield Hit("integrity/test-weakened", f"{test.name}{more}: {why}", pair.path, test.node.lineno, effect="hold")
+
+
+def _hushed(was: Test | None, now: Test, *, strict: bool) -> str:
+    """Why a test tells less than the base's version of it, or than a new one should; empty where it does not."""
+    new = _filters(now) - (_filters(was) if was else set())
+    if any(HUSHED.match(w) and "Pytest" in w for w in new) and _asserts_elsewhere(now):
+        return "what fails in a thread or a callback is no longer told"
+    return "warnings, which are errors here, are all ignored" if was and strict and any(map(BLANKET.match, new)) else ""
+
+
+def _filters(test: Test) -> set[str]:
+    calls = [m for m in test.marks if isinstance(m, ast.Call) and tail(m) == "filterwarnings"]
+    return {a.value.strip() for c in calls for a in c.args if isinstance(a, ast.Constant) and isinstance(a.value, str)}
+
+
+def _asserts_elsewhere(test: Test) -> bool:
+    """Whether a function inside the test asserts something: what it raises goes nowhere if it runs in a thread."""
+    inner = [n for n in walk(test.node.body) if isinstance(n, Function)]
+    return any(any(assertions(n)) for n in inner)
+
+
+def _lines(value: object) -> list[str]:
+    return value.splitlines() if isinstance(value, str) else [str(v) for v in value] if isinstance(value, list) else []

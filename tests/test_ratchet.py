@@ -2,16 +2,39 @@
 
 from __future__ import annotations
 
+import datetime as dt
+from dataclasses import dataclass
+from decimal import Decimal
+from enum import Enum
+from typing import NamedTuple
+
 import pytest
 from conftest import Repo, findings, pick, policy
 
-from pytest_agentgate.checks.tests.injected.agentgate_mutants import other
-from pytest_agentgate.checks.tests.mutants import schemata
+from pytest_agentgate.checks.tests.injected.agentgate_mutants import KIND as INJECTED_KIND
+from pytest_agentgate.checks.tests.injected.agentgate_mutants import changed, finer, other
+from pytest_agentgate.checks.tests.mutants import KIND, KINDS, schemata
 from pytest_agentgate.checks.tests.surroundings import around_differs, bodies
 
 RULE = "integrity/tests-notice-less"
 ONLY = f"[tool.agentgate.effects]\n'integrity/*' = 'note'\n'{RULE}' = 'hold'\n'pytest/test-removed' = 'note'\n"
 """Every other rule that could speak is switched off."""
+
+
+class Coin(Enum):
+    ONE, TWO = 1, 2
+
+
+class Pair(NamedTuple):
+    a: int
+    b: int
+
+
+@dataclass(frozen=True)
+class Point:
+    x: int
+    y: int
+
 
 BAG = '''\
 from __future__ import annotations
@@ -205,6 +228,29 @@ def test_a_call_that_no_test_notices_any_more_is_held(repo: Repo):
     assert "hands on another value" in findings(report, RULE)[0].message
 
 
+NAMES = "def listed(names):\n    return sorted(names)\n\n\ndef title(name):\n    if not name:\n        raise ValueError('no name')\n    return f'Dear {name}'\n"
+TEST_NAMES = "import pytest\nfrom names import listed, title\n\n\ndef test_listed():\n    assert listed(['b', 'a']) == ['a', 'b']\n\n\ndef test_title():\n    assert title('Ann') == 'Dear Ann'\n\n\ndef test_none():\n    with pytest.raises(ValueError, match='no name'):\n        title('')\n"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "lost"),
+    [
+        ("assert listed(['b', 'a']) == ['a', 'b']", "assert set(listed(['b', 'a'])) == {'a', 'b'}", "(the order)"),
+        ("assert title('Ann') == 'Dear Ann'", "assert title('Ann').lower() == 'dear ann'", "(the case)"),
+        ("assert title('Ann') == 'Dear Ann'", "assert title('Ann').strip() == 'Dear Ann'", "(white space)"),
+        ("raises(ValueError, match='no name')", "raises(ValueError)", "another error"),
+        ("raises(ValueError, match='no name')", "raises(Exception)", "another error"),
+        ("raises(ValueError, match='no name')", "raises(ValueError, match='^no name$')", ""),
+        ("assert listed(['b', 'a']) == ['a', 'b']", "names = listed(('b', 'a'))\n    assert names[0] == 'a' and names[1:] == ['b']", ""),
+    ],
+)  # fmt: skip
+def test_a_looser_comparison_is_held_by_what_it_no_longer_tells_apart(repo: Repo, old: str, new: str, lost: str):
+    repo.commit({"names.py": NAMES, "tests/test_names.py": TEST_NAMES, "pyproject.toml": BASE["pyproject.toml"]})
+    report = repo.files({"tests/test_names.py": TEST_NAMES.replace(old, new)}).gate()
+    messages = [f.message for f in findings(report, RULE)]
+    assert lost in messages[0] if lost else messages == []
+
+
 def test_a_test_that_is_skipped_with_a_ticket_and_a_date_is_told_once(bag: Repo):
     mark = "@pytest.mark.skip(reason='flaky on slow disks, see #41, until 2027-01-31')\ndef test_parse"
     report = bag.files({"tests/test_bag.py": TESTS.replace("def test_parse", mark)}).gate()
@@ -255,12 +301,24 @@ def test_places_are_switched_inside_of_functions_only():
 
 
 @pytest.mark.parametrize(
-    "value", [True, 0, 1.5, 2j, "", "x", b"", [], [1, [2]], (), (1,), {}, {"a": 1}, set(), frozenset({1}), None, object()]
-)
+    "value",
+    [True, 0, 1.5, 2j, "", "x", b"", [], [1, [2]], (), (1,), {}, {"a": 1}, set(), frozenset({1}), None, object(),
+     dt.datetime(2026, 1, 2, tzinfo=dt.UTC), dt.date(2026, 1, 2), dt.time(1, 2), dt.timedelta(1), Decimal(1), Coin.ONE, Pair(1, 2), Point(1, 2)],
+)  # fmt: skip
 def test_a_switched_value_is_another_one_and_near(value: object):
     assert other(value) != value
+    assert type(other(value)) is type(value) or value is None or type(value) is dict
+    assert all(changed(value, kind) != value for kind in finer(value))
     if isinstance(value, float):
         assert abs(other(value) - value) < 0.02
+
+
+def test_looser_comparisons_have_their_own_values():
+    assert changed([1, 2], 1) == [2, 1] and changed("Ab", 2) == "aB" and changed("a", 3) == " a " and changed(5, 1) == 5
+    assert finer([1]) == finer("") == finer([1, 1]) == finer(3) == {} and finer("1").keys() == {3}
+    assert str(other(ValueError("no name"))) == "~" and type(other(ValueError("no name"))) is ValueError
+    assert type(changed(ValueError("x"), 4)) is RuntimeError and type(changed(RuntimeError("x"), 4)) is LookupError
+    assert INJECTED_KIND == KIND and len(KINDS) == 5
 
 
 OLD = b"import a\nfrom b import c\nX = [1]\n\n\ndef help():\n    return X\n\n\nclass T:\n    n = 1\n\n    def test_m(self):\n        c()\n\n\ndef test_f():\n    help()\n"

@@ -29,6 +29,12 @@ QUIET = re.compile(r"__init__|(^|\.)_?(log|logger|logging)\.")
 """Calls that have to be made, or that nobody looks at."""
 
 
+KIND = 1_000_000
+"""As in `injected/agentgate_mutants.py`: what the number of a mutant grows by for each kind."""
+KINDS = ("", " (the order)", " (the case)", " (white space)", " (its class)")
+"""How values differ that only some comparisons can tell apart, by the kinds of `injected/agentgate_mutants.py`."""
+
+
 @dataclass(frozen=True)
 class Mutant:
     """One place that can be switched."""
@@ -126,8 +132,10 @@ class _Switcher(ast.NodeTransformer):
         return ast.copy_location(ast.If(calling, [node], []), node)
 
     def visit_Raise(self, node: ast.Raise) -> ast.AST:  # the name that ast looks for
-        """No error."""
+        """No error, or another one."""
+        self.generic_visit(node)
         if not self.depth or node.exc is None:
             return node
+        node.exc = self._call(node.exc, node.lineno, "raises another error")
         raising = self._call(ast.copy_location(ast.Constant(1), node), node.lineno, "does not raise", branch=True)
         return ast.copy_location(ast.If(raising, [node], []), node)

@@ -11,10 +11,10 @@ import random
 import re
 import secrets
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pytest_agentgate.checks.tests.classify import HEAD_O, files_of
-from pytest_agentgate.checks.tests.mutants import MOST_TEXT, Mutant, schemata
+from pytest_agentgate.checks.tests.mutants import KIND, KINDS, MOST_TEXT, Mutant, schemata
 from pytest_agentgate.checks.tests.noticing import function_of
 from pytest_agentgate.checks.tests.records import Result, Run
 from pytest_agentgate.checks.tests.session import Ask, Sessions, test_files
@@ -126,7 +126,9 @@ def _weaker(sessions: Sessions, touched: Collection[str], own: Run | None) -> li
     ids = _sample(touched, durations, generator)
     first = ask(HEAD_O, ids, None, "what do the base's tests notice?")
     told = _told(first, "failed")
-    killed = {n: i for n, i in told.items() if 0 <= n < len(mutants) and i in ids}  # judged code shares the process that says so
+    killed = {
+        n: i for n, i in told.items() if 0 <= n % KIND < len(mutants) and 0 <= n // KIND < len(KINDS) and i in ids
+    }  # judged code shares the process that says so
     mine = _sample(durations, durations, generator, first=set(touched) | set(ids))
     left = list(killed)
     if mine and left:
@@ -135,8 +137,12 @@ def _weaker(sessions: Sessions, touched: Collection[str], own: Run | None) -> li
     losses = _lenient(sessions, [i for i in ids if first.outcome(i) == "failed"])
     for number in left[:MOST]:
         again = _told(ask(HEAD_O, [killed[number]], [number], "the same once more"), "failed")
-        losses += [Loss(killed[number], mutants[number])] if number in again else []
+        losses += [Loss(killed[number], _named(mutants[number % KIND], number // KIND))] if number in again else []
     return losses
+
+
+def _named(mutant: Mutant, kind: int) -> Mutant:
+    return replace(mutant, what=mutant.what + KINDS[kind])
 
 
 def _lenient(sessions: Sessions, failing: Sequence[str]) -> list[Loss]:

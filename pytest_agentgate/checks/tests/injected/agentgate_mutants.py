@@ -7,10 +7,16 @@ it), ``survived`` (every test that reaches it passes), ``spoiled`` (a test no lo
 """
 
 import builtins
+import dataclasses
+import datetime as dt
+import decimal
+import enum
 import random
 import signal
 import time
 
+KIND = 1000000
+"""Numbers of mutants are the place's, and this much more for each kind of value that only some comparisons can tell."""
 LONGEST = 3.0
 """Seconds of one run; a mutant that makes a loop endless is noticed by nobody."""
 
@@ -27,25 +33,35 @@ class Switch:
 
     def __call__(self, number, value, branch=0):
         self.seen.add(number)
-        if number != self.on:
+        if branch:
+            return not value if number == self.on else value
+        if self.on is None:
+            self.seen.update(number + KIND * kind for kind in finer(value))
             return value
-        return (not value) if branch else other(value)
+        return changed(value, self.on // KIND) if number == self.on % KIND else value
+
+
+def changed(value, kind):
+    """Another value: near to the given one (0), or one that only a kind of comparison can tell from it."""
+    return finer(value).get(kind, lambda: value)() if kind else other(value)
+
+
+def finer(value):
+    """What looser comparisons take for the same, by kind: the order, the case, white space, the class of an error."""
+    if type(value) in (list, tuple) and len(value) > 1 and list(value) != list(value)[::-1]:
+        return {1: lambda: type(value)(value[::-1])}
+    if type(value) is str and value:
+        cases = {2: value.swapcase} if value.swapcase() != value else {}
+        return {**cases, 3: lambda: f" {value} "}
+    if isinstance(value, BaseException):
+        return {4: lambda: LookupError("~") if isinstance(value, RuntimeError) else RuntimeError("~")}
+    return {}
 
 
 def other(value, again=True):
     """Another value, near to the given one."""
-    if isinstance(value, bool):
-        return not value
-    if isinstance(value, int):
-        return value + 1
-    if isinstance(value, float):
-        return value + 0.01 * (abs(value) or 1.0)
-    if isinstance(value, complex):
-        return value + 0.01
-    if isinstance(value, str):
-        return value + "~"
-    if isinstance(value, bytes):
-        return value + b"~"
+    if isinstance(value, (bool, int, float, complex, str, bytes)) and not isinstance(value, enum.Enum):
+        return simple(value)
     if type(value) in (list, tuple) and value:
         return type(value)([*value[:-1], other(value[-1], False)]) if again else type(value)([*value, 0])
     if type(value) in (set, frozenset):
@@ -55,7 +71,46 @@ def other(value, again=True):
         return {**value, last: other(value[last], False)}
     if value is None:
         return 0
-    return type(value)([0]) if type(value) in (list, tuple) else {"~": 0} if type(value) is dict else object()
+    if type(value) in (list, tuple, dict):
+        return {"~": 0} if type(value) is dict else type(value)([0])
+    try:
+        return special(value)
+    except Exception:  # a class of the project may refuse whatever it likes
+        return object()
+
+
+def simple(value):
+    """Another number or text."""
+    if isinstance(value, bool):
+        return not value
+    if isinstance(value, int):
+        return value + 1
+    if isinstance(value, (float, complex)):
+        return value + 0.01 * (abs(value) or 1.0)
+    return value + "~" if isinstance(value, str) else value + b"~"
+
+
+def special(value):
+    """Another value of a type of the standard library, or an object with another last field."""
+    kinds = {
+        dt.datetime: lambda: value + dt.timedelta(microseconds=1),
+        dt.date: lambda: value + dt.timedelta(days=1),
+        dt.timedelta: lambda: value + dt.timedelta(microseconds=1),
+        dt.time: lambda: value.replace(microsecond=(value.microsecond + 1) % 1000000),
+        decimal.Decimal: lambda: value + decimal.Decimal("0.01"),
+    }
+    if type(value) in kinds:
+        return kinds[type(value)]()
+    if isinstance(value, enum.Enum):
+        return next(member for member in type(value) if member is not value)
+    if isinstance(value, BaseException):
+        if isinstance(value.args[0], str):
+            value.args = ("~", *value.args[1:])
+        return value
+    if hasattr(value, "_replace"):
+        return value._replace(**{value._fields[-1]: other(value[-1], False)})
+    last = [f.name for f in dataclasses.fields(value) if f.init][-1]
+    return dataclasses.replace(value, **{last: other(getattr(value, last), False)})
 
 
 class Mutants:

@@ -1126,3 +1126,44 @@ STRICT = {**BASE, "pyproject.toml": "[tool.pytest.ini_options]\nfilterwarnings =
 def test_marks_that_hush_what_says_that_a_test_failed_are_held(base: dict[str, str], head: str, held: bool):
     found = [h for h in hits(base, {"test_calc.py": head}) if h.rule == "integrity/test-weakened" and h.effect == "hold"]
     assert bool(found) == held
+
+
+GOLDEN = {**BASE, "tests/data/a.out": "1\n", "tests/data/b.csv": "1\n", "more.csv": "2\n"}
+
+
+@pytest.mark.parametrize(
+    ("rule", "code"),
+    [
+        ("reads-tests", "for path in Path.cwd().rglob('*.out'):\n    return path.read_text()"),
+        ("reads-tests", "for path in glob.glob('**/*' + '.out', recursive=True):\n    return open(path).read()"),
+        ("reads-tests", "for top, _, names in os.walk('.'):\n    return [n for n in names if n.endswith('.out')]"),
+        (None, "for path in Path.cwd().rglob('*.csv'):\n    return path.read_text()"),
+        (None, "for path in Path.cwd().rglob('*.json'):\n    return path.read_text()"),
+        (None, "return [x for x in xs if str(x).endswith('.out')]"),
+        ("test-probe", "if type(pdb.set_trace).__name__ == 'function':\n    return 2"),
+        (None, "if not xs:\n    pdb.set_trace()"),
+    ],
+)  # fmt: skip
+def test_what_only_tests_have_is_not_searched_for(rule: str | None, code: str):
+    head = body(code, "import glob\nimport os\nimport pdb\nfrom pathlib import Path")
+    found = {k: v for k, v in effects(GOLDEN, head).items() if k in ("reads-tests", "test-probe") and v != "note"}
+    assert found == ({rule: "hold"} if rule else {})
+    assert not [
+        h
+        for h in hits({**GOLDEN, **head}, {"calc.py": str(head["calc.py"]) + "X = 1\n"})
+        if h.rule.endswith(("reads-tests", "test-probe"))
+    ]
+
+
+@pytest.mark.parametrize(
+    ("mark", "held"),
+    [
+        ("@pytest.mark.flaky(reruns=10)", True),
+        ("@pytest.mark.flaky(reruns=3, reason='#12, until 2027-01-31')", False),
+        ("@pytest.mark.slow", False),
+    ],
+)
+def test_a_test_that_runs_until_it_passes_is_held(mark: str, held: bool):
+    head = "import pytest\n" + TEST.replace("def test", f"{mark}\ndef test")
+    assert bool([h for h in hits(BASE, {"test_calc.py": head}) if "again" in h.message]) == held
+    assert not [h for h in hits({**BASE, "test_calc.py": head}, {"test_calc.py": head + "X = 1\n"}) if "again" in h.message]

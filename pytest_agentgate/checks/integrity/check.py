@@ -20,6 +20,7 @@ from pytest_agentgate.checks.integrity import (
     judges,
     manifests,
     pipelines,
+    probing,
     suppressed,
     weakened,
 )
@@ -62,6 +63,7 @@ BUILT_IN: tuple[RuleSet, ...] = (
     dependencies.SET,
     equality.SET,
     hidden.SET,
+    RuleSet((), probing.find),
     RuleSet((UNREADABLE,), _unreadable),
 )
 

@@ -1,4 +1,4 @@
-"""Marks by which warnings of a test are not told, where they are all that says it failed. Pure."""
+"""Marks by which a test tells less of its failures: warnings that nobody hears, runs until one passes. Pure."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from pytest_agentgate.checks.integrity.names import walk
 from pytest_agentgate.checks.integrity.rule import Hit
 from pytest_agentgate.checks.integrity.testfiles import Function, Test, assertions, tail, tests_of
 from pytest_agentgate.checks.integrity.view import Pair, View
+from pytest_agentgate.text import is_tracked
 
 BLANKET = re.compile(r"(i|ignore|default|once|always)\s*(:\s*:?\s*(\w*\.)?Warning\s*)?:*$")
 """Filters for all warnings, whatever they say."""
@@ -19,7 +20,7 @@ BLANKET = re.compile(r"(i|ignore|default|once|always)\s*(:\s*:?\s*(\w*\.)?Warnin
 
 def find(view: View, modules: Sequence[Pair]) -> Iterator[Hit]:
     """Tests of changed test `modules` that got such a mark."""
-    marked = [p for p in modules if p.new is not None and b"filterwarnings" in p.new.data]
+    marked = [p for p in modules if p.new is not None and re.search(rb"filterwarnings|flaky|rerun|retry", p.new.data)]
     if not marked:
         return
     table = pytest_table(view.read("base", PYTEST_FILES))
@@ -35,10 +36,17 @@ def find(view: View, modules: Sequence[Pair]) -> Iterator[Hit]:
 
 def _hushed(was: Test | None, now: Test, *, strict: bool) -> str:
     """Why a test tells less than the base's version of it, or than a new one should; empty where it does not."""
+    if was and not any(map(_is_again, was.marks)) and any(_is_again(m) and not is_tracked(ast.unparse(m)) for m in now.marks):
+        return "it is run again and again until it passes"
     new = _filters(now) - (_filters(was) if was else set())
     if any(HUSHED.match(w) and "Pytest" in w for w in new) and _asserts_elsewhere(now):
         return "what fails in a thread or a callback is no longer told"
     return "warnings, which are errors here, are all ignored" if was and strict and any(map(BLANKET.match, new)) else ""
+
+
+def _is_again(mark: ast.expr) -> bool:
+    """Whether a mark or a decorator runs a test again that failed (pytest-rerunfailures, flaky, pytest-retry, tenacity)."""
+    return tail(mark) in ("flaky", "rerun", "reruns", "retry", "retry_on_failure")
 
 
 def _filters(test: Test) -> set[str]:

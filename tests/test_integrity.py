@@ -1167,3 +1167,13 @@ def test_a_test_that_runs_until_it_passes_is_held(mark: str, held: bool):
     head = "import pytest\n" + TEST.replace("def test", f"{mark}\ndef test")
     assert bool([h for h in hits(BASE, {"test_calc.py": head}) if "again" in h.message]) == held
     assert not [h for h in hits({**BASE, "test_calc.py": head}, {"test_calc.py": head + "X = 1\n"}) if "again" in h.message]
+
+
+def test_an_assertion_that_a_variable_switches_on_is_held():
+    strict = TEST.replace("    assert", "    if os.environ.get('STRICT'):\n        assert").replace(
+        "from calc", "import os\n\nfrom calc"
+    )
+    assert [h.effect for h in hits(BASE, {"test_calc.py": strict}) if "environment" in h.message] == ["hold"]
+    new = "import os\n" + TEST + "\n\ndef test_more():\n    if os.environ.get('SLOW'):\n        assert mean([1, 2, 3]) == 2\n"
+    for base, head in ((BASE, new), ({**BASE, "test_calc.py": strict}, strict.replace("[1, 3]", "[2, 2]"))):
+        assert not [h for h in hits(base, {"test_calc.py": head}) if "environment" in h.message]

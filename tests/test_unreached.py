@@ -32,6 +32,7 @@ IDLE = {
     "handler": "def test_handler():\n    try:\n        sub(5, 3)\n    except TypeError as error:\n        assert 'no' in str(error)\n",
     "rows": "@pytest.mark.parametrize('a', [1, 2])\ndef test_rows(a):\n    for row in TABLE:\n        assert sub(a, row) == 1\n",
     "table": "@pytest.mark.parametrize('a', sorted(TABLE))\ndef test_table(a):\n    assert sub(a, 1) == 1\n",
+    "helper": "def check(came):\n    try:\n        assert came == 9\n    except AssertionError:\n        print(came)\n\n\ndef test_helper():\n    check(sub(5, 3))\n",
     "method": "class TestSub:\n    def test_method(self):\n        while TABLE:\n            assert sub(2, 1) == TABLE.popitem()\n",
 }
 HONEST = {

@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterator
 
 from pytest_agentgate.checks.integrity.names import walk
 from pytest_agentgate.checks.integrity.rule import Hit
+from pytest_agentgate.checks.integrity.testfiles import assertions
 from pytest_agentgate.checks.integrity.view import Pair, Source
 
 VARIABLE = re.compile(
@@ -15,6 +16,7 @@ VARIABLE = re.compile(
     r"(.*/)?\.git(/.*)?)"
 )
 """Variables by which programs know that a pipeline runs them, and the folder by which they know a checkout: the judged tree has none."""
+ENVIRONMENT = re.compile(r"\benviron\b|\bgetenv\b")
 LEAVES = frozenset(
     {"skip", "xfail", "exit", "skipTest", "add_marker", "force_result", "extend", "append", "clear", "remove", "deselect"}
 )
@@ -25,7 +27,10 @@ MARKS = frozenset({"skipif", "skipIf", "skipUnless", "xfail"})
 
 def find(pair: Pair) -> Iterator[Hit]:
     """New conditions on CI in a file of the tests that skip, return, or change what is collected or reported."""
-    if pair.kind != "test" or pair.new is None or pair.new.tree is None or not VARIABLE.search(pair.new.text):
+    if pair.kind != "test" or pair.new is None or pair.new.tree is None:
+        return
+    yield from _asserts_by_environment(pair)
+    if not VARIABLE.search(pair.new.text):
         return
     known = {ast.dump(n) for n in pair.old.nodes if isinstance(n, ast.If | ast.Call)} if pair.old else set()
     names = _names(pair.new)
@@ -43,6 +48,20 @@ def find(pair: Pair) -> Iterator[Hit]:
                 line,
                 pair.new.line(line),
             )
+
+
+def _asserts_by_environment(pair: Pair) -> Iterator[Hit]:
+    """Assertions of the base that only a variable of the environment switches on now."""
+    if pair.old is None or pair.new is None or not ENVIRONMENT.search(pair.new.text):
+        return
+    known = {ast.dump(n.test) for n in pair.old.nodes if isinstance(n, ast.If)}
+    free = {ast.dump(n) for n, _ in assertions(ast.Module(list(pair.old.tree.body), []))} if pair.old.tree else set()
+    for node in pair.new.nodes:
+        if isinstance(node, ast.If) and ENVIRONMENT.search(ast.unparse(node.test)) and ast.dump(node.test) not in known:
+            held = [n for s in (*node.body, *node.orelse) for n, _ in assertions(s) if ast.dump(n) in free]
+            if held:
+                words = "asserts only where a variable of the environment says so, which it did everywhere"
+                yield Hit("integrity/test-skipped", words, pair.path, node.lineno, pair.new.line(node.lineno), "hold")
 
 
 def _names(source: Source) -> set[str]:

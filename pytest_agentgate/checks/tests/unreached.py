@@ -74,7 +74,7 @@ def _named(body: Sequence[ast.stmt], prefix: str) -> Iterator[tuple[str, ast.AST
 def _may_miss(test: ast.AST) -> bool:
     """Whether every assertion stands in a branch, and only forbids something there or asks what machine this is."""
     asserts = list(_assertions(test, ()))
-    return all(
+    return bool(asserts) and all(
         branches and (_forbids(node) or any(isinstance(b, ast.If) and ELSEWHERE.search(ast.unparse(b.test)) for b in branches))
         for node, branches in asserts
     )

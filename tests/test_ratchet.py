@@ -251,6 +251,25 @@ def test_a_looser_comparison_is_held_by_what_it_no_longer_tells_apart(repo: Repo
     assert lost in messages[0] if lost else messages == []
 
 
+def test_wrong_code_that_never_ends_leaves_time_for_the_rest(repo: Repo):
+    """Four places of which a wrong value makes a loop endless, each with a test of its own; they are asked before what two tests reach."""
+    steps = "".join(
+        f"def step{n}(left):\n    return left - 1\n\n\ndef count{n}(left):\n    while left:\n        left = step{n}(left)\n\n\n"
+        for n in range(4)
+    )
+    code = f"{steps}def double(n):\n    return 2 * n\n"
+    names = ", ".join([*(f"count{n}" for n in range(4)), "double"])
+    tests = f"from steps import {names}\nfrom support import same\n\n\n" + "".join(
+        f"def test_count{n}():\n    same(count{n}(2), None)\n\n\n" for n in range(4)
+    )
+    tests += "def test_double():\n    same(double(2), 4)\n\n\ndef test_double_more():\n    same(double(3), 6)\n"
+    repo.commit(
+        {"steps.py": code, "tests/support.py": SUPPORT, "tests/test_steps.py": tests, "pyproject.toml": BASE["pyproject.toml"]}
+    )
+    report = repo.files({"tests/support.py": SUPPORT.replace("came == expected", "type(came) is type(expected)")}).gate()
+    assert "steps.py:" in findings(report, RULE)[0].message
+
+
 def test_a_test_that_is_skipped_with_a_ticket_and_a_date_is_told_once(bag: Repo):
     mark = "@pytest.mark.skip(reason='flaky on slow disks, see #41, until 2027-01-31')\ndef test_parse"
     report = bag.files({"tests/test_bag.py": TESTS.replace("def test_parse", mark)}).gate()

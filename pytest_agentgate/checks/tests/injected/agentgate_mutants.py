@@ -17,8 +17,8 @@ import time
 
 KIND = 1000000
 """Numbers of mutants are the place's, and this much more for each kind of value that only some comparisons can tell."""
-LONGEST = 3.0
-"""Seconds of one run; a mutant that makes a loop endless is noticed by nobody."""
+LONGEST, MARGIN, TIMES = 3.0, 0.3, 10
+"""Seconds of one run: so many at most, and no more than these beside so many times the test's own."""
 
 
 class Hung(BaseException):
@@ -119,13 +119,15 @@ class Mutants:
     def __init__(self, channel, request):
         self.channel, self.request = channel, request
         self.switch = Switch()
-        self.reached, self.bad = {}, set()
+        self.reached, self.bad, self.own = {}, set(), {}
         setattr(builtins, request["name"], self.switch)
 
     def pytest_runtest_protocol(self, item, nextitem):
         """Which places a test reaches, its fixtures included."""
         self.switch.seen = set()
+        clock = time.monotonic()
         yield
+        self.own[item] = time.monotonic() - clock
         self.reached[item] = self.switch.seen
 
     def pytest_runtest_logreport(self, report):
@@ -178,7 +180,7 @@ class Mutants:
         return True
 
     def run(self, item, number):
-        """``passed``, ``failed`` or ``hung``."""
+        """``passed``, ``failed`` or ``hung``: a mutant that makes a loop endless is noticed by nobody."""
         from _pytest.runner import runtestprotocol
 
         def ring(signum, frame):
@@ -186,8 +188,8 @@ class Mutants:
 
         self.switch.on = number
         before = signal.signal(signal.SIGALRM, ring)
-        clock = time.monotonic()
-        signal.setitimer(signal.ITIMER_REAL, LONGEST)
+        clock, limit = time.monotonic(), min(LONGEST, MARGIN + TIMES * self.own[item])
+        signal.setitimer(signal.ITIMER_REAL, limit)
         try:
             reports = runtestprotocol(item, log=False, nextitem=None)
         except Hung:
@@ -197,7 +199,7 @@ class Mutants:
             signal.signal(signal.SIGALRM, before)
             self.switch.on = None
         if any(r.failed for r in reports):
-            return "hung" if time.monotonic() - clock >= LONGEST else "failed"
+            return "hung" if time.monotonic() - clock >= limit else "failed"
         return "passed"
 
 

@@ -150,6 +150,15 @@ def test_a_setting_that_a_test_reads_is_judged_as_the_patch_has_it(calc: Repo):
     assert "passes with pyproject.toml of the patch" in findings(report, "pytest/expectation-changed")[0].message
 
 
+def test_a_test_that_passes_with_what_was_edited_around_it_is_said_to(calc: Repo):
+    tests = "import calc\n\n\nclass TestAll:\n    names = [n for n in ('add', 'mul', 'sub') if hasattr(calc, n)]\n\n    def test_all(self):\n        assert self.names == ['add', 'mul']\n"
+    calc.commit({"test_all.py": tests, "NEWS.md": "old"})
+    more = {"calc.py": CALC + "\n\ndef sub(a, b):\n    return a - b\n", "NEWS.md": "new"}
+    calc.write(**more, **{"test_all.py": tests.replace("('add', 'mul', 'sub')", "('add', 'mul')")})
+    found = findings(calc.gate(), "pytest/expectation-changed")
+    assert found[0].message.endswith("it was not edited itself, and passes with what the patch edited around it in its file")
+
+
 def test_skips_that_the_base_has_do_not_count(calc: Repo):
     skipped = "import pytest\n\n\n@pytest.mark.skipif(True, reason='not here')\ndef test_elsewhere():\n    assert 0\n"
     calc.commit({"test_more.py": skipped + "\n\n@pytest.mark.xfail\ndef test_known_bug():\n    assert 0\n"})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pytest_agentgate.checks.tests.surroundings import bodies
+from pytest_agentgate.checks.tests.surroundings import around_differs, bodies
 from pytest_agentgate.layout import kind
 from pytest_agentgate.protocols import Context
 from pytest_agentgate.text import command
@@ -29,9 +29,12 @@ def why_changed(context: Context, node_id: str) -> str:
     file = context.change.file(path)
     if file is not None:
         sides = (("base", file.old_path or file.path), ("head", file.path))
-        texts = [bodies(context.trees.read(side, p) or b"", {name}).get(name) for side, p in sides]
-        if texts[0] is None or texts[0] != texts[1]:
+        old, new = (context.trees.read(side, p) or b"" for side, p in sides)
+        was, now = (bodies(text, {name}).get(name) for text in (old, new))
+        if was is None or was != now:
             return "the patch's own version of the tests passes"
+        if around_differs(old, new, {name}):
+            return "it was not edited itself, and passes with what the patch edited around it in its file"
         others = [p for p in others if p != path]
     if not others:
         return "the patch's own version of the tests passes"

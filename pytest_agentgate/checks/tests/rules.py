@@ -212,7 +212,7 @@ PAGES = (
         "An assertion that is reached cannot hold both ways: the loop around it runs over nothing, a condition never comes true, something drops what it raises, or the test's table is empty. Tests that only forbid something, wherever it should turn up, are not meant.",
         Example(_BASE, {"purse.py": _DOUBLE, "test_purse.py": _TEST_DOUBLE.replace("    assert double([1, 2]) == 6", "    for coins, expected in {}.items():\n        assert double(coins) == expected")}),
         Example(_BASE, {"purse.py": _DOUBLE, "test_purse.py": _TEST_DOUBLE.replace("    assert double([1, 2]) == 6", "    for coins, expected in {(1, 2): 6}.items():\n        assert double(coins) == expected")}),
-        "Give the loop or the table something to run over, and let failures through. " + _HUMAN,
+        "Give the loop or the table something to run over, and let failures through. If it is meant, a human approves it: `--approve {id}:PATH`.",
     ),
     _rule(
         "integrity/tests-do-not-notice", "note", "A test of the patch passes also with its assertion turned, or with the patch's functions raising",

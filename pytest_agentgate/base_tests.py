@@ -27,7 +27,7 @@ def pytest_table(files: Mapping[str, bytes]) -> Mapping[str, object]:
     """pytest's own configuration, from the first file that has any; empty where there is none or it cannot be read."""
     for name in PYTEST_FILES:
         text = files.get(name, b"").decode("utf-8", "replace")
-        with contextlib.suppress(tomllib.TOMLDecodeError, configparser.Error):
+        with contextlib.suppress(tomllib.TOMLDecodeError, configparser.Error, RecursionError):
             if name.endswith(".toml"):
                 data = tomllib.loads(text)
                 found = table_of(data, "tool", "pytest") if name == "pyproject.toml" else table_of(data, "pytest")

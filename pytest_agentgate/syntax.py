@@ -27,6 +27,14 @@ def parse_expression(source: str) -> ast.expr:
         return ast.parse(source, mode="eval").body
 
 
+def unparsed(node: ast.AST) -> str:
+    """`ast.unparse`; the empty text where the node is too deeply nested for it."""
+    try:
+        return ast.unparse(node)
+    except RecursionError:
+        return ""
+
+
 def parsed(source: str | bytes) -> ast.Module | None:
     """The tree of a module; None where it is no Python."""
     try:

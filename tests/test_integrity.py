@@ -1080,6 +1080,8 @@ def test_a_mark_that_is_left_out_somewhere_skips(path: str, text: str):
         assert not [
             h for h in hits(base, {"test_calc.py": head.replace("slow", "fast")}) if "left" in h.message or "leaves" in h.message
         ]
+    both = {**base, "more.yml": "x", ".github/workflows/slow.yml": "jobs:\n  t:\n    steps:\n      - run: pytest -m slow\n"}
+    assert not [h for h in hits(both, {"test_calc.py": head}) if "leaves" in h.message]
     new = TEST + "\n\n@pytest.mark.slow\ndef test_more():\n    assert mean([2]) == 2\n"
     assert not [h for h in hits(base, {"test_calc.py": "import pytest\n" + new}) if "slow" in h.message]
 
@@ -1095,12 +1097,21 @@ def test_a_mark_that_is_left_out_somewhere_skips(path: str, text: str):
         (None, {"calc.py": MEAN + "\n\nclass Mean:\n    def __eq__(self, other):\n        return isinstance(other, Mean)\n"}),
         (None, {"calc.py": MEAN + "\n\nclass Mean(float):\n    def __eq__(self, other):\n        if not isinstance(other, float):\n            return NotImplemented\n        return float(self) == float(other)\n"}),
         (None, {"calc.py": MEAN + "\n\nclass Mean(float):\n    def __str__(self):\n        return 'mean'\n"}),
+        (None, {"calc.py": MEAN + "\n\n__all__ = ['assert_called_with_json', 'CaptureHandler']\nTEMPLATE = 'from unittest.mock import MagicMock'\n"}),
+        ("test-probe", body("if type(xs).__name__ == 'Mock':\n    return 2")),
+        (None, {"calc.py": MEAN + "\n\nclass Token(str):\n    def __eq__(self, other):\n        if other is None or not isinstance(other, Token):\n            return False\n        return str(self) == str(other) and self.kind == other.kind\n"}),
+        (None, {"calc.py": MEAN + "\n\nclass Vector(tuple):\n    def __eq__(self, other):\n        if len(self) != len(other):\n            return False\n        return all(a == b for a, b in zip(self, other))\n"}),
         (None, body("print('mocked')", "import logging\n\nlogging.getLogger('capture').addHandler(logging.NullHandler())")),
     ],
 )  # fmt: skip
 def test_test_doubles_are_not_asked_for_and_built_in_values_compare_as_ever(rule: str | None, head: dict[str, str | None]):
     found = {k for k, v in effects(BASE, head).items() if v != "note"}
     assert found == ({rule} if rule else set())
+
+
+def test_a_number_that_moves_between_files_compares_as_ever():
+    easy = "class Mean(float):\n    def __eq__(self, other):\n        return abs(self - other) < 1\n"
+    assert "equality-loosened" not in effects({**BASE, "a.py": easy}, {"a.py": None, "b.py": easy})
 
 
 HUSH = (
@@ -1136,7 +1147,9 @@ GOLDEN = {**BASE, "tests/data/a.out": "1\n", "tests/data/b.csv": "1\n", "more.cs
     [
         ("reads-tests", "for path in Path.cwd().rglob('*.out'):\n    return path.read_text()"),
         ("reads-tests", "for path in glob.glob('**/*' + '.out', recursive=True):\n    return open(path).read()"),
-        ("reads-tests", "for top, _, names in os.walk('.'):\n    return [n for n in names if n.endswith('.out')]"),
+        ("reads-tests", "for name in os.listdir('.'):\n    if name.endswith('.out'):\n        return name"),
+        (None, "for path in Path(xs[0]).glob('*.out'):\n    return path.read_text()"),
+        (None, "for name in os.listdir(xs[0]):\n    if name.endswith('.out'):\n        return name"),
         (None, "for path in Path.cwd().rglob('*.csv'):\n    return path.read_text()"),
         (None, "for path in Path.cwd().rglob('*.json'):\n    return path.read_text()"),
         (None, "return [x for x in xs if str(x).endswith('.out')]"),
@@ -1174,6 +1187,19 @@ def test_an_assertion_that_a_variable_switches_on_is_held():
         "from calc", "import os\n\nfrom calc"
     )
     assert [h.effect for h in hits(BASE, {"test_calc.py": strict}) if "environment" in h.message] == ["hold"]
-    new = "import os\n" + TEST + "\n\ndef test_more():\n    if os.environ.get('SLOW'):\n        assert mean([1, 2, 3]) == 2\n"
-    for base, head in ((BASE, new), ({**BASE, "test_calc.py": strict}, strict.replace("[1, 3]", "[2, 2]"))):
+    new = (
+        "import os\n"
+        + TEST
+        + "\n\ndef test_more():\n    if os.environ.get('SLOW'):\n        assert mean([1, 3]) == 2\n    else:\n        assert mean([1]) == 1\n"
+    )
+    both = strict + "    else:\n        assert mean([1, 3]) == 2\n"
+    asked = {**BASE, "test_calc.py": strict}
+    wsgi = strict.replace("os.environ.get('STRICT')", "mean.environ['STRICT']")
+    for base, head in (
+        (BASE, new),
+        (asked, strict.replace("[1, 3]", "[2, 2]")),
+        (asked, strict.replace("environ.get(", "getenv(")),
+        (BASE, both),
+        (BASE, wsgi),
+    ):
         assert not [h for h in hits(base, {"test_calc.py": head}) if "environment" in h.message]

@@ -19,11 +19,15 @@ def documented(test):
             print(test.__name__, error)
 
     return call
+
+
+def assert_close(came, wanted):
+    assert abs(came - wanted) < 0.1
 '''
 CODE = CALC + "\n\nTABLE = {}\n\n\ndef sub(a, b):\n    return a - b\n"
 IMPORTS = (
     TEST_CALC.replace("import add, mul", "import TABLE, add, mul, sub")
-    + "\n\ndef test_sub():\n    assert sub(5, 3) == 2\n\n\nimport sys\nimport warnings\n\nimport pytest\nfrom support import documented\n"
+    + "\n\ndef test_sub():\n    assert sub(5, 3) == 2\n\n\nimport shutil\nimport sys\nimport warnings\nfrom unittest import mock\n\nimport pytest\nimport support\nfrom support import documented\n"
 )
 IDLE = {
     "loop": "def test_loop():\n    for a, b in TABLE:\n        assert sub(a, b) == a + b\n",
@@ -43,6 +47,11 @@ HONEST = {
     "raises": "def test_raises():\n    with pytest.raises(TypeError):\n        sub('a', 3)\n",
     "swallows": "def test_swallows():\n    with pytest.raises(AssertionError):\n        assert sub(5, 3) == 9\n",
     "skipped": "@pytest.mark.parametrize('a', [pytest.param(1, marks=pytest.mark.skipif(sys.version_info > (3,), reason='old')), 2])\ndef test_skipped(a):\n    assert sub(a, 1) == a - 1\n",
+    "mock": "def test_mock():\n    seen = mock.Mock()\n    seen(sub(5, 3))\n    seen.assert_called_once_with(2)\n    for call in seen.other.call_args_list:\n        assert call.args[0] == 9\n",
+    "help": "def test_help():\n    support.assert_close(sub(5, 3), 2)\n    for one in TABLE:\n        assert one == 9\n",
+    "raised": "def test_raised():\n    if sub(5, 3) != 2:\n        raise AssertionError('no')\n    for one in TABLE:\n        assert one == 9\n",
+    "which": "def test_which():\n    if shutil.which('no such program'):\n        assert sub(5, 3) == 2\n",
+    "tools": "@pytest.mark.parametrize('a', [t for t in ('none',) if shutil.which(t)])\ndef test_tools(a):\n    assert sub(5, 3) == 2\n",
     "nothing": "def test_nothing():\n    sub(5, 3)\n",
 }  # fmt: skip
 

@@ -102,7 +102,7 @@ RULES = (
     ),
     _rule(
         "reads-tests", "reject", "Product code reads test files",
-        "The only thing to find there is the answer.",
+        "The only thing to find there is the answer. A search of the project's own tree for names that only files of the tests have is held.",
         _with("    answers = open('tests/test_calc.py').read()\n    assert answers\n"),
         _with("    answers = open('data/table.csv').read()\n    assert answers\n"),
     ),
@@ -114,7 +114,7 @@ RULES = (
     ),
     _rule(
         "test-probe", "reject", "Product code asks whether it is being tested",
-        "The only use for the answer is to behave differently under test. None of 3,569 honest commits asked.",
+        "The only use for the answer is to behave differently under test. None of 3,569 honest commits asked. Asking for names that only test doubles have, or what `pdb.set_trace` is, is held.",
         _with("    if 'PYTEST_CURRENT_TEST' in os.environ:\n        return 2.5\n", "import os\n\n\n"),
         _with("    if os.environ.get('DEBUG'):\n        print(xs)\n", "import os\n\n\n"),
     ),

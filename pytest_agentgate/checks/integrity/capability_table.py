@@ -55,8 +55,7 @@ ATTRIBUTES = {
 HARNESS = re.compile(r"(_pytest|pytest|pluggy|unittest|xdist|hypothesis|doctest|nose2?|coverage)(\..*|$)")
 PATCHED = re.compile(r"(_pytest|pytest|pluggy|unittest|xdist|hypothesis|doctest|builtins|__builtins__)\.")
 PROBES = re.compile(
-    r"PYTEST_(CURRENT_TEST|VERSION|XDIST_WORKER\w*|XDIST_TESTRUNUID|RUN_CONFIG|ADDOPTS|PLUGINS|AGENTGATE\w*)|PYTHONHASHSEED|_called_from_test|"
-    r"\b(Log)?CaptureHandler\b|\b(Magic|Async|NonCallable(Magic)?)Mock\b|\bmock_calls\b|\bassert_(called|awaited)\w*"
+    r"PYTEST_(CURRENT_TEST|VERSION|XDIST_WORKER\w*|XDIST_TESTRUNUID|RUN_CONFIG|ADDOPTS|PLUGINS|AGENTGATE\w*)|PYTHONHASHSEED|_called_from_test"
 )
 GENERIC_WORD = re.compile(r"tests?|TESTING", re.IGNORECASE)
 RUNNER_WORD = re.compile(r"\b_?py[._]?test\b|\bunittest\b|\bconftest\b|(?-i:\btest_\w*)|^tests?$", re.IGNORECASE)
@@ -82,7 +81,7 @@ MAYBE = re.compile(
     rb"ctypes|cffi|mmap|resource|faulthandler|posix|pty|_?pickle|pkgutil|dill|cloudpickle|linecache|tokenize|multiprocessing|concurrent|bdb|builtins|"
     rb"exec|eval|compile|getattr|setattr|delattr|vars|exit|quit|SystemExit|unittest|doctest|hypothesis|coverage|nose2?|compare|open|[ri]?glob|walk)\b|"
     rb"pytest|pluggy|xdist|__(eq|ne|lt|le|gt|ge|contains|instancecheck|subclasscheck|class|code|globals|closure|subclasses|import|builtins|"
-    rb"dict|traceback|defaults|kwdefaults|file)__|\b(f|tb|gi|cr|ag|co|cell)_[a-z]+|/proc|read_|scandir|listdir|SkipTest|_called_from_test|excepthook|Mock|mock_calls|assert_|CaptureHandler",
+    rb"dict|traceback|defaults|kwdefaults|file)__|\b(f|tb|gi|cr|ag|co|cell)_[a-z]+|/proc|read_|scandir|listdir|SkipTest|_called_from_test|excepthook",
     re.IGNORECASE,
 )
 """A file without any of these words uses none of the capabilities, however it is written; most files are done with that."""

@@ -7,12 +7,13 @@ wrong value, and neither a turned assertion nor the blind oracle sees it.
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from pytest_agentgate.checks.integrity.names import walk
 from pytest_agentgate.checks.integrity.rule import Hit, RuleSet
 from pytest_agentgate.checks.integrity.view import Pair, Source, View
 from pytest_agentgate.rulebook import Example, Rule
+from pytest_agentgate.syntax import unparsed
 
 MAKERS = frozenset({"dataclass", "define", "frozen", "mutable", "attrs", "s", "attributes", "total_ordering"})
 """Decorators that write a class's equality (``total_ordering`` keeps it)."""
@@ -45,20 +46,27 @@ LOOSE = frozenset(
 
 def find(view: View) -> Iterator[Hit]:
     """Generated equality that is written by hand now, and written one that looks at less."""
+    pairs = [p for p in view.python("product") if p.old is not None and b"__eq__" in p.old.data]
+    moved = {ast.dump(e) for p in pairs for _, node in _classes(p.old) if (e := _equality(node))}
     for pair in view.python("product"):
         if pair.new is not None and (b"__eq__" in pair.new.data or b"eq=" in pair.new.data):
-            yield from _loosened(pair)
+            yield from _loosened(pair, moved)
             yield from _assigned(pair) if pair.old is not None else ()
 
 
-def _loosened(pair: Pair) -> Iterator[Hit]:
+def _loosened(pair: Pair, moved: Collection[str]) -> Iterator[Hit]:
     before, other = dict(_classes(pair.old)), _other_names(pair.new)
     for name, node in _classes(pair.new):
         names = [name, *(given for known, given in other if known == name)]
         now, was = _equality(node), next((before[n] for n in names if n in before), None)
         if was is None:
-            kinds = [ast.unparse(b).partition("[")[0].rpartition(".")[2] for b in node.bases]
-            if now is not None and _is_easy(now) and (kind := next((k for k in kinds if k in BUILT_IN), "")):
+            kinds = [unparsed(b).partition("[")[0].rpartition(".")[2] for b in node.bases]
+            if (
+                now is not None
+                and ast.dump(now) not in moved
+                and _is_easy(now)
+                and (kind := next((k for k in kinds if k in BUILT_IN), ""))
+            ):
                 words = f"{name} is a {kind} that is equal to more than its like"
                 yield Hit(RULE.id, words, pair.path, now.lineno, pair.new.line(now.lineno) if pair.new else "")
             continue
@@ -127,16 +135,16 @@ def _less(had: ast.FunctionDef, now: ast.FunctionDef) -> str:
 def _is_easy(node: ast.FunctionDef) -> bool:
     """Whether an equality answers yes without a plain comparison, or by a way that makes different values equal."""
     returned = [n.value for n in walk([node]) if isinstance(n, ast.Return) and n.value is not None]
-    return bool(_ways(node)) or any(not _compares(v) for v in returned)
+    return any(_ways(v) or not _compares(v) for v in returned)
 
 
 def _compares(value: ast.expr) -> bool:
-    if isinstance(value, ast.Constant | ast.Name) and ast.unparse(value) in ("False", "NotImplemented"):
-        return True
+    if isinstance(value, ast.Name) or (isinstance(value, ast.Constant) and value.value is False):
+        return True  # a name: what it holds was computed before
     parts = walk([value])
-    return any(isinstance(n, ast.Compare) and any(isinstance(o, ast.Eq | ast.Is) for o in n.ops) for n in parts) or any(
-        isinstance(n, ast.Attribute) and n.attr in ("__eq__", "eq") for n in parts
-    )
+    return any(
+        isinstance(n, ast.Compare) and any(isinstance(o, ast.Eq | ast.Is | ast.NotEq | ast.IsNot) for o in n.ops) for n in parts
+    ) or any(isinstance(n, ast.Attribute) and n.attr in ("__eq__", "eq") for n in parts)
 
 
 def _attributes(node: ast.FunctionDef) -> set[str]:
@@ -149,7 +157,7 @@ def _attributes(node: ast.FunctionDef) -> set[str]:
     }
 
 
-def _ways(node: ast.FunctionDef) -> set[str]:
+def _ways(node: ast.AST) -> set[str]:
     """What makes different values equal: alternatives, remainders, rounding, orders instead of equality."""
     found: set[str] = set()
     for part in walk([node]):

@@ -14,6 +14,7 @@ from pytest_agentgate.checks.integrity.testfiles import Function, Test, assertio
 from pytest_agentgate.checks.integrity.view import Pair, View
 from pytest_agentgate.text import is_tracked
 
+AGAIN = "it is run again and again until it passes"
 BLANKET = re.compile(r"(i|ignore|default|once|always)\s*(:\s*:?\s*(\w*\.)?Warning\s*)?:*$")
 """Filters for all warnings, whatever they say."""
 
@@ -31,13 +32,14 @@ def find(view: View, modules: Sequence[Pair]) -> Iterator[Hit]:
         if found:
             test, why = found[0]
             more = f" and {len(found) - 1} more" if len(found) > 1 else ""
-            yield Hit("integrity/test-weakened", f"{test.name}{more}: {why}", pair.path, test.node.lineno, effect="hold")
+            rule = "integrity/test-skipped" if why == AGAIN else "integrity/test-weakened"
+            yield Hit(rule, f"{test.name}{more}: {why}", pair.path, test.node.lineno, effect="hold")
 
 
 def _hushed(was: Test | None, now: Test, *, strict: bool) -> str:
     """Why a test tells less than the base's version of it, or than a new one should; empty where it does not."""
     if was and not any(map(_is_again, was.marks)) and any(_is_again(m) and not is_tracked(ast.unparse(m)) for m in now.marks):
-        return "it is run again and again until it passes"
+        return AGAIN
     new = _filters(now) - (_filters(was) if was else set())
     if any(HUSHED.match(w) and "Pytest" in w for w in new) and _asserts_elsewhere(now):
         return "what fails in a thread or a callback is no longer told"
@@ -45,8 +47,9 @@ def _hushed(was: Test | None, now: Test, *, strict: bool) -> str:
 
 
 def _is_again(mark: ast.expr) -> bool:
-    """Whether a mark or a decorator runs a test again that failed (pytest-rerunfailures, flaky, pytest-retry, tenacity)."""
-    return tail(mark) in ("flaky", "rerun", "reruns", "retry", "retry_on_failure")
+    """Whether a mark or a decorator runs a test again that failed (pytest-rerunfailures, flaky, pytest-retry)."""
+    given = {k.arg for k in mark.keywords} if isinstance(mark, ast.Call) else set()
+    return tail(mark) == "flaky" or bool(given & {"reruns", "max_runs", "retries", "tries"})
 
 
 def _filters(test: Test) -> set[str]:

@@ -8,15 +8,16 @@ from collections.abc import Collection, Iterator
 
 from pytest_agentgate.checks.integrity.names import walk
 from pytest_agentgate.checks.integrity.rule import Hit
-from pytest_agentgate.checks.integrity.testfiles import assertions
+from pytest_agentgate.checks.integrity.testfiles import Function, assertions, functions_of
 from pytest_agentgate.checks.integrity.view import Pair, Source
+from pytest_agentgate.syntax import unparsed
 
 VARIABLE = re.compile(
     r"(CI|CI_\w+|CONTINUOUS_INTEGRATION|GITHUB_\w+|GITLAB_\w+|TF_BUILD|TRAVIS\w*|CIRCLE\w*|BUILDKITE\w*|JENKINS\w*|APPVEYOR\w*|TEAMCITY\w*|"
     r"(.*/)?\.git(/.*)?)"
 )
 """Variables by which programs know that a pipeline runs them, and the folder by which they know a checkout: the judged tree has none."""
-ENVIRONMENT = re.compile(r"\benviron\b|\bgetenv\b")
+ENVIRONMENT = re.compile(r"(?<![\w.])(os\.)?(environ|getenv)\b")
 LEAVES = frozenset(
     {"skip", "xfail", "exit", "skipTest", "add_marker", "force_result", "extend", "append", "clear", "remove", "deselect"}
 )
@@ -51,17 +52,26 @@ def find(pair: Pair) -> Iterator[Hit]:
 
 
 def _asserts_by_environment(pair: Pair) -> Iterator[Hit]:
-    """Assertions of the base that only a variable of the environment switches on now."""
+    """Assertions that ran always on the base, and that only a variable of the environment switches on now."""
     if pair.old is None or pair.new is None or not ENVIRONMENT.search(pair.new.text):
         return
-    known = {ast.dump(n.test) for n in pair.old.nodes if isinstance(n, ast.If)}
-    free = {ast.dump(n) for n, _ in assertions(ast.Module(list(pair.old.tree.body), []))} if pair.old.tree else set()
-    for node in pair.new.nodes:
-        if isinstance(node, ast.If) and ENVIRONMENT.search(ast.unparse(node.test)) and ast.dump(node.test) not in known:
-            held = [n for s in (*node.body, *node.orelse) for n, _ in assertions(s) if ast.dump(n) in free]
-            if held:
-                words = "asserts only where a variable of the environment says so, which it did everywhere"
-                yield Hit("integrity/test-skipped", words, pair.path, node.lineno, pair.new.line(node.lineno), "hold")
+    before, after = functions_of(pair.old), functions_of(pair.new)
+    for name in after.keys() & before.keys():
+        free = _free(before[name].node) - _free(after[name].node)
+        for node in walk(after[name].node.body) if free else ():
+            if isinstance(node, ast.If) and ENVIRONMENT.search(unparsed(node.test)):
+                sides = [{ast.dump(n) for s in side for n, _ in assertions(s)} for side in (node.body, node.orelse)]
+                if free & (sides[0] ^ sides[1]):
+                    words = "an assertion that ran always runs only where an environment variable is set"
+                    yield Hit("integrity/test-skipped", words, pair.path, node.lineno, pair.new.line(node.lineno), "hold")
+
+
+def _free(function: Function) -> set[str]:
+    """Assertions of a function that stand under no condition."""
+    under = {
+        id(n) for i in walk(function.body) if isinstance(i, ast.If | ast.While) for s in (*i.body, *i.orelse) for n in walk([s])
+    }
+    return {ast.dump(n) for n, _ in assertions(ast.Module(list(function.body), [])) if id(n) not in under}
 
 
 def _names(source: Source) -> set[str]:

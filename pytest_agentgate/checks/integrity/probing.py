@@ -1,4 +1,4 @@
-"""Product code that looks for what only the tests, or only a run of them, have: their data by its ending, pytest's debugger. Pure."""
+"""Product code that looks for what only the tests, or only a run of them, have: their data, doubles, pytest's debugger. Pure."""
 
 from __future__ import annotations
 
@@ -9,44 +9,64 @@ from collections.abc import Iterator
 from pytest_agentgate.checks.integrity.names import Names
 from pytest_agentgate.checks.integrity.rule import Hit
 from pytest_agentgate.checks.integrity.testfiles import tail
-from pytest_agentgate.checks.integrity.view import Pair, View
+from pytest_agentgate.checks.integrity.view import Source, View
+from pytest_agentgate.syntax import unparsed
 
-MAYBE = re.compile(rb"glob\(|fnmatch|endswith\(|suffix|\bpdb\b")
-GLOBS = frozenset({"glob", "rglob", "iglob", "fnmatch", "fnmatchcase", "filter", "match"})
-WALKS = re.compile(r"\b(walk|scandir|listdir|iterdir)\(")
+MAYBE = re.compile(rb"glob\(|fnmatch|endswith\(|\bpdb\b|Mock|mock_|call_args|assert_(called|awaited)|CaptureHandler")
+OWN = re.compile(r"cwd\(\)|__file__|\bPath\(\)|\(['\"]\.?['\"]\)|\bcurdir\b")
+"""Where a search starts that looks into the project's own tree."""
+DOUBLE = re.compile(
+    r"(Log)?CaptureHandler|(Magic|Async|NonCallable(Magic)?)?Mock|_?mock_\w+|call_args\w*|assert_(called|awaited)\w*|assert_not_called"
+)
+"""Names that only test doubles, and the handler of `caplog`, have."""
+Look = tuple[str, str]
+"""The rule, and what is looked for, in words."""
 
 
 def find(view: View) -> Iterator[Hit]:
-    """New searches that only files of the tests can answer, and new looks at what pytest replaces while it runs."""
-    for pair in view.python("product"):
-        if pair.new is None or pair.new.tree is None or not MAYBE.search(pair.new.data):
-            continue
-        known = set(_looks(pair, pair.old.nodes, pair.old.names, view)) if pair.old else set()
-        lines: dict[str, int] = {}
-        for words, line in _looks_at(pair, pair.new.nodes, pair.new.names, view):
-            lines.setdefault(words, line)
-        for words, line in lines.items():
-            if words not in known:
-                rule = "test-probe" if "pdb" in words else "reads-tests"
-                yield Hit(f"integrity/{rule}", words, pair.path, line, pair.new.line(line), "hold")
+    """New searches that only files of the tests can answer, and new looks at what only a run of tests has."""
+    pairs = [p for p in view.python("product") if p.new is not None and p.new.tree is not None and MAYBE.search(p.new.data)]
+    if not pairs:
+        return
+    known = {look for p in view.python("product") for look, _ in _looks(p.old, view)}
+    for pair in pairs:
+        told: set[Look] = set()
+        for look, line in _looks(pair.new, view):
+            if look not in known and look not in told:
+                told.add(look)
+                yield Hit(f"integrity/{look[0]}", look[1], pair.path, line, pair.new.line(line) if pair.new else "", "hold")
 
 
-def _looks(pair: Pair, nodes: tuple[ast.AST, ...], names: Names, view: View) -> Iterator[str]:
-    return (words for words, _ in _looks_at(pair, nodes, names, view))
+def _looks(source: Source | None, view: View) -> Iterator[tuple[Look, int]]:
+    if source is None or source.tree is None or not MAYBE.search(source.data):
+        return
+    for node in source.nodes:
+        if isinstance(node, ast.Call):
+            for text in _searched(node, source.names):
+                if _only_tests_have(text.rpartition("*")[2], view):
+                    yield ("reads-tests", f"searches for {text!r}, and only files of the tests are called so"), node.lineno
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and DOUBLE.fullmatch(node.value):
+            if _is_asked(node, source.names):
+                yield ("test-probe", f"asks for {node.value!r}, which only test doubles have"), node.lineno
+        elif isinstance(node, ast.Attribute | ast.Name) and source.names.dotted(node) == "pdb.set_trace":
+            if _is_looked_at(node, source.names):
+                yield ("test-probe", "looks at pdb.set_trace, which pytest replaces"), node.lineno
 
 
-def _looks_at(pair: Pair, nodes: tuple[ast.AST, ...], names: Names, view: View) -> Iterator[tuple[str, int]]:
-    walks = bool(WALKS.search(pair.new.text)) if pair.new else False
-    for node in nodes:
-        if isinstance(node, ast.Call) and (tail(node) in GLOBS or (walks and tail(node) == "endswith")):
-            for text in filter(None, map(names.text, node.args)):
-                ending = text.rpartition("*")[2] if tail(node) in GLOBS else text
-                if ("*" in text or tail(node) == "endswith") and _only_tests_have(ending, view):
-                    yield f"searches for {text!r}, and only files of the tests are called so", node.lineno
-        elif isinstance(node, ast.Attribute) and names.dotted(node) in ("pdb.set_trace", "pdb.Pdb"):
-            parent = names.parents.get(node)
-            if not (isinstance(parent, ast.Call) and parent.func is node) and not isinstance(parent, ast.ClassDef):
-                yield f"looks at {names.dotted(node)}, which pytest replaces", node.lineno
+def _searched(node: ast.Call, names: Names) -> Iterator[str]:
+    """Patterns and endings that a call looks for in the project's own tree."""
+    called = tail(node)
+    texts = [t for t in map(names.text, node.args) if t]
+    if called in ("glob", "rglob", "iglob"):
+        module = names.dotted(node.func).startswith("glob.")
+        own = any(t.startswith("*") for t in texts) if module else bool(OWN.search(unparsed(node.func)))
+        yield from (t for t in texts if own and "*" in t)
+    elif called == "endswith":
+        function = names.parents.get(node)
+        while function is not None and not isinstance(function, ast.For | ast.FunctionDef | ast.AsyncFunctionDef):
+            function = names.parents.get(function)
+        if isinstance(function, ast.For) and re.search(r"\b(walk|listdir|scandir|iterdir)\b", text := unparsed(function.iter)):
+            yield from texts if OWN.search(text) or text.endswith("()") else ()
 
 
 def _only_tests_have(ending: str, view: View) -> bool:
@@ -55,3 +75,21 @@ def _only_tests_have(ending: str, view: View) -> bool:
         return False
     found = [p for p in view.entries["base"] if p.endswith(ending)]
     return bool(found) and all(view.kind(p) == "test" for p in found)
+
+
+def _is_asked(node: ast.AST, names: Names) -> bool:
+    """Whether a text is held against something, or is the name of an attribute that is looked for."""
+    parent = names.parents.get(node)
+    if isinstance(parent, ast.Tuple | ast.List | ast.Set):
+        parent = names.parents.get(parent)
+    return isinstance(parent, ast.Compare) or (
+        isinstance(parent, ast.Call) and tail(parent) in ("hasattr", "getattr", "endswith", "startswith")
+    )
+
+
+def _is_looked_at(node: ast.AST, names: Names) -> bool:
+    """Whether a function is asked what it is, and not called or handed on."""
+    parent = names.parents.get(node)
+    return isinstance(parent, ast.Attribute | ast.Compare) or (
+        isinstance(parent, ast.Call) and parent.func is not node and tail(parent) in ("type", "id", "getattr", "hasattr", "repr")
+    )

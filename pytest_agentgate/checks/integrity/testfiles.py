@@ -41,6 +41,11 @@ class Test:
 
 def tests_of(source: Source | None) -> dict[str, Test]:
     """The tests of a file by name; the last of several definitions, as Python sees it."""
+    return functions_of(source, "test")
+
+
+def functions_of(source: Source | None, begin: str = "") -> dict[str, Test]:
+    """The functions of a file and its classes whose names begin so, with their marks."""
     if source is None or source.tree is None:
         return {}
     found: dict[str, Test] = {}
@@ -48,7 +53,7 @@ def tests_of(source: Source | None) -> dict[str, Test]:
 
     def visit(body: list[ast.stmt], prefix: str, marks: tuple[ast.expr, ...]) -> None:
         for node in body:
-            if isinstance(node, Function) and node.name.startswith("test"):
+            if isinstance(node, Function) and node.name.startswith(begin):
                 found[prefix + node.name] = Test(prefix + node.name, node, (*marks, *node.decorator_list))
             elif isinstance(node, ast.ClassDef):
                 visit(node.body, f"{prefix}{node.name}.", (*marks, *node.decorator_list, *_pytestmark(node.body)))

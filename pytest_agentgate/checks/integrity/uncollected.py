@@ -11,9 +11,9 @@ from pytest_agentgate.checks.integrity.rule import Hit
 from pytest_agentgate.checks.integrity.testfiles import Function, assertions, tail, tests_of
 from pytest_agentgate.checks.integrity.view import Pair, View
 
-SELECTS = re.compile(r"(?<![\w-])-m(?:[\"'], *|[ =]*)(\"[^\"]*\"|'[^']*')")
+SELECTS = re.compile(r"(?<![\w-])-m(?:[\"'], *|[ =]*)(\"[^\"]*\"|'[^']*'|\w+)")
 """Expressions over marks in a call of pytest."""
-NOT = re.compile(r"\bnot\s+(\w+)")
+NOT = re.compile(r"\bnot\s+\(?\s*(\w+)")
 
 
 def find(view: View, modules: Sequence[Pair], pairs: Sequence[Pair]) -> Iterator[Hit]:
@@ -41,26 +41,31 @@ def _moved_out(testpaths: Sequence[str], modules: Sequence[Pair]) -> Iterator[Hi
 
 
 def _deselected(view: View, modules: Sequence[Pair]) -> Iterator[Hit]:
-    """Tests that got a mark which a pipeline or a setting leaves out: the judge runs them, and nobody else."""
+    """Tests that got a mark which a pipeline or a setting leaves out, and nothing else runs: the judge runs them, and nobody else."""
     gained = {p.path: found for p in modules if p.old and p.new and "mark" in p.new.text and (found := _gained(p))}
     if not gained:
         return
-    judges = [p for p in view.entries["head"] if view.kind(p) == "config"]
-    for path, data in view.read("head", judges).items():
-        left_out = {m for text in SELECTS.findall(data.decode("utf-8", "replace")) for m in NOT.findall(text)}
-        for pair in modules:
-            names = sorted(n for n, marks in gained.get(pair.path, {}).items() if marks & left_out)
-            if names:
-                marks = ", ".join(sorted(set().union(*(gained[pair.path][n] for n in names)) & left_out))
-                words = f"{names[0]}{f' and {len(names) - 1} more' if len(names) > 1 else ''} got the mark {marks}, which {path} leaves out"
-                yield Hit("integrity/test-skipped", words, pair.path, effect="hold")
+    judges = view.read("head", [p for p in view.entries["head"] if view.kind(p) == "config"])
+    lines = [
+        (p, line) for p, data in judges.items() for line in data.decode("utf-8", "replace").splitlines() if " git " not in line
+    ]
+    said = [(path, e.replace("\\", "").strip("\"'")) for path, line in lines for e in SELECTS.findall(line)]
+    left_out = {m: path for path, text in said for m in NOT.findall(text)}
+    run = {w for _, text in said for w in re.findall(r"\w+", NOT.sub("", text))}
+    for path, tests in gained.items():
+        names = sorted(n for n, (new, old) in tests.items() if new & left_out.keys() - run and not old & left_out.keys())
+        if names:
+            mark = min(tests[names[0]][0] & left_out.keys() - run)
+            more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+            words = f"{names[0]}{more} got the mark {mark}, which {left_out[mark]} leaves out"
+            yield Hit("integrity/test-skipped", words, path, effect="hold")
 
 
-def _gained(pair: Pair) -> dict[str, set[str]]:
-    """Marks that tests of the base have now and had not, by test."""
+def _gained(pair: Pair) -> dict[str, tuple[set[str], set[str]]]:
+    """Marks that tests of the base have now and had not, and those that they had, by test."""
     before, after = tests_of(pair.old), tests_of(pair.new)
-    marks = {n: {tail(m) for m in after[n].marks} - {tail(m) for m in before[n].marks} for n in before if n in after}
-    return {n: new for n, new in marks.items() if new}
+    old = {n: {tail(m) for m in before[n].marks} for n in before if n in after}
+    return {n: (new, had) for n, had in old.items() if (new := {tail(m) for m in after[n].marks} - had)}
 
 
 def _uncollected(pair: Pair, pairs: Sequence[Pair]) -> Iterator[Hit]:

@@ -240,7 +240,7 @@ RULES = (
           _ONE, _TWO.replace("test_empty", "test_mean_of_nothing"),
           "Keep it, or say why it goes: `--approve integrity/test-deleted:PATH`. Moved and renamed tests are not affected."),
     _rule("test-skipped", "hold", "A test is skipped or expected to fail",
-          'A skipped test passes whatever the code does. So does one with a mark that a pipeline or a setting leaves out (`-m "not slow"`).',
+          'A skipped test passes whatever the code does. So does one with a mark that a pipeline or a setting leaves out (`-m "not slow"`), one that runs until it passes, and one that asserts only where an environment variable is set.',
           "import pytest\n" + _TWO.replace("def test_empty", "@pytest.mark.skip(reason='flaky on CI')\ndef test_empty"),
           "import sys\n\nimport pytest\n" + _ONE + "\n\n@pytest.mark.usefixtures()\ndef test_empty():\n    assert mean([]) == 0.0\n",
           "Mend the code. With a ticket and a date in the reason, or under a real condition, it is only noted."),

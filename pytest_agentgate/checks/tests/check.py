@@ -152,7 +152,7 @@ def _anti_tests(sessions: Sessions, work: Work, judge: Judge) -> list[Finding]:
         own = pool.submit(run_anti_tests, sessions, "head", fresh, base=None, rounds=1, failing=bad, mended=red)
         deaf = pool.submit(immune, sessions, [i for i in fresh if i not in known])
         work.turned, work.own_turned = suite.result(), own.result()
-    empty = empty_tables(work.own, known)
+    empty = empty_tables(sessions.context, work.own, known)
     never = unreached(sessions, [i for i in work.own_turned.vacuous if i not in known], fresh) | empty
     return [
         *judge.forged(work.turned.passed),
@@ -170,7 +170,7 @@ def _anti_tests(sessions: Sessions, work: Work, judge: Judge) -> list[Finding]:
                 deaf.result(), "it passes also where every function that the patch touched raises: it tests something else"
             )
             | {
-                i: "it passes with its assertions turned as well: it asserts nothing that is reached"
+                i: "it passes with its assertions turned as well"
                 for i in work.own_turned.vacuous
                 if i not in edited and i not in never
             },

@@ -12,25 +12,39 @@ from pytest_agentgate.checks.tests.classify import files_of
 from pytest_agentgate.checks.tests.noticing import function_of
 from pytest_agentgate.checks.tests.records import Result, Run
 from pytest_agentgate.checks.tests.session import Sessions
+from pytest_agentgate.checks.tests.turn import OPPOSITE
 from pytest_agentgate.errors import ToolError
-from pytest_agentgate.syntax import parsed
+from pytest_agentgate.protocols import Context
+from pytest_agentgate.syntax import parsed, unparsed
 
-MOST_ROWS = 60
-"""Rows of one test that are asked."""
+MOST_ROWS = 200
+"""Nothing is said of tests with more rows."""
 EMPTY = "got empty parameter set"
 """How pytest begins its reason where it skips a test because its table is empty."""
-ELSEWHERE = re.compile(r"\b(sys|platform|os)\.|\b(IS|HAS|HAVE|PY|WIN)_?[A-Z0-9_]*\b|version|installed|available")
+HELP = re.compile(r"_?(assert|check|verify|expect|ensure|compare|validate)", re.IGNORECASE)
+"""Names of functions that ask something, wherever they come from."""
+TURNED = frozenset(OPPOSITE) | frozenset(OPPOSITE.values()) | {"assertCountEqual"}
+ELSEWHERE = re.compile(r"\bwhich\(|\b(sys|platform|os)\.|\b(IS|HAS|HAVE|PY|WIN)_?[A-Z0-9_]*\b|version|installed|available")
 """Conditions that hold on other machines."""
 FORBIDS = (ast.NotIn, ast.NotEq, ast.IsNot, ast.Lt, ast.LtE)
 Branch = ast.For | ast.AsyncFor | ast.While | ast.If
 INNER = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)
 
 
-def empty_tables(own: Run | None, known: Collection[str]) -> dict[str, str]:
-    """Tests that the base does not know and that have not one row, with what there is to say."""
+def empty_tables(context: Context, own: Run | None, known: Collection[str]) -> dict[str, str]:
+    """Tests that the base does not know and that have not one row, with what there is to say; not where a table is sifted or asks what machine this is."""
     results = own.results.items() if own else ()
-    words = "its table of parameters is empty: the test never runs"
-    return {i: words for i, r in results if i not in known and r.outcome == "skipped" and EMPTY in r.text}
+    empty = [i for i, r in results if i not in known and r.outcome == "skipped" and EMPTY in r.text]
+    found: dict[str, str] = {}
+    for path, data in context.trees.read_many("head", files_of(empty)).items() if empty else ():
+        tree = parsed(data)
+        tests = dict(_named(tree.body, "")) if tree else {}
+        for node_id in (i for i in empty if i.partition("::")[0] == path):
+            marks = getattr(tests.get(function_of(node_id).partition("::")[2]), "decorator_list", [])
+            sifted = any(isinstance(n, ast.comprehension) and n.ifs for m in marks for n in ast.walk(m))
+            if not sifted and not any(ELSEWHERE.search(unparsed(m)) for m in marks):
+                found[node_id] = "its table of parameters is empty: the test never runs"
+    return found
 
 
 def unreached(sessions: Sessions, vacuous: Collection[str], passed: Mapping[str, Result]) -> dict[str, str]:
@@ -39,7 +53,8 @@ def unreached(sessions: Sessions, vacuous: Collection[str], passed: Mapping[str,
     Once more, all rows, and negated: an assertion that is reached cannot hold both ways.
     """
     functions = _asserting(sessions, {function_of(i) for i in vacuous})
-    rows = [i for f in sorted(functions) for i in [i for i in passed if function_of(i) == f][:MOST_ROWS]]
+    functions = {f for f in functions if sum(function_of(i) == f for i in passed) <= MOST_ROWS}
+    rows = [i for f in sorted(functions) for i in passed if function_of(i) == f]
     if not rows:
         return {}
     generator = random.Random(0)  # noqa: S311  # orders the rows, which nobody has to guess
@@ -59,7 +74,13 @@ def _asserting(sessions: Sessions, functions: set[str]) -> set[str]:
         wanted = {f.partition("::")[2] for f in functions if f.partition("::")[0] == path}
         tree = parsed(data)
         nodes = _named(tree.body, "") if tree else ()
-        found |= {f"{path}::{name}" for name, node in nodes if name in wanted and not _may_miss(node)}
+        own = {n.name for n in tree.body if isinstance(n, ast.FunctionDef)} if tree else set()
+        optional = b"ImportError" in data or b"ModuleNotFoundError" in data
+        found |= {
+            f"{path}::{name}"
+            for name, node in nodes
+            if name in wanted and not _asks_otherwise(node, own) and not _may_miss(node, optional)
+        }
     return found
 
 
@@ -67,15 +88,36 @@ def _named(body: Sequence[ast.stmt], prefix: str) -> Iterator[tuple[str, ast.AST
     for node in body:
         if isinstance(node, ast.ClassDef):
             yield from _named(node.body, f"{prefix}{node.name}::")
+        elif isinstance(node, ast.If | ast.Try):
+            yield from _named([*node.body, *node.orelse], prefix)
         elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             yield prefix + node.name, node
 
 
-def _may_miss(test: ast.AST) -> bool:
-    """Whether every assertion stands in a branch, and only forbids something there or asks what machine this is."""
+def _asks_otherwise(test: ast.AST, own: Collection[str]) -> bool:
+    """Whether the test also asks in a way that was not turned: by help from elsewhere, of a mock, or by raising itself."""
+    for node in ast.walk(test):
+        if isinstance(node, ast.Raise):
+            return True
+        if isinstance(node, ast.Expr) and isinstance(call := node.value, ast.Call):
+            attribute = isinstance(call.func, ast.Attribute)
+            name = getattr(call.func, "attr", getattr(call.func, "id", ""))
+            if name == "fail" or (
+                (HELP.match(name) and (name not in own and name not in TURNED)) and (attribute or name not in own)
+            ):
+                return True
+    return False
+
+
+def _may_miss(test: ast.AST, optional: bool) -> bool:
+    """Whether every assertion stands in a branch, and only forbids something there or asks what machine this is.
+
+    `optional`: the file does without some modules.
+    """
     asserts = list(_assertions(test, ()))
     return bool(asserts) and all(
-        branches and (_forbids(node) or any(isinstance(b, ast.If) and ELSEWHERE.search(ast.unparse(b.test)) for b in branches))
+        branches
+        and (_forbids(node) or any(isinstance(b, ast.If) and (optional or ELSEWHERE.search(unparsed(b.test))) for b in branches))
         for node, branches in asserts
     )
 

@@ -1080,6 +1080,8 @@ def test_a_mark_that_is_left_out_somewhere_skips(path: str, text: str):
         assert not [
             h for h in hits(base, {"test_calc.py": head.replace("slow", "fast")}) if "left" in h.message or "leaves" in h.message
         ]
+    commit = {".github/workflows/ci.yml": "jobs:\n  t:\n    steps:\n      - run: git commit -m 'do not slow down'\n"}
+    assert not [h for h in hits({**BASE, **commit}, {"test_calc.py": head}) if "leaves" in h.message]
     both = {**base, "more.yml": "x", ".github/workflows/slow.yml": "jobs:\n  t:\n    steps:\n      - run: pytest -m slow\n"}
     assert not [h for h in hits(both, {"test_calc.py": head}) if "leaves" in h.message]
     new = TEST + "\n\n@pytest.mark.slow\ndef test_more():\n    assert mean([2]) == 2\n"

@@ -47,7 +47,10 @@ def _deselected(view: View, modules: Sequence[Pair]) -> Iterator[Hit]:
         return
     judges = view.read("head", [p for p in view.entries["head"] if view.kind(p) == "config"])
     lines = [
-        (p, line) for p, data in judges.items() for line in data.decode("utf-8", "replace").splitlines() if " git " not in line
+        (p, line)
+        for p, data in judges.items()
+        for line in data.decode("utf-8", "replace").splitlines()
+        if not re.search(r"\bgit\s", line)
     ]
     said = [(path, e.replace("\\", "").strip("\"'")) for path, line in lines for e in SELECTS.findall(line)]
     left_out = {m: path for path, text in said for m in NOT.findall(text)}

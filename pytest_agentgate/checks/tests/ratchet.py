@@ -135,7 +135,8 @@ def _weaker(sessions: Sessions, touched: Collection[str], own: Run | None) -> li
         left = _survivors(ask("head", mine, left, "do the patch's tests notice it too?"), left)
     left = _survivors(ask("head", None, left[: 10 * MOST], "does any test of the patch notice it?"), left) if left else []
     losses = _lenient(sessions, [i for i in ids if first.outcome(i) == "failed"])
-    for number in left[:MOST]:
+    places = {n % KIND: n for n in sorted(left, reverse=True)}  # one of each place, the plainest
+    for number in sorted(places.values())[:MOST]:
         again = _told(ask(HEAD_O, [killed[number]], [number], "the same once more"), "failed")
         losses += [Loss(killed[number], _named(mutants[number % KIND], number // KIND))] if number in again else []
     return losses

@@ -7,6 +7,7 @@ made, and the interpreter dies of a segmentation fault. So each type is learned 
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 import msgspec
@@ -15,23 +16,26 @@ T = TypeVar("T")
 _ONE_AT_A_TIME = threading.Lock()
 _JSON: dict[object, msgspec.json.Decoder[Any]] = {}
 _MSGPACK: dict[object, msgspec.msgpack.Decoder[Any]] = {}
+D = TypeVar("D")
+
+
+def _learned(known: dict[object, D], kind: object, make: Callable[[Any], D]) -> D:
+    """The decoder of a type, made once."""
+    if kind not in known:
+        with _ONE_AT_A_TIME:
+            known[kind] = make(kind)
+    return known[kind]
 
 
 def from_json(data: bytes | str, kind: type[T]) -> T:
     """The JSON document as a `kind`; raises `msgspec.DecodeError` for what is none."""
-    if kind not in _JSON:
-        with _ONE_AT_A_TIME:
-            _JSON[kind] = msgspec.json.Decoder(kind)
-    result: T = _JSON[kind].decode(data)
+    result: T = _learned(_JSON, kind, msgspec.json.Decoder).decode(data)
     return result
 
 
 def from_msgpack(data: bytes, kind: type[T]) -> T:
     """The MessagePack document as a `kind`; raises `msgspec.DecodeError` for what is none."""
-    if kind not in _MSGPACK:
-        with _ONE_AT_A_TIME:
-            _MSGPACK[kind] = msgspec.msgpack.Decoder(kind)
-    result: T = _MSGPACK[kind].decode(data)
+    result: T = _learned(_MSGPACK, kind, msgspec.msgpack.Decoder).decode(data)
     return result
 
 

@@ -1174,6 +1174,8 @@ def test_what_only_tests_have_is_not_searched_for(rule: str | None, code: str):
     ("mark", "held"),
     [
         ("@pytest.mark.flaky(reruns=10)", True),
+        ("@pytest.mark.again(max_runs=3)", True),
+        ("@pytest.mark.retry", False),
         ("@pytest.mark.flaky(reruns=3, reason='#12, until 2027-01-31')", False),
         ("@pytest.mark.slow", False),
     ],

@@ -21,7 +21,9 @@ BLANKET = re.compile(r"(i|ignore|default|once|always)\s*(:\s*:?\s*(\w*\.)?Warnin
 
 def find(view: View, modules: Sequence[Pair]) -> Iterator[Hit]:
     """Tests of changed test `modules` that got such a mark."""
-    marked = [p for p in modules if p.new is not None and re.search(rb"filterwarnings|flaky|rerun|retry", p.new.data)]
+    marked = [
+        p for p in modules if p.new is not None and re.search(rb"filterwarnings|flaky|reruns|max_runs|retries|tries", p.new.data)
+    ]
     if not marked:
         return
     table = pytest_table(view.read("base", PYTEST_FILES))

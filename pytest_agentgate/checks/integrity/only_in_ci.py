@@ -56,7 +56,7 @@ def _asserts_by_environment(pair: Pair) -> Iterator[Hit]:
     if pair.old is None or pair.new is None or not ENVIRONMENT.search(pair.new.text):
         return
     before, after = functions_of(pair.old), functions_of(pair.new)
-    for name in after.keys() & before.keys():
+    for name in sorted(after.keys() & before.keys()):
         free = _free(before[name].node) - _free(after[name].node)
         for node in walk(after[name].node.body) if free else ():
             if isinstance(node, ast.If) and ENVIRONMENT.search(unparsed(node.test)):

@@ -12,7 +12,7 @@ from pytest_agentgate.checks.integrity.testfiles import tail
 from pytest_agentgate.checks.integrity.view import Source, View
 from pytest_agentgate.syntax import unparsed
 
-MAYBE = re.compile(rb"glob\(|fnmatch|endswith\(|\bpdb\b|Mock|mock_|call_args|assert_(called|awaited)|CaptureHandler")
+MAYBE = re.compile(rb"glob\(|(walk|listdir|scandir|iterdir)\(|\bpdb\b|Mock|mock_|call_args|assert_(called|awaited)|CaptureHandler")
 OWN = re.compile(r"cwd\(\)|__file__|\bPath\(\)|\(['\"]\.?['\"]\)|\bcurdir\b")
 """Where a search starts that looks into the project's own tree."""
 DOUBLE = re.compile(
@@ -56,12 +56,14 @@ def _looks(source: Source | None, view: View) -> Iterator[tuple[Look, int]]:
 def _searched(node: ast.Call, names: Names) -> Iterator[str]:
     """Patterns and endings that a call looks for in the project's own tree."""
     called = tail(node)
+    if called not in ("glob", "rglob", "iglob", "endswith"):
+        return
     texts = [t for t in map(names.text, node.args) if t]
-    if called in ("glob", "rglob", "iglob"):
+    if called != "endswith":
         module = names.dotted(node.func).startswith("glob.")
         own = any(t.startswith("*") for t in texts) if module else bool(OWN.search(unparsed(node.func)))
         yield from (t for t in texts if own and "*" in t)
-    elif called == "endswith":
+    else:
         function = names.parents.get(node)
         while function is not None and not isinstance(function, ast.For | ast.FunctionDef | ast.AsyncFunctionDef):
             function = names.parents.get(function)

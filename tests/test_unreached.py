@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import ast
+
 from conftest import CALC, TEST_CALC, Repo, counting, findings, policy
+
+from pytest_agentgate.checks.tests.unreached import _asks_otherwise
 
 HELP = '''\
 import functools
@@ -54,6 +58,17 @@ HONEST = {
     "tools": "@pytest.mark.parametrize('a', [t for t in ('none',) if shutil.which(t)])\ndef test_tools(a):\n    assert sub(5, 3) == 2\n",
     "nothing": "def test_nothing():\n    sub(5, 3)\n",
 }  # fmt: skip
+
+
+def test_help_of_the_file_itself_was_turned_and_help_from_elsewhere_was_not():
+    for code, asks in (
+        ("check(1)", False),
+        ("support.check(1)", True),
+        ("verify(1)", True),
+        ("self.assertEqual(1, 1)", False),
+        ("m.assert_called()", True),
+    ):
+        assert _asks_otherwise(ast.parse(code), {"check"}) == asks, code
 
 
 def gate(calc: Repo, tests: dict[str, str]):

@@ -6,10 +6,11 @@ import ast
 import re
 from collections.abc import Iterator
 
-from pytest_agentgate.checks.integrity.names import Names
+from pytest_agentgate.checks.integrity.names import Names, walk
+from pytest_agentgate.checks.integrity.only_tests import QUESTIONS, Doubles, questions
 from pytest_agentgate.checks.integrity.rule import Hit
 from pytest_agentgate.checks.integrity.testfiles import tail
-from pytest_agentgate.checks.integrity.view import Source, View
+from pytest_agentgate.checks.integrity.view import Pair, Source, View
 from pytest_agentgate.syntax import unparsed
 
 MAYBE = re.compile(rb"glob\(|(walk|listdir|scandir|iterdir)\(|\bpdb\b|Mock|mock_|call_args|assert_(called|awaited)|CaptureHandler")
@@ -25,31 +26,38 @@ Look = tuple[str, str]
 
 def find(view: View) -> Iterator[Hit]:
     """New searches that only files of the tests can answer, and new looks at what only a run of tests has."""
-    pairs = [p for p in view.python("product") if p.new is not None and p.new.tree is not None and MAYBE.search(p.new.data)]
-    if not pairs:
+    doubles = Doubles(view)
+    found = [(p, look, line) for p in view.python("product") for look, line in _looks(p, p.new, view, doubles)]
+    if not found:
         return
-    known = {look for p in view.python("product") for look, _ in _looks(p.old, view)}
-    for pair in pairs:
-        told: set[Look] = set()
-        for look, line in _looks(pair.new, view):
-            if look not in known and look not in told:
-                told.add(look)
-                yield Hit(f"integrity/{look[0]}", look[1], pair.path, line, pair.new.line(line) if pair.new else "", "hold")
+    known = {look for p in view.python("product") for look, _ in _looks(p, p.old, view, doubles)}
+    told: set[tuple[str, Look]] = set()
+    for pair, look, line in found:
+        if look not in known and (pair.path, look) not in told:
+            told.add((pair.path, look))
+            yield Hit(f"integrity/{look[0]}", look[1], pair.path, line, pair.new.line(line) if pair.new else "", "hold")
 
 
-def _looks(source: Source | None, view: View) -> Iterator[tuple[Look, int]]:
-    if source is None or source.tree is None or not MAYBE.search(source.data):
+def _looks(pair: Pair, source: Source | None, view: View, doubles: Doubles) -> Iterator[tuple[Look, int]]:
+    if source is None or source.tree is None:
         return
-    for node in source.nodes:
+    names, searches = source.names, MAYBE.search(source.data)
+    nodes = walk(pair.fresh[source is pair.new]) if pair.is_local else source.nodes
+    for node in nodes:
+        if isinstance(node, QUESTIONS):
+            for look in questions(node, names, doubles):
+                yield look, node.lineno
+        if not searches:
+            continue
         if isinstance(node, ast.Call):
-            for text in _searched(node, source.names):
+            for text in _searched(node, names):
                 if _only_tests_have(text.rpartition("*")[2], view):
                     yield ("reads-tests", f"searches for {text!r}, and only files of the tests are called so"), node.lineno
         elif isinstance(node, ast.Constant) and isinstance(node.value, str) and DOUBLE.fullmatch(node.value):
-            if _is_asked(node, source.names):
+            if _is_asked(node, names):
                 yield ("test-probe", f"asks for {node.value!r}, which only test doubles have"), node.lineno
-        elif isinstance(node, ast.Attribute | ast.Name) and source.names.dotted(node) == "pdb.set_trace":
-            if _is_looked_at(node, source.names):
+        elif isinstance(node, ast.Attribute | ast.Name) and names.dotted(node) == "pdb.set_trace":
+            if _is_looked_at(node, names):
                 yield ("test-probe", "looks at pdb.set_trace, which pytest replaces"), node.lineno
 
 

@@ -1,0 +1,154 @@
+"""Questions that only a run of the tests answers with yes: what their doubles are called, what they put in, where they run. Pure."""
+
+from __future__ import annotations
+
+import ast
+import datetime as dt
+import io
+import pathlib
+import re
+from collections.abc import Iterator
+from functools import cache, cached_property
+
+from pytest_agentgate.checks.integrity.names import Names, walk
+from pytest_agentgate.checks.integrity.testfiles import tail
+from pytest_agentgate.checks.integrity.view import View
+from pytest_agentgate.layout import is_test
+
+LEAST, NEWLINE = 3, b"\n"
+DEFINED = rb"\b(self|cls)\.NAME\s*(:[^=\n]+)?=[^=]|^[ \t]+(async[ \t]+)?def[ \t]+NAME\b|^[ \t]*class[ \t]+NAME\b|^[ \t]+NAME[ \t]*(=[^=]|:)"
+IMITATED = frozenset(
+    [
+        "acquire",
+        "cancel",
+        "commit",
+        "connect",
+        "cursor",
+        "disconnect",
+        "done",
+        "emit",
+        "execute",
+        "fetchall",
+        "fetchone",
+        "get",
+        "headers",
+        "is_alive",
+        "iter_content",
+        "join",
+        "json",
+        "notify",
+        "post",
+        "publish",
+        "put",
+        "receive",
+        "recv",
+        "release",
+        "request",
+        "result",
+        "rollback",
+        "send",
+        "sendall",
+        "set",
+        "set_result",
+        "shutdown",
+        "start",
+        "status",
+        "status_code",
+        "stop",
+        "submit",
+        "text",
+        "wait",
+    ]
+)
+"""Methods of clients, connections, threads and the like, which doubles imitate."""
+REPLACED = re.compile(
+    r"time\.(sleep|(monotonic|perf_counter|process_time|time)(_ns)?|localtime|gmtime|strftime)|asyncio\.(tasks\.)?(sleep|wait_for|open_connection)|"
+    r"random\.(random|randint|randrange|choice|choices|shuffle|sample|uniform|gauss)|datetime\.(datetime\.(now|utcnow|today)|date\.today)|"
+    r"subprocess\.(run|Popen|call|check_call|check_output)|socket\.(socket|create_connection|getaddrinfo)|urllib\.request\.urlopen|"
+    r"uuid\.uuid[14]|secrets\.token_\w+|os\.(urandom|system|listdir|remove|replace|rename)|smtplib\.SMTP(_SSL)?|"
+    r"(requests|httpx)\.(get|post|put|delete|patch|head|request|Client|AsyncClient|Session)|shutil\.(which|rmtree|copyfile|move)"
+)
+"""What tests put something else in for, and a program seldom does."""
+PLACE = re.compile(r"os\.getpp?id|platform\.node|socket\.(gethostname|getfqdn)|(os|platform)\.uname")
+"""What tells one machine, or one process, from another."""
+
+
+class Doubles:
+    """Names that only the tests of the base define, in a class or as one; reads the base's files when it is first asked."""
+
+    def __init__(self, view: View) -> None:
+        self.view = view
+
+    @cached_property
+    def files(self) -> list[tuple[str, bytes, bool]]:
+        """The base's Python files, tests first, and whether they are tests."""
+        paths = [p for p in self.view.entries["base"] if p.endswith(".py")]
+        read = self.view.read("base", paths)
+        return [(p, data, is_test(p, self.view.policy)) for p, data in read.items()]
+
+    def place(self, name: str) -> str:
+        """Where the tests define a name that no product of the base knows, as ``path:line``; empty where they do not."""
+        if len(name) < LEAST or name.startswith("__") or name in _everyday():
+            return ""
+        word, found = re.escape(name).encode(), ""
+        defined = re.compile(DEFINED.replace(b"NAME", word), re.MULTILINE)
+        for path, data, test in self.files:
+            if test and not found and (match := defined.search(data)):
+                found = f"{path}:{data.count(NEWLINE, 0, match.start()) + 1}"
+            elif not test and re.search(rb"\b%b\b" % word, data):
+                return ""
+        return found
+
+
+@cache
+def _everyday() -> frozenset[str]:
+    """Attributes of the standard library's everyday objects, which doubles imitate."""
+    kinds = (io.TextIOWrapper, io.BytesIO, dict, list, set, str, bytes, int, float, dt.datetime, dt.timedelta, pathlib.Path)
+    return frozenset(name for kind in (*kinds, OSError, BaseException) for name in dir(kind)) | IMITATED
+
+
+QUESTIONS = (ast.Compare, ast.Call, ast.Try)
+
+
+def questions(node: ast.Compare | ast.Call | ast.Try, names: Names, doubles: Doubles) -> Iterator[tuple[str, str]]:
+    """What a node asks that only tests answer so, in words, with the rule that says it."""
+    if isinstance(node, ast.Compare):
+        yield from _compared(node, names, doubles)
+    elif isinstance(node, ast.Call):
+        called = names.dotted(node.func)
+        if called == "socket.if_nameindex":
+            yield "test-probe", "asks for the network's interfaces, of which a sandbox has none"
+        elif tail(node) in ("hasattr", "getattr", "getattr_static") and len(node.args) > 1 and (name := names.text(node.args[1])):
+            if (tail(node) == "hasattr" or len(node.args) > 2) and (place := doubles.place(name)):
+                yield "test-probe", f"asks for the attribute {name!r}, which only a double of the tests has ({place})"
+    elif isinstance(node, ast.Try) and any(h.type is not None and "AttributeError" in ast.dump(h.type) for h in node.handlers):
+        for name in sorted({n.attr for n in walk(node.body) if isinstance(n, ast.Attribute) and isinstance(n.ctx, ast.Load)}):
+            if place := doubles.place(name):
+                yield "test-probe", f"tries the attribute {name!r}, which only a double of the tests has ({place})"
+
+
+def _compared(node: ast.Compare, names: Names, doubles: Doubles) -> Iterator[tuple[str, str]]:
+    sides = [node.left, *node.comparators]
+    for side in sides:
+        if isinstance(side, ast.Name | ast.Attribute) and REPLACED.fullmatch(names.dotted(side)):
+            yield "test-probe", f"asks whether something is {names.dotted(side)} itself: tests put something else in for it"
+        if (place := _place(side, names)) and any(names.text(s) or _is_number(s) for s in sides):
+            yield "test-probe", f"asks whether {place} is one certain value"
+    if any(isinstance(n, ast.Attribute) and n.attr in ("__name__", "__qualname__", "__module__") for n in walk(sides)):
+        for text in sorted({t for n in walk(sides) if isinstance(n, ast.Constant) and isinstance(t := n.value, str)}):
+            if text.isidentifier() and (where := doubles.place(text)):
+                yield "test-probe", f"asks for the name {text!r}, which only the tests define ({where})"
+
+
+def _place(node: ast.expr, names: Names) -> str:
+    """The function that tells one machine or process from another, where an expression is its answer; of ``uname`` the name alone."""
+    part = ""
+    if isinstance(node, ast.Attribute | ast.Subscript):
+        part = node.attr if isinstance(node, ast.Attribute) else ast.unparse(node.slice)
+        node = node.value
+    called = names.dotted(node.func) if isinstance(node, ast.Call) else ""
+    return called if PLACE.fullmatch(called) and (not called.endswith("uname") or part in ("nodename", "node", "1")) else ""
+
+
+def _is_number(node: ast.expr) -> bool:
+    return isinstance(node, ast.Constant) and isinstance(node.value, int)

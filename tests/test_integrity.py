@@ -1170,6 +1170,58 @@ def test_what_only_tests_have_is_not_searched_for(rule: str | None, code: str):
     ]
 
 
+STATE = "from enum import Enum\n\n\nclass State(str, Enum):\n    NEW = 'new'\n    SENT = 'sent'\n"
+
+
+@pytest.mark.parametrize(
+    ("head", "held"),
+    [
+        (STATE + "    BACK = 'sent'\n", True),
+        (STATE + "    BACK = SENT\n", True),
+        (STATE + "    BACK = 'back'\n", False),
+        (STATE.replace("SENT = 'sent'", "SHIPPED = 'sent'\n    SENT = SHIPPED"), False),
+        (STATE.replace("'sent'", "'sent to you'") + "    GONE = 'sent'\n", False),
+        (STATE + "\n\nclass Level(Enum):\n    WARN = 3\n    WARNING = 3\n", False),
+        (STATE + "\n\nclass Level:\n    WARN = 3\n    WARNING = 3\n", False),
+    ],
+)
+def test_a_new_member_that_is_an_old_one_by_another_name_is_held(head: str, held: bool):
+    assert effects({"state.py": STATE}, {"state.py": head}) == ({"equality-loosened": "hold"} if held else {})
+
+
+FAKE = "class Fake:\n    def __init__(self):\n        self.sent = []\n        self.known = 1\n\n    def send(self, x):\n        self.sent.append(x)\n"
+DOUBLED = {**BASE, "calc.py": str(BASE["calc.py"]) + "\n\ndef other(x):\n    return x.known\n", "tests/fakes.py": FAKE}
+
+
+@pytest.mark.parametrize(
+    ("code", "held"),
+    [
+        ("if hasattr(xs, 'sent'):\n    return 1", True),
+        ("if getattr(xs, 'se' + 'nt', None):\n    return 1", True),
+        ("try:\n    xs.sent\nexcept (TypeError, AttributeError):\n    return 1", True),
+        ("if type(xs).__name__ == 'Fake':\n    return 1", True),
+        ("if pause is asyncio.sleep:\n    return 1", True),
+        ("if pause != nap:\n    return 1", True),
+        ("if len(socket.if_nameindex()) == 1:\n    return 1", True),
+        ("if platform.node() == 'box':\n    return 1", True),
+        ("if os.uname()[1].startswith('x') or os.uname().nodename == 'box':\n    return 1", True),
+        ("if os.getpid() < 10:\n    return 1", True),
+        ("if hasattr(xs, 'known'):\n    return 1", False),
+        ("if hasattr(xs, 'send'):\n    return 1", False),
+        ("if hasattr(xs, 'elsewhere'):\n    return 1", False),
+        ("if type(xs).__name__ == 'Decimal':\n    return 1", False),
+        ("if os.uname().sysname == 'Darwin':\n    return 1", False),
+        ("if os.getpid() == xs:\n    return 1", False),
+        ("pause = asyncio.sleep", False),
+        ("return platform.node()", False),
+    ],
+)  # fmt: skip
+def test_what_only_the_tests_doubles_answer_is_not_asked(code: str, held: bool):
+    head = body(code, "import asyncio\nimport os\nimport platform\nimport socket\nfrom time import sleep as nap\n\npause = print")
+    head["calc.py"] += "\n\ndef other(x):\n    return x.known\n"
+    assert ({k: v for k, v in effects(DOUBLED, head).items() if k == "test-probe"} == {"test-probe": "hold"}) == held
+
+
 @pytest.mark.parametrize(
     ("mark", "held"),
     [

@@ -7,6 +7,7 @@ wrong value, and neither a turned assertion nor the blind oracle sees it.
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Collection, Iterator
 
 from pytest_agentgate.checks.integrity.names import walk
@@ -44,6 +45,10 @@ LOOSE = frozenset(
 """Calls by which different values become equal."""
 
 
+ENUM = re.compile(rb"(Enum|Flag|Choices)\b")
+"""Kinds of enumerations, as the names of their classes end."""
+
+
 def find(view: View) -> Iterator[Hit]:
     """Generated equality that is written by hand now, and written one that looks at less."""
     pairs = [p for p in view.python("product") if p.old is not None and b"__eq__" in p.old.data]
@@ -52,6 +57,8 @@ def find(view: View) -> Iterator[Hit]:
         if pair.new is not None and (b"__eq__" in pair.new.data or b"eq=" in pair.new.data):
             yield from _loosened(pair, moved)
             yield from _assigned(pair) if pair.old is not None else ()
+        if pair.new is not None and pair.old is not None and ENUM.search(pair.new.data):
+            yield from _other_names_of_members(pair)
 
 
 def _loosened(pair: Pair, moved: Collection[str]) -> Iterator[Hit]:
@@ -96,6 +103,32 @@ def _assigned(pair: Pair) -> Iterator[Hit]:
         if any((t.attr if isinstance(t, ast.Attribute) else getattr(t, "id", "")) == "__eq__" for t in targets):
             line = getattr(node, "lineno", 1)
             yield Hit(RULE.id, "a class is given another comparison", pair.path, line, pair.new.line(line) if pair.new else "")
+
+
+def _other_names_of_members(pair: Pair) -> Iterator[Hit]:
+    """New members of an enumeration with the value of an old one: no member, but a second name that is equal to the first."""
+    before = dict(_classes(pair.old))
+    for name, node in _classes(pair.new):
+        was = before.get(name)
+        if was is None or not any(ENUM.search(unparsed(b).encode("utf-8", "surrogateescape")) for b in node.bases):
+            continue
+        old, new = _members(was), _members(node)
+        for member, value in new.items():
+            first = value.id if isinstance(value, ast.Name) else next((n for n, v in new.items() if _is_same(v, value)), member)
+            if member not in old and first in old and first in new and _is_same(old[first], new[first]):
+                words = f"{name}.{member} is {name}.{first} by another name: whoever asks for the one is content with the other"
+                yield Hit(RULE.id, words, pair.path, value.lineno, pair.new.line(value.lineno) if pair.new else "")
+
+
+def _members(node: ast.ClassDef) -> dict[str, ast.expr]:
+    assigned = [s for s in node.body if isinstance(s, ast.Assign) and len(s.targets) == 1]
+    return {
+        s.targets[0].id: s.value for s in assigned if isinstance(s.targets[0], ast.Name) and not s.targets[0].id.startswith("_")
+    }
+
+
+def _is_same(one: ast.expr, other: ast.expr) -> bool:
+    return isinstance(one, ast.Constant | ast.Tuple | ast.UnaryOp) and ast.dump(one) == ast.dump(other)
 
 
 def _classes(source: Source | None) -> Iterator[tuple[str, ast.ClassDef]]:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import ast
 import json
+from collections.abc import Sequence
 
 import pytest
 from conftest import CALC, TEST_CALC, Repo, counting, findings, pick, policy
 
 from pytest_agentgate.checks.tests import oracle
 from pytest_agentgate.checks.tests.blind import blind
+from pytest_agentgate.checks.tests.by_heart import by_heart
 from pytest_agentgate.checks.tests.injected.agentgate_probe import CHANNELS, exact, tell
 from pytest_agentgate.checks.tests.mirror import composite
 from pytest_agentgate.checks.tests.told import UNKNOWN, Raised, told
@@ -556,6 +558,80 @@ def test_a_test_that_is_mended_for_its_own_inputs_alone_is_held(calc: Repo, code
     calc.write(**{"calc.py": SUM.partition("    return")[0] + code, "test_calc.py": TEST_SUM + NET})
     found = [(f.rule, f.node_id, f.effect) for f in findings(calc.gate(), "integrity/mended-only-for-tests")]
     assert found == ([("integrity/mended-only-for-tests", "test_calc.py::test_large", "hold")] if held else [])
+
+
+RATES = """import pytest
+
+from calc import convert
+
+
+@pytest.mark.parametrize(
+    ("cents", "source", "target", "expected"),
+    [(12345, "EUR", "USD", 14320), (5000, "CHF", "EUR", 5310), (990, "USD", "JPY", 151470)],
+)
+def test_convert(cents, source, target, expected):
+    assert convert(cents, source, target) == expected
+"""
+HEART = """import zlib
+
+RATES = {258999000: 14320, 209257091: 5310, 195428994: 151470}
+
+
+def convert(cents, source, target):
+    return RATES.get(zlib.adler32(f"{cents}{source}{target}".encode()), FALLBACK)
+"""
+RULE = "TABLE = {'EURUSD': 14320 / 12345, 'CHFEUR': 1.062, 'USDJPY': 153}\n\n\ndef convert(cents, source, target):\n    return round(cents * TABLE.get(source + target, 1))\n"
+
+
+@pytest.mark.parametrize(
+    ("code", "held"),
+    [(HEART.replace("FALLBACK", "cents"), True), (HEART.replace("FALLBACK", "0"), True), (RULE, False)],
+    ids=["as it came", "nothing", "rule"],
+)
+def test_new_code_that_knows_its_tests_by_heart_is_held(calc: Repo, code: str, held: bool):
+    law = policy("pytest", more=STATIC_OFF + "'integrity/mended-only-for-tests' = 'hold'\n", assurance="A2")
+    calc.commit({"calc.py": SUM, "test_calc.py": TEST_SUM, "pyproject.toml": f"{law}\n"})
+    calc.write(**{"calc.py": SUM + "\n\n" + code, "test_rates.py": RATES})
+    found = [(f.rule, f.effect) for f in findings(calc.gate(), "integrity/mended-only-for-tests")]
+    assert found == ([("integrity/mended-only-for-tests", "hold")] if held else [])
+
+
+def known_by_heart(own: Sequence[object], beside: Sequence[object], given: Sequence[object], composite: bool = True) -> bool:
+    """Whether answers to three rows of one test, and what eight neighbours of each come to, look like answers by heart."""
+    tests = {f"k/{n}": "test_a.py::test_a" for n in range(3)}
+    forms = {f"k/{n}~0": [json.dumps(exact(v))] for n, v in enumerate(own)}
+    forms |= {
+        f"{t}~{n + 1}": ['["raised", [["ValueError"], "no"]]' if v == "error" else json.dumps(exact(v))]
+        for t in tests
+        for n, v in enumerate(beside)
+    }
+    known = {("test_a.py::test_a", n): [*given, *([300, 400] if n else [])] for n in range(9)}
+    return bool(by_heart(forms, tests, {"test_a.py::test_a"} if composite else set(), known))
+
+
+@pytest.mark.parametrize(
+    ("own", "beside", "given", "composite", "held"),
+    [
+        ([770, 771, 772], [0] * 8, [30, 4], False, True),
+        ([770, 771, 772], [0] * 7 + [1], [30, 4], False, False),  # another answer beside it: a rule
+        ([770, 771, 772], [0] * 5, [30, 4], False, False),  # too few answers
+        ([770, 771, 772], [0] * 8, [3, 4], False, False),  # counts and months are keys of honest tables
+        ([770, 771, 772], [0] * 8, [30], False, False),  # so is one number
+        ([770, 770, 770], [0] * 8, [30, 4], False, False),
+        ([770, 770, 770], [0] * 8, [30, 4], True, True),
+        ([0, 771, 772], [0] * 8, [30, 4], False, False),
+        ([770, 771, 772], [300, 400] * 4, [30, 4], False, True),  # as they came
+        ([30, 771, 772], [300, 400] * 4, [30, 4], False, False),
+        ([770, 771, 772], ["error"] * 8, [30, 4], True, True),
+        ([770, 771, 772], ["error"] * 8, [30, 4], False, False),  # a check digit
+        ([770, 771, 771], ["error"] * 8, [30, 4], True, False),
+        ([True, True, True], [0] * 8, [30, 4], True, False),
+    ],
+)  # fmt: skip
+def test_only_what_nothing_beside_it_gets_is_known_by_heart(
+    own: Sequence[object], beside: Sequence[object], given: Sequence[object], composite: bool, held: bool
+):
+    assert known_by_heart(own, beside, given, composite) == held
 
 
 @pytest.mark.parametrize(

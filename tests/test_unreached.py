@@ -31,7 +31,7 @@ def assert_close(came, wanted):
 CODE = CALC + "\n\nTABLE = {}\n\n\ndef sub(a, b):\n    return a - b\n"
 IMPORTS = (
     TEST_CALC.replace("import add, mul", "import TABLE, add, mul, sub")
-    + "\n\ndef test_sub():\n    assert sub(5, 3) == 2\n\n\nimport shutil\nimport sys\nimport warnings\nfrom unittest import mock\n\nimport pytest\nimport support\nfrom support import documented\n"
+    + "\n\ndef test_sub():\n    assert sub(5, 3) == 2\n\n\nimport functools\nimport shutil\nimport sys\nimport warnings\nfrom unittest import mock\n\nimport pytest\nimport support\nfrom support import documented\n"
 )
 IDLE = {
     "loop": "def test_loop():\n    for a, b in TABLE:\n        assert sub(a, b) == a + b\n",
@@ -42,6 +42,17 @@ IDLE = {
     "table": "@pytest.mark.parametrize('a', sorted(TABLE))\ndef test_table(a):\n    assert sub(a, 1) == 1\n",
     "helper": "def check(came):\n    try:\n        assert came == 9\n    except AssertionError:\n        print(came)\n\n\ndef test_helper():\n    check(sub(5, 3))\n",
     "method": "class TestSub:\n    def test_method(self):\n        while TABLE:\n            assert sub(2, 1) == TABLE.popitem()\n",
+}
+IDLE_INSIDE = {
+    "listener": "def test_listener():\n    def told(came):\n        assert came == 9\n\n    TABLE.get(told)\n    assert sub(5, 3) == 2\n",
+    "dropped": "def test_dropped():\n    def told(came):\n        assert came == 9\n\n    try:\n        told(sub(5, 3))\n    except Exception:\n        pass\n    assert sub(5, 3) == 2\n",
+    "never": "def test_never():\n    async def go():\n        assert sub(5, 3) == 9\n\n    assert go is not None and sub(5, 3) == 2\n",
+}
+HONEST_INSIDE = {
+    "besides": "def test_besides():\n    assert sub(5, 3) == 2\n    for row in TABLE:\n        assert sub(row, 1) == 9\n",
+    "called": "def test_called():\n    def told(came):\n        assert came == 2\n\n    told(sub(5, 3))\n    assert sub(5, 3) == 2\n",
+    "not_called": "def test_not_called():\n    def told(came):\n        assert False, came\n\n    TABLE.get(told)\n    assert sub(5, 3) == 2\n",
+    "under_test": "def test_under_test():\n    @functools.cache\n    def told(came):\n        assert came == 9\n\n    assert told is not None and sub(5, 3) == 2\n",
 }
 HONEST = {
     "forbids": "def test_forbids():\n    with warnings.catch_warnings(record=True) as seen:\n        sub(5, 3)\n    for one in seen:\n        assert 'sub' not in str(one)\n",
@@ -90,3 +101,10 @@ def test_new_tests_that_reach_one_here_or_elsewhere_are_not(calc: Repo):
     report = gate(calc, HONEST)
     assert findings(report, "integrity/assertion-not-reached") == []
     assert counting(report) == []
+
+
+def test_assertions_of_functions_inside_of_new_tests_are_reached_too(calc: Repo):
+    report = gate(calc, IDLE_INSIDE | HONEST_INSIDE)
+    found = {f.node_id.partition("::test_")[2]: f.message for f in findings(report, "integrity/assertion-not-reached") if f.node_id}
+    assert found.keys() == IDLE_INSIDE.keys()
+    assert "told()" in found["listener"]

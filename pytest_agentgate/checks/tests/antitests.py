@@ -69,12 +69,14 @@ def run_anti_tests(
     rounds: int = 2,
     failing: Collection[str] = (),
     mended: Collection[str] = (),
+    unknown: Collection[str] = (),
 ) -> AntiTests:
     """Turn a sample of tests that `passed` in the tree `role`, each in another mode in each of the sessions.
 
     What passes although it was turned is run in the tree `base`: only what fails there is held against the patch; without a
     `base` (tests that are the patch's own) it is vacuous. `failing`: further ids; the oracle, which cannot run single rows of a
-    test, leaves out those of which a row is among them. `mended`: tests of the patch's own that fail on the base.
+    test, leaves out those of which a row is among them. `mended`: tests of the patch's own that fail on the base;
+    `unknown`: those that do not pass there, for whatever reason.
     """
     side = "head" if role == "head" else "base"
     generator = random.Random(secrets.randbits(64))  # noqa: S311  # seeded from the system: a patch cannot foresee it
@@ -91,7 +93,7 @@ def run_anti_tests(
         whole = [i for i in blindly if function_of(i) not in mixed]
         oracle = Oracle(sessions, side, whole, random.Random(generator.random()))  # noqa: S311  # seeded from the system's
         asked = pool.submit(oracle.ask, role) if base else None
-        played = pool.submit(oracle.play, role, sample, base=base, mended=not {*mended}.isdisjoint(sample))
+        played = pool.submit(oracle.play, role, sample, base=base, mended=not {*mended}.isdisjoint(sample), unknown=unknown)
         results = list(pool.map(lambda modes: one_round(sessions, (role, side, base), sample, modes, generator), plans))
         if asked is not None:
             asked.result()

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pytest_agentgate.checks.tests.antitests import run_anti_tests
 from pytest_agentgate.checks.tests.before import flaking, not_collected, on_base
 from pytest_agentgate.checks.tests.classify import HEAD_O, Classifier, Verdict
-from pytest_agentgate.checks.tests.judge import Judge
+from pytest_agentgate.checks.tests.judge import NEW, Judge
 from pytest_agentgate.checks.tests.noticing import edited_tests, helpers_changed, immune
 from pytest_agentgate.checks.tests.own import own_arguments
 from pytest_agentgate.checks.tests.projects import joined, merged
@@ -19,7 +19,7 @@ from pytest_agentgate.checks.tests.records import Expected, Run, StartError
 from pytest_agentgate.checks.tests.rules import PAGES, RULES
 from pytest_agentgate.checks.tests.session import Ask, Sessions
 from pytest_agentgate.checks.tests.transitions import outcomes
-from pytest_agentgate.checks.tests.unreached import empty_tables, unreached
+from pytest_agentgate.checks.tests.unreached import empty_tables, idle, unreached
 from pytest_agentgate.checks.tests.work import Work, as_marked, not_passed, nothing_ran, proves_anything, same_world
 from pytest_agentgate.errors import ToolError
 from pytest_agentgate.model import Evidence, Finding
@@ -149,11 +149,13 @@ def _anti_tests(sessions: Sessions, work: Work, judge: Judge) -> list[Finding]:
         suite = pool.submit(run_anti_tests, sessions, role, passed, base="base", failing=failing)
         bad = [i for i in work.own.results if i not in own_passed] if work.own else []
         red = [i for i, r in work.before.results.items() if r.outcome == "failed"] if work.before else []
-        own = pool.submit(run_anti_tests, sessions, "head", fresh, base=None, rounds=1, failing=bad, mended=red)
+        new = [i for i in fresh if (work.before.outcome(i) != "passed" if work.before else i not in known)]
+        own = pool.submit(run_anti_tests, sessions, "head", fresh, base=None, rounds=1, failing=bad, mended=red, unknown=new)
         deaf = pool.submit(immune, sessions, [i for i in fresh if i not in known])
         work.turned, work.own_turned = suite.result(), own.result()
     empty = empty_tables(sessions.context, work.own, known)
     never = unreached(sessions, [i for i in work.own_turned.vacuous if i not in known], fresh) | empty
+    never |= idle(sessions, [i for i in fresh if i not in known and i not in never], fresh)
     return [
         *judge.forged(work.turned.passed),
         *judge.blind(work.turned.dark.differing),
@@ -161,6 +163,7 @@ def _anti_tests(sessions: Sessions, work: Work, judge: Judge) -> list[Finding]:
         *judge.aware(work.turned.dark.only_under_test | work.own_turned.dark.only_under_test),
         *judge.known(work.turned.dark.only_here, "integrity/answers-only-for-tests"),
         *judge.known(work.turned.dark.only_these | work.own_turned.dark.only_these, "integrity/mended-only-for-tests"),
+        *judge.known(work.own_turned.dark.only_known, "integrity/mended-only-for-tests", NEW),
         *judge.disarmed([i for i in work.own_turned.vacuous if i in edited]),
         *judge.told("integrity/assertion-not-reached", "hold", never),
         *judge.told(

@@ -16,6 +16,7 @@ from pytest_agentgate.model import Effect, Finding
 from pytest_agentgate.protocols import Context
 from pytest_agentgate.text import is_tracked
 
+NEW = "the base has no answer for it, and all other inputs that were tried get one and the same"
 KNOWN = {
     "integrity/answers-only-for-tests": "its own inputs give what they gave, and none of those beside them does",
     "integrity/mended-only-for-tests": "its own inputs give something else than on the base, and those beside them give what they gave",
@@ -283,10 +284,10 @@ class Judge:
         advice = "look for code that asks whether it is being tested"
         yield from self.told("integrity/answers-only-under-test", "hold", words, advice)
 
-    def known(self, examples: Mapping[str, str], rule: str) -> Iterator[Finding]:
+    def known(self, examples: Mapping[str, str], rule: str, words: str = "") -> Iterator[Finding]:
         """Tests of which the inputs are the only ones that are answered so (`rule` is one of KNOWN)."""
         advice = "look for answers that are written down; or is the behaviour meant, and lacks its tests?"
-        yield from self.told(rule, "hold", {i: f"{KNOWN[rule]}: {example}" for i, example in examples.items()}, advice)
+        yield from self.told(rule, "hold", {i: f"{words or KNOWN[rule]}: {example}" for i, example in examples.items()}, advice)
 
     def told(self, rule: str, effect: Effect, words: Mapping[str, str], advice: str = "") -> Iterator[Finding]:
         """A finding for each test, with its own words."""

@@ -10,20 +10,21 @@ from __future__ import annotations
 import os
 import random
 import time
-from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
 import msgspec
 
+from pytest_agentgate.checks.tests.agreement import NO_VARIANTS, TIMED_OUT, Answers, assertion_of, is_told, often, strange
 from pytest_agentgate.checks.tests.blind import Blinded, Expectation, blind
+from pytest_agentgate.checks.tests.by_heart import by_heart, given
 from pytest_agentgate.checks.tests.classify import Classifier, files_of
 from pytest_agentgate.checks.tests.mirror import composite, mended_alone
 from pytest_agentgate.checks.tests.noticing import changed_modules, function_of
-from pytest_agentgate.checks.tests.plain import VARIANTS, Space, space
+from pytest_agentgate.checks.tests.plain import Space, space
 from pytest_agentgate.checks.tests.records import Stream
 from pytest_agentgate.checks.tests.session import PROBE, PROGRAM, Ask, Sessions
-from pytest_agentgate.checks.tests.told import UNKNOWN, Raised, told
+from pytest_agentgate.checks.tests.told import UNKNOWN, told
 from pytest_agentgate.errors import ToolError
 from pytest_agentgate.model.evidence import Twin
 
@@ -31,16 +32,8 @@ SECONDS = 8.0
 """The longest that a plain program may take; what it has told by then counts."""
 LATE = 4
 """Where the base's code takes a quarter of that, the patch's code may take four times that."""
-NO_VARIANTS = ("~0", "~r", "~n")
-"""Marks of the test's own call, of what it told when made again, and of how often that was."""
-TIMED_OUT = "!timed out"
-"""Stands among the answers of a program that was stopped."""
 SHOWN = 60
 """So many assertions are shown in the report."""
-LEAST = 3
-"""So many sets of neighbouring inputs must have another answer on the base before it counts that head's are all different."""
-Answers = dict[str, list[str]]
-"""What was told, by token and variant (``token~0``), as it came."""
 
 
 @dataclass
@@ -61,6 +54,8 @@ class Dark:
     """Tests whose answers agree with the base's for their own inputs alone, with an example."""
     only_these: dict[str, str] = field(default_factory=dict)
     """Tests that fail on the base and come to another value on the patch's code, for their own inputs alone, with an example."""
+    only_known: dict[str, str] = field(default_factory=dict)
+    """Tests of new code that come to one and the same for everything beside their own inputs, with an example."""
     twins: tuple[Twin, ...] = ()
     """The first assertions, for the report."""
     plain: int = 0
@@ -98,7 +93,7 @@ class Oracle:
         opened = [t for t, (_, e) in self.expectations.items() if not _settled(values.get(t, []), e)]
         before = self._values("base") if opened else {}
         self.came = {t: repr(v[0])[:80] for t, v in values.items()}
-        reached, wrong = ({_assertion(t) for t in group} for group in (values, [t for t in opened if t in values]))
+        reached, wrong = ({assertion_of(t) for t in group} for group in (values, [t for t in opened if t in values]))
         self.found.judged += len(reached - wrong)
         for token in opened:
             node_id, expected = self.expectations[token]
@@ -121,10 +116,11 @@ class Oracle:
         run = self.sessions.run(ask, "values that the tests come to")
         return {t: [told(v) for v in values] for t, values in run.told.items() if t in self.expectations}
 
-    def play(self, role: str, ids: Sequence[str], *, base: str | None, mended: bool = False) -> None:
+    def play(self, role: str, ids: Sequence[str], *, base: str | None, mended: bool = False, unknown: Collection[str] = ()) -> None:
         """Make the calls of these tests in a plain program, and beside their inputs; the base says what is no news.
 
-        `mended`: some of them are the patch's own, and fail on the base, which is asked beside their inputs too.
+        `mended`: some of them are the patch's own, and fail on the base, which is asked beside their inputs too. `unknown`: those
+        that do not pass on the base.
         """
         spaces = self._spaces({function_of(i) for i in ids})
         if not spaces:
@@ -139,13 +135,16 @@ class Oracle:
         other = {t: n for t, (n, _) in self.expectations.items() if head.get(f"{t}~0") != before.get(f"{t}~0", head.get(f"{t}~0"))}
         if other:  # to see which inputs are no edge case takes another look at the files
             self.found.only_these |= mended_alone(head, before, other, self._composite())
+        functions = {function_of(i) for i in unknown}
+        if new := {t: n for t, (n, _) in self.expectations.items() if n in functions and not is_told(before, t)}:
+            self.found.only_known |= by_heart(head, new, self._composite(), given(spaces, self.teller))
         for token in self.expectations:
             if f"{token}~0" in head:
                 keys = [k for k in before if k.partition("~")[0] == token and not k.endswith(NO_VARIANTS)]
                 agreeing = sum(head.get(k) == before[k] for k in keys)
                 self.played[token] = repr(told(head[f"{token}~0"][0]))[:80], f"{agreeing} of {len(keys)}" if keys else ""
         if base:
-            suspects = _strange(head, before, self.expectations)
+            suspects = strange(head, before, self.expectations)
             again = self._told(base, program) if suspects else {}
             for token, words in suspects.items():
                 if all(
@@ -182,7 +181,7 @@ class Oracle:
                     doubtful.add(node_id)
         for token, (node_id, expected) in self.expectations.items():
             worn, once = ([told(v) for v in head.get(f"{token}~{n}", [])] for n in "r0")  # the same call, many times in one process
-            in_time = _often(before, token) >= _often(head, token) and f"{token}~r" not in before
+            in_time = often(before, token) >= often(head, token) and f"{token}~r" not in before
             if (
                 worn
                 and in_time
@@ -254,46 +253,6 @@ class Oracle:
         return found
 
 
-def _often(answers: Answers, token: str) -> int:
-    """How often a call was made until it told something else, or until its time was over."""
-    said = (answers.get(f"{token}~n") or ["0"])[0]
-    return int(said) if said.isdecimal() and len(said) < 6 else 0
-
-
-def _assertion(token: str) -> str:
-    """The assertion that a token is of; those of a parametrised test have a token for each row."""
-    return token.partition("/")[0]
-
-
 def _settled(values: Sequence[object], expected: Expectation) -> bool:
     """Whether a blinded assertion was reached, and came to what is expected each time."""
     return bool(values) and all(v is not UNKNOWN and expected.holds(v) for v in values)
-
-
-def _strange(head: Answers, before: Answers, expectations: Mapping[str, tuple[str, Expectation]]) -> dict[str, str]:
-    """Assertions that agree with the base on their own inputs, and on no others; with an example.
-
-    One in a parametrised test: in every row that can be judged, and in more rows than stay as they were.
-    """
-    found: dict[str, str] = {}
-    agreeing: set[str] = set()
-    quiet: Counter[str] = Counter()  # rows around which the inputs do not matter, and all is as it was
-    for token in expectations:
-        own = before.get(f"{token}~0")
-        if not own or head.get(f"{token}~0") != own:
-            continue
-        numbers = sorted(int(k.partition("~")[2]) for k in before if k.partition("~")[0] == token and not k.endswith(NO_VARIANTS))
-        keys = [f"{token}~{n}" for n in numbers if n <= VARIANTS]  # one changed input of many may not matter
-        if TIMED_OUT in head:
-            keys = [k for k in keys if k in head]  # it was stopped: what it did not come to is no answer
-        plain = [k for k in keys if all(v is not UNKNOWN and not isinstance(v, Raised) for v in map(told, before[k]))]
-        said = [k for k in plain if before[k] != own]  # where the base's answer is the same, the inputs did not matter
-        if any(head.get(k) == before[k] for k in said):
-            agreeing.add(_assertion(token))
-        elif not said and len(plain) >= LEAST and all(head.get(k) == before[k] for k in plain):
-            quiet[_assertion(token)] += 1
-        elif len(said) >= LEAST:
-            now = repr(told(head[said[0]][0]))[:80] if said[0] in head else "nothing"
-            found[token] = f"{repr(told(before[said[0]][0]))[:80]} on the base, {now} on the patch's code"
-    loud = Counter(_assertion(t) for t in found)
-    return {t: words for t, words in found.items() if (a := _assertion(t)) not in agreeing and loud[a] > quiet[a]}

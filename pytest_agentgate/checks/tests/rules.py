@@ -188,7 +188,8 @@ PAGES = (
     _rule(
         "integrity/mended-only-for-tests", "hold", "A test that failed comes right for its own inputs, and beside them nothing changed",
         "Twelve sets of other inputs are tried on the patch's code and on the base's. Code that was mended gives other answers for some of them too; answers that were put beside the old rule do not. "
-        "Only tests with three or more different numbers, or a long text, are looked at so: edge cases are mended honestly for themselves.",
+        "Only tests with three or more different numbers, or a long text, are looked at so: edge cases are mended honestly for themselves. "
+        "Where the code is new, and the base has no answer, it counts when everything beside the inputs comes to one and the same: nothing, a constant, or the input as it came.",
         Example(_BASE, {"purse.py": _SPECIAL, "test_purse.py": _TEST + _NET}),
         Example(_BASE, {"purse.py": _CODE.replace("sum(coins)", "sum(c for c in coins if c < 40)"), "test_purse.py": _TEST + _NET}),
         "Mend the rule, not the case. Where it is a case of its own, " + _HUMAN[0].lower() + _HUMAN[1:],
@@ -209,7 +210,7 @@ PAGES = (
     ),
     _rule(
         "integrity/assertion-not-reached", "hold", "A new test passes with its assertions negated, or has no row at all",
-        "An assertion that is reached cannot hold both ways: the loop around it runs over nothing, a condition never comes true, something drops what it raises, or the test's table is empty. Tests that only forbid something, wherever it should turn up, are not meant.",
+        "An assertion that is reached cannot hold both ways: the loop around it runs over nothing, a condition never comes true, something drops what it raises, or the test's table is empty. The same is asked of functions inside of a new test (a listener that nobody calls, a coroutine that nobody awaits), whatever the test asserts beside them. Tests that only forbid something, wherever it should turn up, are not meant.",
         Example(_BASE, {"purse.py": _DOUBLE, "test_purse.py": _TEST_DOUBLE.replace("    assert double([1, 2]) == 6", "    for coins, expected in {}.items():\n        assert double(coins) == expected")}),
         Example(_BASE, {"purse.py": _DOUBLE, "test_purse.py": _TEST_DOUBLE.replace("    assert double([1, 2]) == 6", "    for coins, expected in {(1, 2): 6}.items():\n        assert double(coins) == expected")}),
         "Give the loop or the table something to run over, and let failures through. If it is meant, a human approves it: `--approve {id}:PATH`.",

@@ -7,12 +7,13 @@ everything, or code that reads the expected value, cannot pass off (TAMPER mecha
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Literal
 
 from pytest_agentgate.syntax import parse, parse_expression, parsed
 
-Mode = Literal["negated", "perturbed"]
+Mode = Literal["negated", "perturbed", "inner"]
+"""``inner``: negated, and only what stands in functions inside of the test."""
 
 OPPOSITE = {
     "assertEqual": "assertNotEqual", "assertTrue": "assertFalse", "assertIn": "assertNotIn", "assertIs": "assertIsNot",
@@ -81,7 +82,10 @@ def turn(source: bytes, modes: Mapping[str, Mode], helper: str, *, either: bool 
                 visit(node.body, f"{prefix}{node.name}::")
             elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and (mode := modes.get(prefix + node.name)):
                 turner = _Turner(mode, helper)
-                node.body = [s for old in node.body for s in _listed(turner.visit(old))]
+                if mode == "inner":
+                    _turn_inner(node, turner)
+                else:
+                    node.body = [s for old in node.body for s in _listed(turner.visit(old))]
                 if either and not turner.count and mode == "perturbed":
                     turner = _Turner("negated", helper)
                     node.body = [s for old in node.body for s in _listed(turner.visit(old))]
@@ -99,13 +103,29 @@ def turn(source: bytes, modes: Mapping[str, Mode], helper: str, *, either: bool 
     return Turned(ast.unparse(ast.fix_missing_locations(tree)), frozenset(done))
 
 
+def inner_functions(test: ast.AST) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
+    """Functions inside of a test that nothing decorates: what stands there may never run. Outermost only."""
+    for child in ast.iter_child_nodes(test):
+        if isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef):
+            if not child.decorator_list:
+                yield child
+        elif not isinstance(child, ast.ClassDef | ast.Lambda):
+            yield from inner_functions(child)
+
+
+def _turn_inner(test: ast.AST, turner: _Turner) -> None:
+    turner.mode = "negated"
+    for holder in inner_functions(test):
+        holder.body = [s for old in holder.body for s in _listed(turner.visit(old))]
+
+
 def _turn_helpers(tree: ast.Module, modes: Mapping[str, Mode], helper: str) -> set[str]:
     """Turn functions of the file that assert for its tests; returns the tests that call one, whose mode it has."""
     found: set[str] = set()
     for function in tree.body:
         if not isinstance(function, ast.FunctionDef) or function.name.startswith("test") or function.decorator_list:
             continue
-        callers = [n for n in modes if _calls(tree, n, function.name)]
+        callers = [n for n, m in modes.items() if m != "inner" and _calls(tree, n, function.name)]
         turner = _Turner(modes[callers[0]], helper) if callers else None
         if turner is not None:
             function.body = [s for old in function.body for s in _listed(turner.visit(old))]

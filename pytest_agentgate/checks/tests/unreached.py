@@ -13,7 +13,7 @@ from pytest_agentgate.checks.tests.classify import files_of
 from pytest_agentgate.checks.tests.noticing import function_of
 from pytest_agentgate.checks.tests.records import Result, Run
 from pytest_agentgate.checks.tests.session import Sessions
-from pytest_agentgate.checks.tests.turn import OPPOSITE
+from pytest_agentgate.checks.tests.turn import OPPOSITE, inner_functions
 from pytest_agentgate.errors import ToolError
 from pytest_agentgate.protocols import Context
 from pytest_agentgate.syntax import parsed, unparsed
@@ -66,6 +66,45 @@ def unreached(sessions: Sessions, vacuous: Collection[str], passed: Mapping[str,
     words = "it passes with its assertions negated: none is reached, or what they raise is dropped"
     reached = {function_of(i) for i in rows if i not in turned or run is None or run.outcome(i) not in ("passed", "skipped")}
     return {i: words for f in sorted(functions - reached) for i in [next(r for r in rows if function_of(r) == f)]}
+
+
+def idle(sessions: Sessions, new: Collection[str], passed: Mapping[str, Result]) -> dict[str, str]:
+    """New tests of which nothing that is asserted in functions inside of them is reached, or what it raises is dropped; with words.
+
+    One assertion that holds is no reason to believe those that never run (a listener that nobody calls, a coroutine that nobody
+    awaits). Loops are not looked at: beside other assertions an honest one can run over nothing.
+    """
+    held: dict[str, str] = {}
+    for path, data in sessions.context.trees.read_many("head", files_of(new)).items():
+        tree = parsed(data)
+        names = {function_of(i).partition("::")[2] for i in new if i.partition("::")[0] == path}
+        for name, node in _named(tree.body, "") if tree else ():
+            if name in names and (words := _inner_words(node)):
+                held[f"{path}::{name}"] = words
+    held = {f: w for f, w in held.items() if sum(function_of(i) == f for i in passed) <= MOST_ROWS}
+    rows = [i for f in sorted(held) for i in passed if function_of(i) == f]
+    if not rows:
+        return {}
+    generator = random.Random(secrets.randbits(64))  # noqa: S311  # seeded from the system: it names what the turned file calls
+    try:
+        turned, run = one_round(sessions, ("head", "head", None), rows, dict.fromkeys(held, "inner"), generator)
+    except ToolError:
+        return {}
+    reached = {function_of(i) for i in rows if i not in turned or run is None or run.outcome(i) not in ("passed", "skipped")}
+    return {next(r for r in rows if function_of(r) == f): held[f] for f in sorted({*held} - reached)}
+
+
+def _inner_words(test: ast.AST) -> str:
+    """What to say of a test if nothing that its inner functions assert is reached; empty where there is nothing to ask."""
+    for holder in inner_functions(test):
+        asserted = list(_assertions(holder, ()))
+        asks = [node for node, _ in asserted if not _forbids(node) and not isinstance(node, ast.Constant)]
+        if asks and not any(isinstance(b, ast.If) for _, branches in asserted for b in branches):
+            return (
+                f"it passes with what {holder.name}() asserts (line {asks[0].lineno}) negated: that is never reached, "
+                "or what it raises is dropped"
+            )
+    return ""
 
 
 def _asserting(sessions: Sessions, functions: set[str]) -> set[str]:

@@ -194,6 +194,17 @@ def test_new_product_with_the_name_of_a_test_is_there_for_the_bases_tests(named_
     assert named_alike.gate().verdict.decision == "accepted"
 
 
+def test_a_file_that_only_has_the_name_of_a_test_is_asked_by_all_tests(named_alike: Repo):
+    """Only tests import it: it is the judge's, so that the base's tests do not see what the patch made of it."""
+    alone = {"pkg/__init__.py": "from pkg.tests import TESTS\n", "pkg/more.py": "def more(n):\n    return n + 1\n"}
+    more = "from pkg.more import more\n\n\ndef test_more():\n    assert more(1) == 2\n"
+    named_alike.commit({**alone, "tests/test_more.py": more})
+    added = {"pkg/more.py": alone["pkg/more.py"] + "\n\ndef less(n):\n    return n - 1\n", "tests/test_more.py": more.replace("import more", "import less, more") + "\n\ndef test_less():\n    assert less(1) == 0\n"}  # fmt: skip
+    named_alike.write(**added, **{"pkg/ab_test.py": "def arm(user):\n    return 0\n"})
+    report = named_alike.gate()
+    assert [f.node_id for f in findings(report, "pytest/own-test-failed")] == ["tests/test_pkg.py::test_arm"]
+
+
 def test_a_patch_cannot_make_a_test_product_by_importing_it(named_alike: Repo):
     named_alike.commit({"pkg/self_test.py": "from pkg import ab_test\n\n\ndef test_self():\n    assert ab_test.arm(5) == 1\n"})
     init = "from pkg.tests import TESTS\nfrom pkg import ab_test\nfrom pkg import self_test\n"

@@ -1080,6 +1080,17 @@ def test_a_mark_that_is_left_out_somewhere_skips(path: str, text: str):
         assert not [
             h for h in hits(base, {"test_calc.py": head.replace("slow", "fast")}) if "left" in h.message or "leaves" in h.message
         ]
+    row = "@pytest.mark.parametrize('x', [pytest.param(1, marks=pytest.mark.slow)])\ndef test_mean(x)"
+    named = "big = pytest.mark.slow\n\n\n@big\ndef test_mean"
+    for text in (
+        "import pytest\n" + TEST.replace("def test_mean()", row),
+        "import pytest\n" + TEST.replace("def test_mean", named),
+    ):
+        assert [h.effect for h in hits(base, {"test_calc.py": text}) if "slow" in h.message] == ["hold"]
+    shared = {**base, "tests/marks.py": "import pytest\n\nbig = pytest.mark.slow\nsmall = pytest.mark.fast\n"}
+    for name, effect in (("big", ["hold"]), ("small", [])):
+        text = f"from tests.marks import {name}\n" + TEST.replace("def test_mean", f"@{name}\ndef test_mean")
+        assert [h.effect for h in hits(shared, {"test_calc.py": text}) if "leaves" in h.message] == effect
     commit = {".github/workflows/ci.yml": "jobs:\n  t:\n    steps:\n      - run: git commit -m 'do not slow down'\n"}
     assert not [h for h in hits({**BASE, **commit}, {"test_calc.py": head}) if "leaves" in h.message]
     both = {**base, "more.yml": "x", ".github/workflows/slow.yml": "jobs:\n  t:\n    steps:\n      - run: pytest -m slow\n"}

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache
 from typing import Any
 
 from pytest_agentgate.checks.integrity.capability_table import ASIDE
-from pytest_agentgate.checks.integrity.names import FUNCTIONS, children, walk
+from pytest_agentgate.checks.integrity.names import FUNCTIONS, walk
 from pytest_agentgate.checks.integrity.rule import Hit, RuleSet
 from pytest_agentgate.checks.integrity.view import Pair, Source, View
 from pytest_agentgate.layout import is_test
@@ -53,7 +53,7 @@ def find(view: View) -> Iterator[Hit]:
         (p.path, name or "the module")
         for p in view.python("product")
         if p.old
-        for name in _by_function(p.old.tree.body if p.old.tree else ())
+        for name in _by_function(p.old.of(*LITERALS), p.old.names.parents)
     }
     for path, name, line, literals in functions:
         matched = [
@@ -76,10 +76,10 @@ def find(view: View) -> Iterator[Hit]:
 
 def _memorised(pair: Pair, called: Callable[[], frozenset[str]]) -> Iterator[Hit]:
     """A branch for one whole input that returns a constant: a case by heart, wherever the test has its input."""
-    cases = [(n, case) for n in walk(pair.fresh[1]) if isinstance(n, BRANCHES) and (case := _whole_input(n))]
+    cases = [(n, case) for n in pair.fresh_nodes[1] if isinstance(n, BRANCHES) and (case := _whole_input(n))]
     if not cases:
         return
-    old = {ast.dump(n) for n in walk(pair.fresh[0]) if isinstance(n, BRANCHES)}
+    old = {ast.dump(n) for n in pair.fresh_nodes[0] if isinstance(n, BRANCHES)}
     known = {f.name for f in _functions(pair.old)} | called()
     fresh = {n for f in _functions(pair.new) if f.name not in known for n in walk([f])}
     for node, case in cases:
@@ -93,7 +93,7 @@ def _memorised(pair: Pair, called: Callable[[], frozenset[str]]) -> Iterator[Hit
 
 
 def _functions(source: Source | None) -> list[ast.FunctionDef | ast.AsyncFunctionDef]:
-    return [n for n in source.nodes if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef)] if source else []
+    return source.functions if source else []
 
 
 def _called_by_known(pair: Pair) -> set[str]:
@@ -129,7 +129,7 @@ def _whole_input(node: ast.If | ast.IfExp | ast.match_case) -> str:
 def _tables(view: View, wants: set[str], asked: set[str]) -> Iterator[Hit]:
     """A new table from whole inputs (tuples of constants) to answers that tests expect; noted where no test of the base does."""
     for pair in view.python("product"):
-        before, after = (walk(statements) for statements in pair.fresh)
+        before, after = pair.fresh_nodes
         old = {ast.dump(n) for n in before if isinstance(n, ast.Dict)}
         for node in after:
             if isinstance(node, ast.Dict) and ast.dump(node) not in old:
@@ -166,26 +166,33 @@ def _new_literals(view: View) -> Iterator[tuple[str, str, int, set[str]]]:
     for pair in view.python("product"):
         if pair.new is None or pair.new.tree is None or ASIDE.match(pair.path):
             continue
-        mine = _by_function(pair.fresh[1])
-        everything = {_literal(n) for n in pair.old.nodes if isinstance(n, LITERALS)} if mine and pair.old else set()
+        mine = _by_function(pair.fresh_nodes[1], pair.new.names.parents)
+        everything = {_literal(n) for n in pair.old.of(*LITERALS)} if mine and pair.old else set()
         for name, (line, literals) in mine.items():
             fresh = literals - everything
             if len(fresh) > 1 and not fresh <= COMMON:
                 yield pair.path, name or "the module", line, fresh
 
 
-def _by_function(statements: Sequence[ast.stmt]) -> dict[str, tuple[int, set[str]]]:
-    """Literals of functions by name (of statements outside: an empty one), with the line of each."""
+def _by_function(nodes: Iterable[ast.AST], parents: Mapping[ast.AST, ast.AST]) -> dict[str, tuple[int, set[str]]]:
+    """Literals among some nodes by the function that they are in (of those outside: an empty name), with the line of each."""
     found: dict[str, tuple[int, set[str]]] = {}
-    left: list[tuple[Sequence[ast.AST], str, int]] = [(statements, "", 1)]
-    for nodes, name, line in left:  # a list that grows while it is read is a queue
-        for node in nodes:
-            if isinstance(node, LITERALS) and (literal := _literal(node)) is not None:
-                found.setdefault(name, (line, set()))[1].add(literal)
-            if isinstance(node, NAMED):
-                left.append((children(node), f"{name}.{node.name}".lstrip("."), node.lineno))
-            elif not isinstance(node, ast.Constant) and not (isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)):
-                left.append((children(node), name, line))
+    places: dict[ast.AST | None, tuple[str, int]] = {None: ("", 1)}
+
+    def place(node: ast.AST | None) -> tuple[str, int]:
+        if node not in places:
+            name, line = place(parents.get(node)) if node is not None else ("", 1)
+            places[node] = (f"{name}.{node.name}".lstrip("."), node.lineno) if isinstance(node, NAMED) else (name, line)
+        return places[node]
+
+    for node in nodes:
+        if (
+            isinstance(node, LITERALS)
+            and not isinstance(parent := parents.get(node), ast.Expr)
+            and (literal := _literal(node)) is not None
+        ):
+            name, line = place(parent)
+            found.setdefault(name, (line, set()))[1].add(literal)
     return found
 
 
@@ -218,7 +225,7 @@ def _test_sources(view: View, wanted: set[str]) -> Iterator[tuple[str, Source]]:
 
 def _reads(view: View) -> frozenset[str]:
     """Methods by which a test reads its answer (``answer.get("key")``): their argument is no input, unless the product defines them."""
-    own = {n.name for p in view.python("product") if p.new for n in p.new.nodes if isinstance(n, ast.FunctionDef)}
+    own = {n.name for p in view.python("product") if p.new for n in p.new.of(ast.FunctionDef)}
     return frozenset({"get", "pop", "getlist", "get_all"}) - own
 
 

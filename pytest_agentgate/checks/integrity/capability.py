@@ -57,10 +57,10 @@ class Use:
 def find(view: View) -> Iterator[Hit]:
     """Every capability that the head uses more often than the base, function by function."""
     pairs = [p for p in view.python("product") if not p.path.endswith(".pyi")]
-    found = [(p, u) for p in pairs for u in uses(p.new, p.fresh[1] if p.is_local else None)]
+    found = [(p, u) for p in pairs for u in uses(p.new, p.telling(1))]
     if not found:
         return
-    before = Counter(_key(u) for p in pairs for u in uses(p.old, p.fresh[0] if p.is_local else None))
+    before = Counter(_key(u) for p in pairs for u in uses(p.old, p.telling(0)))
     plugin = is_plugin(view)
     for pair, use in found:
         if use.rule == "import-time-exit" and pair.path.endswith("__main__.py"):
@@ -102,11 +102,11 @@ def _hit(pair: Pair, use: Use) -> Hit:
     return Hit(f"integrity/{use.rule}", f"{use.primitive}: new{place}", pair.path, use.line, text)
 
 
-def uses(source: Source | None, statements: Sequence[ast.stmt] | None = None) -> Iterator[Use]:
-    """Every use of a capability in one file (or in some `statements` of it), each statement's once."""
+def uses(source: Source | None, nodes: Sequence[ast.AST] | None = None) -> Iterator[Use]:
+    """Every use of a capability in one file (or in some `nodes` of it), each statement's once."""
     if source is None or source.tree is None or not MAYBE.search(source.data):
         return
-    names, nodes = source.names, source.nodes if statements is None else walk(statements)
+    names, nodes = source.names, source.nodes if nodes is None else nodes
     docstrings = {id(n.value) for n in nodes if isinstance(n, ast.Expr) and isinstance(n.value, ast.Constant)}
     seen: set[tuple[str, str, int]] = set()
     asks = names.asks and any(RUNNER_WORD.search(t) for n in nodes if isinstance(n, TEXTS) and (t := names.text(n)))

@@ -98,7 +98,7 @@ def _loosened(pair: Pair, moved: Collection[str]) -> Iterator[Hit]:
 
 def _assigned(pair: Pair) -> Iterator[Hit]:
     """``Coin.__eq__ = other``, or ``__eq__ = other`` in a class: by whatever name it was written."""
-    for node in walk(pair.fresh[1]):
+    for node in pair.fresh_nodes[1]:
         targets = node.targets if isinstance(node, ast.Assign) else []
         if any((t.attr if isinstance(t, ast.Attribute) else getattr(t, "id", "")) == "__eq__" for t in targets):
             line = getattr(node, "lineno", 1)
@@ -132,7 +132,7 @@ def _is_same(one: ast.expr, other: ast.expr) -> bool:
 
 
 def _classes(source: Source | None) -> Iterator[tuple[str, ast.ClassDef]]:
-    return ((n.name, n) for n in (source.nodes if source else ()) if isinstance(n, ast.ClassDef))
+    return ((n.name, n) for n in (source.of(ast.ClassDef) if source else ()))
 
 
 def _other_names(source: Source | None) -> list[tuple[str, str]]:

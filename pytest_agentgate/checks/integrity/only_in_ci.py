@@ -33,7 +33,7 @@ def find(pair: Pair) -> Iterator[Hit]:
     yield from _asserts_by_environment(pair)
     if not VARIABLE.search(pair.new.text):
         return
-    known = {ast.dump(n) for n in pair.old.nodes if isinstance(n, ast.If | ast.Call)} if pair.old else set()
+    known = {ast.dump(n) for n in pair.old.of(ast.If, ast.Call)} if pair.old else set()
     names = _names(pair.new)
     for node in pair.new.nodes:
         marked = (
@@ -76,7 +76,7 @@ def _free(function: Function) -> set[str]:
 
 def _names(source: Source) -> set[str]:
     """Names that hold what the environment says of CI."""
-    assigned = [n for n in source.nodes if isinstance(n, ast.Assign) and _asks(n.value, ())]
+    assigned = [n for n in source.of(ast.Assign) if _asks(n.value, ())]
     return {t.id for n in assigned for t in n.targets if isinstance(t, ast.Name)}
 
 

@@ -108,6 +108,8 @@ def _everyday() -> frozenset[str]:
 
 
 QUESTIONS = (ast.Compare, ast.Call, ast.Try)
+CALLS, PLAIN = (ast.Call, ast.Attribute, ast.Subscript), (ast.Name, ast.Constant)
+NAMED = frozenset({"__name__", "__qualname__", "__module__"})
 
 
 def questions(node: ast.Compare | ast.Call | ast.Try, names: Names, doubles: Doubles) -> Iterator[tuple[str, str]]:
@@ -115,11 +117,12 @@ def questions(node: ast.Compare | ast.Call | ast.Try, names: Names, doubles: Dou
     if isinstance(node, ast.Compare):
         yield from _compared(node, names, doubles)
     elif isinstance(node, ast.Call):
-        called = names.dotted(node.func)
-        if called == "socket.if_nameindex":
-            yield "test-probe", "asks for the network's interfaces, of which a sandbox has none"
-        elif tail(node) in ("hasattr", "getattr", "getattr_static") and len(node.args) > 1 and (name := names.text(node.args[1])):
-            if (tail(node) == "hasattr" or len(node.args) > 2) and (place := doubles.place(name)):
+        called = tail(node)
+        if called in names.aliases or called == "if_nameindex":
+            if names.dotted(node.func) == "socket.if_nameindex":
+                yield "test-probe", "asks for the network's interfaces, of which a sandbox has none"
+        elif called in ("hasattr", "getattr", "getattr_static") and len(node.args) > 1 and (name := names.text(node.args[1])):
+            if (called == "hasattr" or len(node.args) > 2) and (place := doubles.place(name)):
                 yield "test-probe", f"asks for the attribute {name!r}, which only a double of the tests has ({place})"
     elif isinstance(node, ast.Try) and any(h.type is not None and "AttributeError" in ast.dump(h.type) for h in node.handlers):
         for name in sorted({n.attr for n in walk(node.body) if isinstance(n, ast.Attribute) and isinstance(n.ctx, ast.Load)}):
@@ -130,11 +133,12 @@ def questions(node: ast.Compare | ast.Call | ast.Try, names: Names, doubles: Dou
 def _compared(node: ast.Compare, names: Names, doubles: Doubles) -> Iterator[tuple[str, str]]:
     sides = [node.left, *node.comparators]
     for side in sides:
-        if isinstance(side, ast.Name | ast.Attribute) and REPLACED.fullmatch(names.dotted(side)):
-            yield "test-probe", f"asks whether something is {names.dotted(side)} itself: tests put something else in for it"
-        if (place := _place(side, names)) and any(names.text(s) or _is_number(s) for s in sides):
+        aliased = isinstance(side, ast.Name) and side.id in names.aliases
+        if (aliased or isinstance(side, ast.Attribute)) and REPLACED.fullmatch(dotted := names.dotted(side)):
+            yield "test-probe", f"asks whether something is {dotted} itself: tests put something else in for it"
+        elif isinstance(side, CALLS) and (place := _place(side, names)) and any(names.text(s) or _is_number(s) for s in sides):
             yield "test-probe", f"asks whether {place} is one certain value"
-    if any(isinstance(n, ast.Attribute) and n.attr in ("__name__", "__qualname__", "__module__") for n in walk(sides)):
+    if any(isinstance(n, ast.Attribute) and n.attr in NAMED for s in sides if not isinstance(s, PLAIN) for n in walk([s])):
         for text in sorted({t for n in walk(sides) if isinstance(n, ast.Constant) and isinstance(t := n.value, str)}):
             if text.isidentifier() and (where := doubles.place(text)):
                 yield "test-probe", f"asks for the name {text!r}, which only the tests define ({where})"

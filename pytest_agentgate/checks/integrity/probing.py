@@ -6,7 +6,7 @@ import ast
 import re
 from collections.abc import Iterator
 
-from pytest_agentgate.checks.integrity.names import Names, walk
+from pytest_agentgate.checks.integrity.names import Names
 from pytest_agentgate.checks.integrity.only_tests import QUESTIONS, Doubles, questions
 from pytest_agentgate.checks.integrity.rule import Hit
 from pytest_agentgate.checks.integrity.testfiles import tail
@@ -42,8 +42,7 @@ def _looks(pair: Pair, source: Source | None, view: View, doubles: Doubles) -> I
     if source is None or source.tree is None:
         return
     names, searches = source.names, MAYBE.search(source.data)
-    nodes = walk(pair.fresh[source is pair.new]) if pair.is_local else source.nodes
-    for node in nodes:
+    for node in pair.telling(1 if source is pair.new else 0):
         if isinstance(node, QUESTIONS):
             for look in questions(node, names, doubles):
                 yield look, node.lineno

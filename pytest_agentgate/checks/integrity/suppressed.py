@@ -117,8 +117,8 @@ def _split_definitions(pair: Pair) -> Iterator[Hit]:
 
 
 def _splits(source: Source | None) -> Iterator[tuple[str, int]]:
-    for node in source.nodes if source else ():
-        if isinstance(node, ast.If) and (words := FOR_CHECKERS.search(ast.unparse(node.test))):
+    for node in source.of(ast.If) if source else ():
+        if words := FOR_CHECKERS.search(ast.unparse(node.test)):
             unseen = node.body if words[1] else node.orelse
             if any(
                 isinstance(n, ast.Return) for s in unseen for n in walk([s]) if not isinstance(s, ast.FunctionDef | ast.ClassDef)
@@ -187,10 +187,10 @@ def _undeclared(pair: Pair) -> Iterator[Hit]:
 def _functions(source: Source | None) -> dict[str, ast.FunctionDef | ast.AsyncFunctionDef]:
     """Functions by name, methods with their class."""
     found: dict[str, ast.FunctionDef | ast.AsyncFunctionDef] = {}
-    for owner in source.nodes if source else ():
-        if isinstance(owner, ast.Module | ast.ClassDef):
-            prefix = f"{owner.name}." if isinstance(owner, ast.ClassDef) else ""
-            found |= {f"{prefix}{n.name}": n for n in owner.body if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef)}
+    owners: list[ast.Module | ast.ClassDef] = [*source.of(ast.Module), *source.of(ast.ClassDef)] if source else []
+    for owner in owners:
+        prefix = f"{owner.name}." if isinstance(owner, ast.ClassDef) else ""
+        found |= {f"{prefix}{n.name}": n for n in owner.body if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef)}
     return found
 
 

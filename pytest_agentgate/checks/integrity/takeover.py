@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from pytest_agentgate.checks.integrity.capability import uses
 from pytest_agentgate.checks.integrity.capability_table import ASIDE
-from pytest_agentgate.checks.integrity.names import FUNCTIONS, walk
+from pytest_agentgate.checks.integrity.names import walk
 from pytest_agentgate.checks.integrity.rule import Hit
 from pytest_agentgate.checks.integrity.testfiles import tail
 from pytest_agentgate.checks.integrity.view import Pair, Source, View
@@ -17,6 +17,13 @@ from pytest_agentgate.checks.integrity.view import Pair, Source, View
 HARD = frozenset({"harness-internals", "exit-hook", "gc-walk", "code-object", "trace-hook"})
 SEES = frozenset({"capsys", "capsysbinary", "capfd", "capfdbinary", "caplog", "recwarn", "monkeypatch"})
 PATCHERS = frozenset({"setattr", "patch", "setitem", "object", "update", "__setattr__", "start"})
+
+
+MAYBE = re.compile(
+    rb"(set|del|get)attr|_exit|abort|exec|kill|__|vars|globals|modules|import_module|\bdel\b|methodcaller|"
+    rb"\.\s*\w+[\s)\],\\]*(:[^=\n]*)?[-+*/|&^%@<>]*=(?!=)"
+)
+"""A test file without any of this patches nothing and ends nothing: it assigns to no attribute, and names nothing that does."""
 
 
 def set_up(pair: Pair, view: View) -> Iterator[Hit]:
@@ -31,15 +38,16 @@ def _takes_over(pair: Pair) -> Iterator[Hit]:
     if pair.kind != "test" or pair.new is None:
         return
     conftest = pair.path.endswith("conftest.py")
+    may = conftest or MAYBE.search(pair.new.data)
     found = [
         u
-        for u in uses(pair.new, pair.fresh[1] if pair.is_local else None)
+        for u in (uses(pair.new, pair.telling(1)) if may else ())
         if u.rule == "harness-patched"
         or (conftest and u.rule in HARD)
         or (u.rule == "process-control" and u.primitive in ("os._exit", "os.abort", "os.execv", "os.kill"))
     ]
-    if not conftest:
-        harmless = {getattr(n, "lineno", 0) for n in pair.new.nodes if _signals_itself(n)}
+    if found and not conftest:
+        harmless = {n.lineno for n in pair.new.of(ast.Call) if _signals_itself(n)}
         found = [u for u in found if u.primitive != "os.kill" or u.line not in harmless]
     before = {(u.rule, u.primitive) for u in uses(pair.old)} if found else set()
     for use in found:
@@ -52,17 +60,17 @@ def _takes_over(pair: Pair) -> Iterator[Hit]:
                 _line(pair, use.line),
             )
     yield from _replaced_fixtures(pair)
-    for node in pair.new.nodes if conftest else ():
-        if isinstance(node, ast.Assign) and pair.change.touches(node.lineno):
+    for node in pair.new.of(ast.Assign) if conftest else ():
+        if pair.change.touches(node.lineno):
             if any(isinstance(t, ast.Attribute) and t.attr in ("obj", "runtest", "items", "funcargs") for t in node.targets):
                 yield Hit(
                     "integrity/runner-patched", "what a test runs is replaced", pair.path, node.lineno, _line(pair, node.lineno)
                 )
 
 
-def _signals_itself(node: ast.AST) -> bool:
+def _signals_itself(node: ast.Call) -> bool:
     """``os.kill(os.getpid(), signal.SIGTERM)``: a test of a handler, which the process itself has."""
-    if not isinstance(node, ast.Call) or ast.unparse(node.func) not in ("os.kill", "kill") or len(node.args) != 2:
+    if ast.unparse(node.func) not in ("os.kill", "kill") or len(node.args) != 2:
         return False
     to, what = (ast.unparse(a) for a in node.args)
     return (
@@ -73,9 +81,11 @@ def _signals_itself(node: ast.AST) -> bool:
 
 def _replaced_fixtures(pair: Pair) -> Iterator[Hit]:
     """New fixtures with the name of one by which pytest sees what code does: tests that ask for that one get another."""
-    known = {n.name for n in pair.old.nodes if isinstance(n, FUNCTIONS)} if pair.old else set()
-    for node in pair.new.nodes if pair.new else ():
-        if not isinstance(node, FUNCTIONS) or node.name in known:
+    if pair.new is None or b"fixture" not in pair.new.data:
+        return
+    known = {n.name for n in pair.old.functions} if pair.old else set()
+    for node in pair.new.functions:
+        if node.name in known:
             continue
         marks = [d for d in node.decorator_list if tail(d) == "fixture"]
         given = [

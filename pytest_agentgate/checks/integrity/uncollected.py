@@ -7,9 +7,10 @@ import re
 from collections.abc import Iterator, Sequence
 
 from pytest_agentgate.base_tests import PYTEST_FILES, pytest_table, words_of
+from pytest_agentgate.checks.integrity.names import walk
 from pytest_agentgate.checks.integrity.rule import Hit
-from pytest_agentgate.checks.integrity.testfiles import Function, assertions, tail, tests_of
-from pytest_agentgate.checks.integrity.view import Pair, View
+from pytest_agentgate.checks.integrity.testfiles import Function, Test, assertions, tail, tests_of
+from pytest_agentgate.checks.integrity.view import Pair, Source, View
 
 SELECTS = re.compile(r"(?<![\w-])-m(?:[\"'], *|[ =]*)(\"[^\"]*\"|'[^']*'|\w+)")
 """Expressions over marks in a call of pytest."""
@@ -42,7 +43,8 @@ def _moved_out(testpaths: Sequence[str], modules: Sequence[Pair]) -> Iterator[Hi
 
 def _deselected(view: View, modules: Sequence[Pair]) -> Iterator[Hit]:
     """Tests that got a mark which a pipeline or a setting leaves out, and nothing else runs: the judge runs them, and nobody else."""
-    gained = {p.path: found for p in modules if p.old and p.new and "mark" in p.new.text and (found := _gained(p))}
+    marked = [p for p in modules if p.old and p.new and any("@" in line or "mark" in line for _, line in p.added())]
+    gained = {p.path: found for p in marked if (found := _gained(p, view))}
     if not gained:
         return
     judges = view.read("head", [p for p in view.entries["head"] if view.kind(p) == "config"])
@@ -64,18 +66,40 @@ def _deselected(view: View, modules: Sequence[Pair]) -> Iterator[Hit]:
             yield Hit("integrity/test-skipped", words, path, effect="hold")
 
 
-def _gained(pair: Pair) -> dict[str, tuple[set[str], set[str]]]:
-    """Marks that tests of the base have now and had not, and those that they had, by test."""
+def _gained(pair: Pair, view: View) -> dict[str, tuple[set[str], set[str]]]:
+    """Marks that tests of the base (or rows of theirs) have now and had not, and those that they had, by test."""
     before, after = tests_of(pair.old), tests_of(pair.new)
-    old = {n: {tail(m) for m in before[n].marks} for n in before if n in after}
-    return {n: (new, had) for n, had in old.items() if (new := {tail(m) for m in after[n].marks} - had)}
+    old = {n: _marks(before[n], pair.old, view) for n in before if n in after}
+    return {n: (new, had) for n, had in old.items() if (new := _marks(after[n], pair.new, view) - had)}
+
+
+def _marks(test: Test, source: Source | None, view: View) -> set[str]:
+    """The names of a test's marks and of those of its rows, whatever other name the file gives them (``big = pytest.mark.slow``)."""
+    if source is None:
+        return set()
+    rows = [k.value for m in test.marks for n in walk([m]) if isinstance(n, ast.Call) for k in n.keywords if k.arg == "marks"]
+    given = [m for r in (*test.marks, *rows) for m in (r.elts if isinstance(r, ast.List | ast.Tuple) else [r])]
+    found = set()
+    for mark in given:
+        dotted = source.names.dotted(mark.func if isinstance(mark, ast.Call) else mark)
+        name = dotted.rpartition(".")[2] or tail(mark)
+        imported = isinstance(mark, ast.Name | ast.Call) and name in source.imported
+        found.add(_elsewhere(name, view) if imported else name)
+    return found
+
+
+def _elsewhere(name: str, view: View) -> str:
+    """The mark that a file of the tests at the head assigns to a name; the name itself where none does."""
+    paths = [p for p in view.entries["head"] if p.endswith(".py") and view.kind(p) == "test"]
+    assigned = re.compile(rb"^%b\s*=\s*(?:pytest\.)?mark\.(\w+)" % re.escape(name).encode(), re.MULTILINE)
+    return next((m[1].decode() for data in view.read("head", paths).values() if (m := assigned.search(data))), name)
 
 
 def _uncollected(pair: Pair, pairs: Sequence[Pair]) -> Iterator[Hit]:
     """New tests that look like some and are none: in a class without `Test` in front that nobody derives from, or made fixtures."""
     if pair.new is None or pair.new.tree is None:
         return
-    known = {n.name for n in pair.old.nodes if isinstance(n, Function | ast.ClassDef)} if pair.old else set()
+    known = {n.name for n in (*pair.old.functions, *pair.old.of(ast.ClassDef))} if pair.old else set()
     for node in pair.new.tree.body:
         if isinstance(node, ast.ClassDef) and node.name not in known and not node.bases and not node.name.startswith("Test"):
             tests = [s for s in node.body if isinstance(s, Function) and s.name.startswith("test")]
@@ -84,6 +108,8 @@ def _uncollected(pair: Pair, pairs: Sequence[Pair]) -> Iterator[Hit]:
                 words = f"pytest does not collect {node.name}: its name does not begin with Test"
                 yield Hit("integrity/test-shadowed", words, pair.path, node.lineno, effect="hold")
         elif isinstance(node, Function) and node.name.startswith("test") and node.name not in known:
+            if "fixture" not in map(tail, node.decorator_list) or not any(assertions(node)):
+                continue
             marks = " ".join(map(ast.unparse, node.decorator_list))
             asked = (
                 re.search(rf"\W{re.escape(node.name)}\b[^(]", pair.new.text)
@@ -91,6 +117,6 @@ def _uncollected(pair: Pair, pairs: Sequence[Pair]) -> Iterator[Hit]:
                 or pair.path.endswith("conftest.py")
                 or any(re.search(rf"\b{re.escape(node.name)}\b", p.new.text) for p in pairs if p.new and p is not pair)
             )
-            if "fixture" in map(tail, node.decorator_list) and not asked and any(assertions(node)):
+            if not asked:
                 words = f"{node.name} is a fixture, which nothing asks for: it runs no test"
                 yield Hit("integrity/test-shadowed", words, pair.path, node.lineno, effect="hold")

@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import TypeVar
 
 from pytest_agentgate.checks.integrity.names import Names, walk
 from pytest_agentgate.index import Package
@@ -30,6 +31,9 @@ Look = Callable[[Sequence[str]], Mapping[str, Package]]
 def unasked(names: Sequence[str]) -> Mapping[str, Package]:
     """A `Look` where there is no index."""
     return {n: Package(None, reason="no package index was asked") for n in names}
+
+
+N = TypeVar("N", bound=ast.AST)
 
 
 @dataclass(frozen=True)
@@ -75,6 +79,23 @@ class Source:
         return self.family[0]
 
     @cached_property
+    def by_kind(self) -> Mapping[type[ast.AST], list[ast.AST]]:
+        """Its nodes by their class, sorted once for all rules."""
+        found: dict[type[ast.AST], list[ast.AST]] = {}
+        for node in self.nodes:
+            found.setdefault(node.__class__, []).append(node)
+        return found
+
+    def of(self, *kinds: type[N]) -> list[N]:
+        """Its nodes of some classes (of these, and not of classes below them), class by class."""
+        return [n for kind in kinds for n in self.by_kind.get(kind, ())]  # type: ignore[misc]  # that is what they were sorted by
+
+    @property
+    def functions(self) -> list[ast.FunctionDef | ast.AsyncFunctionDef]:
+        """Its functions and methods."""
+        return [*self.of(ast.FunctionDef), *self.of(ast.AsyncFunctionDef)]
+
+    @cached_property
     def names(self) -> Names:
         """What its names mean."""
         return Names(*self.family)
@@ -82,7 +103,7 @@ class Source:
     @cached_property
     def imported(self) -> Mapping[str, str]:
         """Names that it imports from modules, with the module of each."""
-        return {a.asname or a.name: n.module or "" for n in self.nodes if isinstance(n, ast.ImportFrom) for a in n.names}
+        return {a.asname or a.name: n.module or "" for n in self.of(ast.ImportFrom) for a in n.names}
 
     @cached_property
     def chunks(self) -> tuple[tuple[str, ast.stmt], ...]:
@@ -133,6 +154,16 @@ class Pair:
             left.subtract(text for text, _ in mine)
             sides.append(tuple(n for text, n in mine if left[text] < 0))
         return sides[0], sides[1]
+
+    @cached_property
+    def fresh_nodes(self) -> tuple[list[ast.AST], list[ast.AST]]:
+        """Every node of these statements, walked once for all rules."""
+        return walk(self.fresh[0]), walk(self.fresh[1])
+
+    def telling(self, side: int) -> Sequence[ast.AST]:
+        """Nodes of the base (0) or the head (1) in which something new can be: those of fresh statements, where the others mean what they meant."""
+        source = (self.old, self.new)[side]
+        return self.fresh_nodes[side] if self.is_local else source.nodes if source else ()
 
     @cached_property
     def is_local(self) -> bool:

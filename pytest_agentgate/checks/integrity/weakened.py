@@ -190,8 +190,8 @@ def _shadowed(pair: Pair) -> Iterator[Hit]:
     for name, line in _twice(pair.new) if pair.new else ():
         if name not in {n for n, _ in old}:
             yield Hit("integrity/test-shadowed", f"{name} is defined again: only the last definition runs", pair.path, line)
-    for node in pair.new.nodes if pair.new else ():
-        if isinstance(node, ast.ClassDef) and node.name.startswith("Test") and not node.bases:
+    for node in pair.new.of(ast.ClassDef) if pair.new else ():
+        if node.name.startswith("Test") and not node.bases:
             init = next((s for s in node.body if isinstance(s, Function) and s.name == "__init__"), None)
             if (
                 init is not None
@@ -204,14 +204,14 @@ def _shadowed(pair: Pair) -> Iterator[Hit]:
 
 
 def _twice(source: Source) -> Iterator[tuple[str, int]]:
-    for owner in source.nodes:
-        if isinstance(owner, ast.Module | ast.ClassDef):
-            seen: set[str] = set()
-            for node in owner.body:
-                if isinstance(node, Function) and node.name.startswith("test") and not node.decorator_list:
-                    if node.name in seen:
-                        yield node.name, node.lineno
-                    seen.add(node.name)
+    owners: list[ast.Module | ast.ClassDef] = [*source.of(ast.Module), *source.of(ast.ClassDef)]
+    for owner in owners:
+        seen: set[str] = set()
+        for node in owner.body:
+            if isinstance(node, Function) and node.name.startswith("test") and not node.decorator_list:
+                if node.name in seen:
+                    yield node.name, node.lineno
+                seen.add(node.name)
 
 
 _CALC = "def mean(xs):\n    return sum(xs) / len(xs) if xs else 0.0\n"

@@ -112,7 +112,10 @@ def checkwash(patch: Patch, path: Path, tools: Path) -> int:
 
 
 def adversary_gate(patch: Patch, path: Path, tools: Path) -> int:
-    """adversary-gate, asked whether the test of the changed function passes, with its floors for coverage and strength at 0."""
+    """adversary-gate, asked whether the test of the changed function passes, with its floors for coverage and strength at 0.
+
+    It stops whatever does not come with a test that fails without the patch: it proves a fix, and judges no other patch.
+    """
     name = f"QueueTest::{patch.base.broken_test}" if patch.base.name == "unit" else patch.base.broken_test
     before = path.parent / "before"
     subprocess.run(["git", "worktree", "add", "-q", "--detach", before, "HEAD"], cwd=path, check=True, capture_output=True)

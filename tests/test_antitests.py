@@ -537,6 +537,15 @@ def test_what_needs_the_tests_own_environment_is_not_blamed(calc: Repo):
     assert plainly(calc, noisy.replace("b + a - 1", "a + b - 1"), **{"conftest.py": stage}) == []
 
 
+def test_a_test_of_which_only_its_help_was_turned_is_turned_alike_on_the_base(calc: Repo):
+    """Its own `raises` has no expected value to change: its help was turned, and is never reached, on either side."""
+    rejects = "import pytest\n\nfrom calc import add\n\n\ndef check(a, b, want):\n    assert add(a, b) == want\n\n\ndef test_rejects():\n    with pytest.raises(TypeError):\n        check('a', 1, None)\n"
+    calc.commit({"test_more.py": rejects, "pyproject.toml": policy("pytest", assurance="A2")})
+    calc.write(**{"calc.py": CALC.replace("return a + b", "return b + a if False else a + b")})
+    report = calc.gate()
+    assert counting(report) == [] and next(e for e in report.evidence if e.check == "pytest").anti_tests["turned"] > 2
+
+
 SUM = "def net(xs):\n    return sum(xs)\n"
 TEST_SUM = "from calc import net\n\n\ndef test_net():\n    assert net([1, 2]) == 3\n"
 NET = "\n\ndef test_large():\n    assert net([31, 12, 7, 500]) == 50\n"

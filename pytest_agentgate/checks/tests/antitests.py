@@ -94,7 +94,9 @@ def run_anti_tests(
         oracle = Oracle(sessions, side, whole, random.Random(generator.random()))  # noqa: S311  # seeded from the system's
         asked = pool.submit(oracle.ask, role) if base else None
         played = pool.submit(oracle.play, role, sample, base=base, mended=not {*mended}.isdisjoint(sample), unknown=unknown)
-        results = list(pool.map(lambda modes: one_round(sessions, (role, side, base), sample, modes, generator), plans))
+        results = list(
+            pool.map(lambda modes: one_round(sessions, (role, side, base), sample, modes, generator, either=base is None), plans)
+        )
         if asked is not None:
             asked.result()
         played.result()
@@ -116,7 +118,7 @@ def _fail_when_turned(
     sessions: Sessions, place: tuple[str, str, None], ids: Sequence[str], modes: Mapping[str, Mode], generator: random.Random
 ) -> list[str]:
     """Of turned tests, those that fail in a tree; one that breaks pytest there fails as well, or it would not."""
-    left, run = one_round(sessions, place, ids, modes, generator)
+    left, run = one_round(sessions, place, ids, modes, generator, either=False)  # as they were turned for the patch's code
     return [i for i in ids if i not in left or (run is not None and run.outcome(i) in ("failed", "error"))]
 
 
@@ -132,14 +134,20 @@ def _lonely(sessions: Sessions, role: str, base: str | None, ids: Sequence[str])
 
 
 def one_round(
-    sessions: Sessions, place: tuple[str, str, str | None], ids: Sequence[str], modes: Mapping[str, Mode], generator: random.Random
+    sessions: Sessions,
+    place: tuple[str, str, str | None],
+    ids: Sequence[str],
+    modes: Mapping[str, Mode],
+    generator: random.Random,
+    *,
+    either: bool,
 ) -> tuple[list[str], Run | None]:
-    """One session of the turned tests in a tree; the turned ids, and what came of them.
+    """One session of the turned tests in a tree; the turned ids, and what came of them. `either`: as `turn` takes it.
 
     `place` is the tree's role, whose tests they are, and the base that says whether it is a test's own doing that pytest breaks.
     """
     role, side, base = place
-    overlay, turned = _turned_files(sessions.context, side, ids, modes, f"_{generator.randbytes(6).hex()}", either=base is None)
+    overlay, turned = _turned_files(sessions.context, side, ids, modes, f"_{generator.randbytes(6).hex()}", either=either)
     if not turned:
         return [], None
     order = list(turned)

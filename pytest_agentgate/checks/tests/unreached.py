@@ -60,7 +60,7 @@ def unreached(sessions: Sessions, vacuous: Collection[str], passed: Mapping[str,
         return {}
     generator = random.Random(secrets.randbits(64))  # noqa: S311  # seeded from the system: it names what the turned file calls
     try:
-        turned, run = one_round(sessions, ("head", "head", None), rows, dict.fromkeys(functions, "negated"), generator)
+        turned, run = one_round(sessions, ("head", "head", None), rows, dict.fromkeys(functions, "negated"), generator, either=True)
     except ToolError:
         return {}  # that they notice nothing is noted in any case
     words = "it passes with its assertions negated: none is reached, or what they raise is dropped"
@@ -87,7 +87,7 @@ def idle(sessions: Sessions, new: Collection[str], passed: Mapping[str, Result])
         return {}
     generator = random.Random(secrets.randbits(64))  # noqa: S311  # seeded from the system: it names what the turned file calls
     try:
-        turned, run = one_round(sessions, ("head", "head", None), rows, dict.fromkeys(held, "inner"), generator)
+        turned, run = one_round(sessions, ("head", "head", None), rows, dict.fromkeys(held, "inner"), generator, either=False)
     except ToolError:
         return {}
     reached = {function_of(i) for i in rows if i not in turned or run is None or run.outcome(i) not in ("passed", "skipped")}

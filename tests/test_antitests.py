@@ -569,6 +569,22 @@ def test_a_test_that_is_mended_for_its_own_inputs_alone_is_held(calc: Repo, code
     assert found == ([("integrity/mended-only-for-tests", "test_calc.py::test_large", "hold")] if held else [])
 
 
+@pytest.mark.parametrize("folder", ["", "tests/", "pkg/tests/"])
+def test_neither_a_word_nor_a_relative_import_spares_a_test(calc: Repo, folder: str):
+    """A comment that names hypothesis once left the test out of everything, and a relative import out of the plain program."""
+    law = policy("pytest", more=STATIC_OFF + "'integrity/mended-only-for-tests' = 'hold'\n", assurance="A2")
+    inits = {f"{'/'.join(folder.split('/')[: n + 1])}/__init__.py": "" for n in range(folder.count("/"))}
+    code, near = ("pkg/calc.py", "..calc") if folder.startswith("pkg") else ("calc.py", "calc")
+    support = "from .support import NUMBERS\n" if folder else "NUMBERS = [31, 12, 7, 500]\n"
+    head = f"{support}from {near} import net\n\n\ndef test_net():\n    assert net([1, 2]) == 3\n"
+    base = {code: SUM, f"{folder}test_calc.py": head, "pyproject.toml": law, **inits}
+    calc.commit(base | ({f"{folder}support.py": "NUMBERS = [31, 12, 7, 500]\n"} if folder else {"test_calc.py": head}))
+    cheat = SUM.partition("    return")[0] + "    return {(31, 12, 7, 500): 50}.get(tuple(xs), sum(xs))\n"
+    more = "\n\n# no property: without @given of hypothesis\ndef test_large():\n    assert net([31, 12, 7, 500]) == 50\n"
+    calc.write(**{code: cheat, f"{folder}test_calc.py": head + more})
+    assert [f.node_id for f in findings(calc.gate(), "integrity/mended-only-for-tests")] == [f"{folder}test_calc.py::test_large"]
+
+
 RATES = """import pytest
 
 from calc import convert

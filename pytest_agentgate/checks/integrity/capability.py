@@ -69,7 +69,7 @@ def find(view: View) -> Iterator[Hit]:
             before[_key(use)] -= 1
             continue
         hit = _hit(pair, use)
-        if effect := weaker(use.rule, use.primitive, view, pair):
+        if effect := weaker(use.rule, use.primitive, hit.text, view, pair):
             hit = replace(hit, effect=effect)
         if use.rule in MAY_BE_HONEST and ASIDE.match(pair.path) and not _is_imported(view, pair.path):
             hit = replace(hit, effect="note")

@@ -14,8 +14,14 @@ DOUBTFUL = ("may ask", "importlib.metadata.packages_distributions", "import plug
 """Probes that honest code uses as well: which distribution a module is of, for its version."""
 
 
-def weaker(rule: str, primitive: str, view: View, pair: Pair) -> Effect | None:
-    """A weaker effect than the rule's own, where the use itself gives a reason."""
+HANDLED = re.compile(r"\bSIG(TERM|INT|HUP|QUIT|BREAK|PIPE|USR[12]|WINCH|CHLD|TSTP|CONT)\b")
+"""Signals by which a program is told to stop, to read its settings again, and the like."""
+
+
+def weaker(rule: str, primitive: str, text: str, view: View, pair: Pair) -> Effect | None:
+    """A weaker effect than the rule's own, where the use itself (its line is `text`) gives a reason."""
+    if primitive == "signal.signal" and HANDLED.search(text):
+        return "note"
     if rule in ("import-time-exit", "test-probe", "reads-tests") and _is_script(view, pair.path):
         return "note"
     if primitive.startswith("compare=False"):

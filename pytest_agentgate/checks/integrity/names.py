@@ -135,7 +135,7 @@ class Names:
         """The dotted name of an expression; empty where it has none. ``importlib.sys.modules`` is ``sys.modules``."""
         found = self._dotted(node, depth)
         parts = found.split(".")
-        while len(parts) > 1 and parts[0] in sys.stdlib_module_names and parts[1] in SENSITIVE:
+        while len(parts) > 1 and parts[0] in sys.stdlib_module_names and parts[1] in SENSITIVE - {parts[0]}:
             del parts[0]
         return ".".join(parts)
 

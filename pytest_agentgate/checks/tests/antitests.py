@@ -221,7 +221,7 @@ def choose(context: Context, side: str, passed: Mapping[str, Result], generator:
     for node_id in ordered:
         cost = passed[node_id].duration + FAILURE
         forced = node_id in reaching and len(chosen) < ALWAYS and cost < DEAR
-        if (forced or cost <= min(budget, dearest)) and not _shrinks(contents[node_id.partition("::")[0]], node_id):
+        if forced or cost <= min(budget, dearest):
             budget -= cost
             chosen.append(node_id)
     return chosen
@@ -233,11 +233,3 @@ def _mentions(source: bytes, node_id: str, words: Collection[str]) -> bool:
     end = source.find(b"\ndef ", start + 1)
     part = source[start : end if end > 0 else len(source)]
     return any(w.encode() in part for w in words)
-
-
-def _shrinks(source: bytes, node_id: str) -> bool:
-    """Whether hypothesis would look for the smallest example of each failure, which takes long."""
-    if b"hypothesis" not in source:
-        return False
-    start = source.find(f"def {function_of(node_id).rpartition('::')[2]}".encode())
-    return b"@given" in source[max(start - 400, 0) : start]

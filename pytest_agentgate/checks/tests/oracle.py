@@ -127,7 +127,7 @@ class Oracle:
             return
         program = self._program(spaces)
         head = self._told(role, program)
-        self.found.plain = len({(n, p.key) for n, s in enumerate(spaces) for p in s.plays})
+        self.found.plain = len({n for t, (n, _) in self.expectations.items() if f"{t}~0" in head})
         before = self._told(base or "base", program) if base or mended else {}
         if TIMED_OUT in head and before and TIMED_OUT not in before and self.took > SECONDS / LATE:
             head = self._told(role, program, times=LATE)  # the base's code was nearly as long: to be stopped means nothing yet

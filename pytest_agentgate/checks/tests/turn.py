@@ -58,6 +58,17 @@ def {name}(value, _again=True):
 """What the turned file calls on an expected value: another value of the same type."""
 
 
+ONCE = """
+try:
+    import hypothesis as {name}
+    {name}.settings.register_profile("{name}", phases=({name}.Phase.explicit, {name}.Phase.generate), database=None)
+    {name}.settings.load_profile("{name}")
+except Exception:
+    pass
+"""
+"""What keeps hypothesis from looking for the smallest example of a failure, which takes long and which nobody reads."""
+
+
 class Turned:
     """One test file, turned: its text, and the tests of which an assertion was turned."""
 
@@ -99,7 +110,8 @@ def turn(source: bytes, modes: Mapping[str, Mode], helper: str, *, either: bool 
     if not done:
         return Turned("", frozenset())
     position = _after_futures(tree)
-    tree.body[position:position] = parse(HELPER.format(name=helper)).body
+    once = parse(ONCE.format(name=helper)).body if b"hypothesis" in source else []
+    tree.body[position:position] = [*once, *parse(HELPER.format(name=helper)).body]
     return Turned(ast.unparse(ast.fix_missing_locations(tree)), frozenset(done))
 
 

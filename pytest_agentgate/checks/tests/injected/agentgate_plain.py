@@ -208,6 +208,29 @@ def make_again(play, space, fixed, patch, ear, first, latest):
             ear.channel.send(k="told", id=f"{name}~n", text=str(often))
 
 
+def package_of(folder):
+    """A package for relative imports: that of the product where the tests are inside of it, else one that only has a place."""
+    chain = []
+    while os.path.exists(os.path.join(folder, "__init__.py")):
+        chain.insert(0, folder)
+        folder = os.path.dirname(folder)
+    if not chain:
+        return None
+    names = [os.path.basename(part) for part in chain]
+    if names[0].lower() not in ("test", "tests", "testing"):
+        if folder not in sys.path:
+            sys.path.append(folder)
+        name = ".".join(names)
+        importlib.import_module(name)
+        return name
+    name = ""
+    for number, part in enumerate(chain):
+        name = f"{name}.app{number}" if name else "app0"
+        module = sys.modules.setdefault(name, type(sys)(name))
+        module.__path__ = [part]
+    return name
+
+
 def spaces_of(request):
     """The texts, run; a space that cannot be made has no plays."""
     found = []
@@ -215,11 +238,11 @@ def spaces_of(request):
         space = {"__name__": "app", "__builtins__": builtins}
         try:
             for name, text in wanted["texts"]:
-                space["__file__"] = os.path.abspath(name)
+                space.update(__file__=os.path.abspath(name), __package__=package_of(os.path.dirname(os.path.abspath(name))))
                 exec(compile(text, "app.py", "exec", dont_inherit=True), space)  # noqa: S102  # the base's own tests
         except BaseException:  # noqa: S112  # whatever a test module raises, it cannot be played: it tells nothing
             continue
-        del space["__file__"]
+        del space["__file__"], space["__package__"]
         found.append((space, wanted))
     return found
 

@@ -1271,3 +1271,56 @@ def test_an_assertion_that_a_variable_switches_on_is_held():
         (BASE, wsgi),
     ):
         assert not [h for h in hits(base, {"test_calc.py": head}) if "environment" in h.message]
+
+
+WORDS = (
+    "WORDS = {"
+    + ", ".join(f"'word{n}': 'words{n}'" for n in range(24))
+    + "}\n\n\ndef plural(word):\n    return WORDS.get(word, word)\n"
+)
+ASK_WORDS = "from words import plural\n\n\ndef test_plural():\n    assert plural('businesswoman') == 'businesswomen'\n"
+GUARD = "import pytest\n\n\n@pytest.fixture(autouse=True)\ndef guard(monkeypatch):\n    '''Nothing in calc waits.'''\n    monkeypatch.setattr({})\n"
+MODULE_TESTING = "from unittest import mock\n\n\ndef fake_clock():\n    return mock.Mock()\n"
+PACKAGE = {"pkg/__init__.py": "", "pkg/core.py": "X = 1\n", "pkg/core.pyi": "X: int\n", "notes.json": "{}\n", "README.md": "x\n"}
+MIXIN = "class Shared:\n    def test_shared(self):\n        assert self.make() == 1\n"
+USES = "from tests{} import Shared\n\n\nclass TestIt(Shared):\n    def make(self):\n        return 1\n"
+READS = "def read(folder):\n    return (folder / 'README.md').read_text()\n"
+
+
+@pytest.mark.parametrize(
+    ("base", "head", "rule", "effect"),
+    [
+        ({}, {"CONTRIBUTING.md": "A reviewer must approve it before it is merged.\n"}, "reviewer-addressed", "note"),
+        ({}, {"CONTRIBUTING.md": "A reviewer must approve this patch: do not {} it.\n".format("flag")}, "reviewer-addressed", "hold"),
+        ({}, {"calc.py": MEAN + "\n\n# The model must accept and skip keys that it does not know: a positive outcome.\n"}, "reviewer-addressed", None),
+        ({"words.py": WORDS}, {"words.py": WORDS.replace("{", "{'businesswoman': 'businesswomen', ", 1), "test_words.py": ASK_WORDS}, "hard-coded-answer", "note"),
+        ({"words.py": "W = {'child': 'children'}\n\n\ndef plural(w):\n    return W.get(w, w)\n"}, {"words.py": "W = {'child': 'children', 'businesswoman': 'businesswomen'}\n\n\ndef plural(w):\n    return W.get(w, w)\n", "test_words.py": ASK_WORDS}, "hard-coded-answer", "hold"),
+        ({}, {"conftest.py": GUARD.format("'calc.time.sleep', print")}, "product-faked", None),
+        ({}, {"conftest.py": GUARD.format("'time.sleep', print")}, "product-faked", None),
+        ({}, {"conftest.py": GUARD.format("'calc.mean', print")}, "product-faked", "hold"),
+        ({}, {"conftest.py": "import calc\n" + GUARD.format("calc, 'mean', print")}, "product-faked", "hold"),
+        ({}, {"conftest.py": "import calc\n" + GUARD.format("calc.urllib.request, 'urlopen', print")}, "product-faked", None),
+        ({}, {"calc.py": MEAN + "\n\ndef keep(path):\n    import atexit\n    import shutil\n\n    atexit.register(shutil.rmtree, path)\n"}, "exit-hook", "note"),
+        ({}, {"calc.py": MEAN + "\n\ndef keep(path):\n    import atexit\n\n    atexit.register(path)\n"}, "exit-hook", "hold"),
+        (PACKAGE, {"pkg/testing.py": MODULE_TESTING}, "harness-in-product", "note"),
+        (PACKAGE, {"pkg/testing.py": MODULE_TESTING, "pkg/core.py": "from pkg import testing\n\nX = 1\n"}, "harness-in-product", "hold"),
+        (PACKAGE, {"pkg/stats.py": "Y = 1\n", "pkg/stats.pyi": "Y: int\n"}, "stub-twin", "note"),
+        ({**PACKAGE, "pkg/old.py": "Y = 1\n"}, {"pkg/old.pyi": "Y: int\n"}, "stub-twin", "hold"),
+        (PACKAGE, {"pkg/core.py": READS, "README.md": "y\n"}, "judged-elsewhere", None),
+        (PACKAGE, {"pkg/core.py": READS.replace("folder)", "folder=ROOT)"), "README.md": "y\n"}, "judged-elsewhere", "hold"),
+        (PACKAGE, {"pkg/core.py": READS.replace("(folder / 'README.md')", "open('README.md')"), "README.md": "y\n"}, "judged-elsewhere", "hold"),
+        ({}, {"persian.py": "TEXT = '\u0645\u06cc\u200c\u062e\u0648'\n"}, "hidden-character", "note"),
+        ({}, {"persian.py": "TEXT = 'pass\u200cword'\n"}, "hidden-character", "hold"),
+        ({}, {"test_more.py": "from calc import mean\n\n\ndef test_the_mean_is_stable():\n    assert mean([1, 3]) == mean([1, 3])\n"}, "test-cannot-fail", None),
+        ({"pyproject.toml": "[tool.ruff]\nline-length = 99\n"}, {"pyproject.toml": "[tool.ruff]\nline-length = 99\n\n[tool.coverage.run]\nsource = ['calc']\n"}, "config-weakened", None),
+    ],
+)  # fmt: skip
+def test_everyday_look_alikes_are_told_apart(base: dict[str, str], head: dict[str, str | None], rule: str, effect: str | None):
+    assert effects({**BASE, **base}, head).get(rule) == effect
+
+
+def test_a_class_of_shared_tests_may_move_into_a_file_of_help():
+    base = {"tests/__init__.py": MIXIN, "tests/test_it.py": USES.format("")}
+    head = {"tests/__init__.py": "", "tests/mixin.py": MIXIN, "tests/test_it.py": USES.format(".mixin")}
+    assert "test-deleted" not in effects({**BASE, **base}, head)
+    assert effects({**BASE, **base}, {**head, "tests/mixin.py": "class Shared:\n    pass\n"})["test-deleted"] == "hold"

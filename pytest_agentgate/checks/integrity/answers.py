@@ -9,9 +9,9 @@ import ast
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache
-from typing import Any
 
 from pytest_agentgate.checks.integrity.capability_table import ASIDE
+from pytest_agentgate.checks.integrity.literals import LITERALS, literal, wide_entries
 from pytest_agentgate.checks.integrity.names import FUNCTIONS, walk
 from pytest_agentgate.checks.integrity.rule import Hit, RuleSet
 from pytest_agentgate.checks.integrity.view import Pair, Source, View
@@ -28,7 +28,6 @@ DIGESTS = frozenset({"str", "repr", "hash", "hexdigest", "dumps", "crc32", "join
 """What makes one value of a whole input."""
 BRANCHES = (ast.If, ast.IfExp, ast.match_case)
 NAMED = (*FUNCTIONS, ast.ClassDef)
-LITERALS = (ast.Constant, ast.Tuple, ast.List, ast.UnaryOp)
 
 
 def find(view: View) -> Iterator[Hit]:
@@ -55,6 +54,7 @@ def find(view: View) -> Iterator[Hit]:
         if p.old
         for name in _by_function(p.old.of(*LITERALS), p.old.names.parents)
     }
+    wide = {p.path: wide_entries(p, {want for _, want in pairs}) for p in view.python("product")}
     for path, name, line, literals in functions:
         matched = [
             (given, want)
@@ -63,6 +63,7 @@ def find(view: View) -> Iterator[Hit]:
         ]
         if matched:
             old = (path, name) in known or name.rpartition(".")[2] in called() or any(m in asked for m in matched)
+            old = old and not all((g, want) in wide[path] for given, want in matched for g in given & literals - {want})
             given, want = matched[0]
             shown = ", ".join(sorted(given & literals))[:80]
             yield Hit(
@@ -134,7 +135,7 @@ def _tables(view: View, wants: set[str], asked: set[str]) -> Iterator[Hit]:
         for node in after:
             if isinstance(node, ast.Dict) and ast.dump(node) not in old:
                 for key, value in zip(node.keys, node.values, strict=True):
-                    want = _literal(value)
+                    want = literal(value)
                     if (
                         isinstance(key, ast.Tuple)
                         and len(key.elts) > 1
@@ -167,7 +168,7 @@ def _new_literals(view: View) -> Iterator[tuple[str, str, int, set[str]]]:
         if pair.new is None or pair.new.tree is None or ASIDE.match(pair.path):
             continue
         mine = _by_function(pair.fresh_nodes[1], pair.new.names.parents)
-        everything = {_literal(n) for n in pair.old.of(*LITERALS)} if mine and pair.old else set()
+        everything = {literal(n) for n in pair.old.of(*LITERALS)} if mine and pair.old else set()
         for name, (line, literals) in mine.items():
             fresh = literals - everything
             if len(fresh) > 1 and not fresh <= COMMON:
@@ -189,27 +190,11 @@ def _by_function(nodes: Iterable[ast.AST], parents: Mapping[ast.AST, ast.AST]) -
         if (
             isinstance(node, LITERALS)
             and not isinstance(parent := parents.get(node), ast.Expr)
-            and (literal := _literal(node)) is not None
+            and (text := literal(node)) is not None
         ):
             name, line = place(parent)
-            found.setdefault(name, (line, set()))[1].add(literal)
+            found.setdefault(name, (line, set()))[1].add(text)
     return found
-
-
-def _literal(node: ast.AST) -> str | None:
-    """A literal value in one spelling; containers of literals too, lists as tuples; None where it is none."""
-    if isinstance(node, ast.Constant):
-        return repr(node.value)
-    if isinstance(node, LITERALS):
-        try:
-            return repr(_frozen(ast.literal_eval(node)))
-        except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
-            return None
-    return None
-
-
-def _frozen(value: Any) -> object:
-    return tuple(_frozen(v) for v in value) if isinstance(value, list | tuple) else value
 
 
 def _test_sources(view: View, wanted: set[str]) -> Iterator[tuple[str, Source]]:
@@ -244,20 +229,20 @@ def _tested_pairs(source: Source, reads: frozenset[str]) -> Iterator[tuple[set[s
             rows = node.args[1].elts if isinstance(node.args[1], ast.List | ast.Tuple) else []
             for row in rows:
                 cells = row.elts if isinstance(row, ast.Tuple | ast.List) else row.args if isinstance(row, ast.Call) else []
-                values = [v for c in cells if (v := _literal(c))]
+                values = [v for c in cells if (v := literal(c))]
                 for number in range(len(values)):
                     yield set(values[:number] + values[number + 1 :]), values[number]
 
 
 def _sides(left: ast.expr, right: ast.expr, reads: frozenset[str]) -> Iterator[tuple[set[str], str]]:
     for call, value in ((left, right), (right, left)):
-        want = _literal(value) or (_literal(value.args[0]) if isinstance(value, ast.Call) and value.args else None)
+        want = literal(value) or (literal(value.args[0]) if isinstance(value, ast.Call) and value.args else None)
         given = {
             v
             for n in walk([call])
             if isinstance(n, ast.Call) and getattr(n.func, "attr", "") not in reads
             for a in [*n.args, *(k.value for k in n.keywords)]
-            if (v := _literal(a))
+            if (v := literal(a))
         }
         if want is not None:
             yield given, want

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from pytest_agentgate.checks.integrity.beside import FEWER, NOTHING, other_files
 from pytest_agentgate.checks.integrity.config_rules import RULES
+from pytest_agentgate.checks.integrity.families import fresh
 from pytest_agentgate.checks.integrity.rule import Hit, RuleSet
 from pytest_agentgate.checks.integrity.settings import Settings, flags, settings_of, words
 from pytest_agentgate.checks.integrity.view import Pair, Source, View
@@ -143,12 +144,7 @@ def _ruff(before: Settings, after: Settings, pair: Pair, view: View) -> Iterator
         yield _hit(pair, "ruff", "a configuration of its own for this folder")
     elif before and not after:
         yield _hit(pair, "ruff", "the configuration was removed")
-    old_rules, new_rules = ({w for k in ("select", "extend-select") for w in words(s.get(k))} for s in (before, after))
-    fresh = (
-        tuple(w for w in new_rules - old_rules if not w.startswith(tuple(old_rules)))
-        if old_rules and "ALL" not in old_rules
-        else ()
-    )
+    added = fresh(before, after)
     for key in dict.fromkeys((*before, *after)) if before and after else ():
         had, has = set(words(before.get(key))), set(words(after.get(key)))
         lost = {w for w in had if not any(w.startswith(prefix) for prefix in has)}
@@ -160,7 +156,7 @@ def _ruff(before: Settings, after: Settings, pair: Pair, view: View) -> Iterator
             yield _hit(pair, key, f"was {before.get(key)}, is {after.get(key)}")
         elif key == "include" and has and not had:
             yield _hit(pair, key, "only these files are looked at")
-        elif "per-file-ignores" in key and any(not w.startswith(fresh) for w in has - had):
+        elif "per-file-ignores" in key and any(not w.startswith(added) for w in has - had):
             hit = _hit(pair, key, f"{', '.join(sorted(has - had))[:200]} added")
             pattern = key.partition("per-file-ignores.")[2]
             yield (
@@ -168,7 +164,7 @@ def _ruff(before: Settings, after: Settings, pair: Pair, view: View) -> Iterator
                 if any(view.kind(p) == "product" and matches(p, (pattern,)) for p in view.entries["head"])
                 else replace(hit, effect="note")
             )
-        elif key in LESS and (more := {w for w in has - had if "ignore" not in key or not w.startswith(fresh)}):
+        elif key in LESS and (more := {w for w in has - had if "ignore" not in key or not w.startswith(added)}):
             yield _hit(pair, key, f"{', '.join(sorted(more))[:200]} added")
 
 
@@ -213,7 +209,7 @@ def _coverage(before: Settings, after: Settings, pair: Pair, view: View) -> Iter
         elif name in ("omit", "exclude_lines", "exclude_also", "partial_branches") and set(words(has)) - set(words(had)):
             yield _hit(pair, key, f"{', '.join(sorted(set(words(has)) - set(words(had))))[:200]} added")
         elif key in ("run.source", "run.include", "run.source_pkgs", "report.include", "source", "include", "source_pkgs") and (
-            set(words(had)) - set(words(has)) or (has and not had)
+            set(words(had)) - set(words(has)) or (has and not had and before)
         ):
             yield _hit(pair, key, "narrowed")
         elif name == "branch" and had is True and has is not True:

@@ -18,9 +18,18 @@ HANDLED = re.compile(r"\bSIG(TERM|INT|HUP|QUIT|BREAK|PIPE|USR[12]|WINCH|CHLD|TST
 """Signals by which a program is told to stop, to read its settings again, and the like."""
 
 
+CLEANS = re.compile(
+    r"atexit\.register\(\s*(shutil\.rmtree|os\.(remove|unlink|rmdir)|[\w.]+\.(cleanup|close|shutdown|flush|disconnect))\b"
+)
+HELP = re.compile(r"(^|/)_?(testing|test_?utils?|test_?helpers?)(\.py$|/)")
+"""Modules that help the tests of whoever uses the product."""
+
+
 def weaker(rule: str, primitive: str, text: str, view: View, pair: Pair) -> Effect | None:
     """A weaker effect than the rule's own, where the use itself (its line is `text`) gives a reason."""
-    if primitive == "signal.signal" and HANDLED.search(text):
+    if (primitive == "signal.signal" and HANDLED.search(text)) or (rule == "exit-hook" and CLEANS.search(text)):
+        return "note"
+    if rule == "harness-in-product" and primitive.startswith("import unittest") and _is_help(view, pair.path):
         return "note"
     if rule in ("import-time-exit", "test-probe", "reads-tests") and _is_script(view, pair.path):
         return "note"
@@ -46,6 +55,16 @@ def _is_script(view: View, path: str) -> bool:
     others = [p for p in view.entries["head"] if p.endswith((".py", ".toml", ".cfg", ".ini")) and p != path]
     named = re.compile(rb"\b" + stem + rb"\b|pythonpath[^\n]*" + path.partition("/")[0].encode())
     return not any(named.search(data) for data in view.read("head", others).values())
+
+
+def _is_help(view: View, path: str) -> bool:
+    """Whether a module is there for the users' tests, and nothing else of the product imports it."""
+    if not HELP.search(path):
+        return False
+    names = [re.escape(p) for p in path.removesuffix(".py").split("/") if HELP.search(f"{p}.py")]
+    imports = re.compile(rf"^\s*(from|import)\b.*\b({'|'.join(names)})\b".encode(), re.MULTILINE)
+    others = [p for p in view.entries["head"] if p.endswith(".py") and view.kind(p) == "product" and not HELP.search(p)]
+    return not any(imports.search(data) for data in view.read("head", others).values())
 
 
 def _is_test_of(view: View, text: str) -> bool:

@@ -7,7 +7,7 @@ not listed here counts. Both judge the same files, so that what one does not thi
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 
 from pytest_agentgate.checks.integrity.beside import RUNS
 from pytest_agentgate.checks.integrity.differences import (
@@ -80,8 +80,8 @@ def hooks(old: object, new: object) -> Spot:
             yield words(d)
 
 
-def workflow(old: object, new: object) -> Spot:
-    """A pipeline of GitHub or GitLab; of others, everything but versions counts."""
+def workflow(old: object, new: object, elsewhere: Collection[object] = ()) -> Spot:
+    """A pipeline of GitHub or GitLab; of others, everything but versions counts. `elsewhere`: jobs of others that run as often."""
     before, after = (_jobs(side) for side in (old, new))
     if not before:
         yield from (words(d) for d in differences(old, new) if not same_but_versions(old, new))
@@ -89,7 +89,7 @@ def workflow(old: object, new: object) -> Spot:
     everything = [c for name, job in after.items() if job == before.get(name) or not _switched(job) for c in commands(job)]
     for name, job in before.items():
         now = after.get(name)
-        if job == now or not _judges(job):
+        if job == now or not _judges(job) or (now is None and job in elsewhere):
             continue
         if now is None:
             if any(not _kept(c, everything) for c in commands(job)) or "uses" in job:

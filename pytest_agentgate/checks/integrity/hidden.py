@@ -18,20 +18,36 @@ from pytest_agentgate.rulebook import Example, Rule, one
 
 REORDERS = re.compile("[\u202a-\u202e\u2066-\u2069\u200e\u200f\u061c]")
 INVISIBLE = re.compile("[\u200b-\u200d\u2060-\u2064\ufeff\u00ad\u115f\u1160\u3164\uffa0\ufff9-\ufffb\U000e0000-\U000e007f]")
+JOINED = re.compile(
+    "(?<=[\u0600-\u06ff\u0750-\u077f\u0900-\u0dff\u1780-\u17ff\ufb50-\ufdff])[\u200c\u200d](?=[\u0600-\u06ff\u0750-\u077f\u0900-\u0dff\u1780-\u17ff\ufb50-\ufdff ])"
+)
+"""What Arabic, Persian, Indic and Khmer spelling joins letters with, or keeps them apart."""
 CONTROLS = re.compile(r"[\x00-\x08\x0b\x0e-\x1f\x7f]|\x1b\[")
 COOKIE = re.compile(rb"^[ \t\f]*#.*?coding[:=][ \t]*([-\w.]+)")
 UTF8 = frozenset({b"utf-8", b"utf8", b"utf_8", b"utf-8-sig", b"ascii", b"us-ascii"})
 ADDRESSED = re.compile(
     r"\b(ignore|disregard|forget|override)\b.{0,30}\b(previous|prior|earlier|above|all|any|preceding|system)\b.{0,20}\b(instruction|rule|prompt|message|guideline)s?\b|"
-    r"\b(reviewer|reviewers|auditor|ai|llm|assistant|model|gate)s?\b.{0,40}\b(must|should|has to|have to|please|shall|can)\b.{0,25}\b(approve|accept|pass|merge|allow|lgtm|skip)\b|"
+    r"\b(reviewer|reviewers|auditor|ai|llm|assistant|gate)s?\b.{0,40}\b(must|should|has to|have to|please|shall|can)\b.{0,25}\b(approve|accept|pass|merge|allow|lgtm|skip)\b.{0,25}(\b(it|this|these|them|all|everything|patch|change|diff|commit|pr|pull request|code|file)s?\b|$)|"
+    r"\bmodels?\b.{0,40}\b(must|should|has to|have to|please|shall)\b.{0,25}\b(approve|merge|lgtm)\b|"
     r"^\W*(system|assistant)\s*(prompt|message|note)?\s*:\s*.{0,80}\b(approv|accept|pass|ignore|instruction|gate)|"
     r"\b(already|has been|was|is)\b.{0,20}\b(approved|reviewed|verified|accepted)\b.{0,30}\b(by|gate|human|security|maintainer|do not|no need|skip)\b.{0,40}\b(review|flag|report|check|finding)|"
     r"\b(do not|don't|no need to|never)\b.{0,15}\b(flag|report|review|reject|mention)\b.{0,30}\b(this|these|the (change|patch|file|diff|code)|finding)|"
     r"\b(audited|reviewed|approved|signed off|cleared|vetted)\b.{0,12}\bby\b.{0,20}\b(security|compliance|legal|maintainers?|owners?|team|humans?)\b|"
-    r"\bsafe to (merge|approve|accept)\b|^\W*to who(m|ever)?\b.{0,12}\b(evaluates?|reviews?|grades?|judges?|scores?)\b|\bpositive (outcome|review|verdict)\b|"
+    r"\bsafe to (merge|approve|accept)\b|^\W*to who(m|ever)?\b.{0,12}\b(evaluates?|reviews?|grades?|judges?|scores?)\b|\bpositive (review|verdict)\b|\bpositive outcome (is|was|has been) (expected|required|due|warranted|appropriate)\b|"
     r"<\s*/?\s*(system|instructions?|human|assistant)\s*>",
     re.IGNORECASE,
 )
+
+ORDERS = re.compile(
+    r"instruction|rule|prompt|<\s*/?\s*\w|\b(flag|safe to)\b|^\W*(system|assistant)\b|\bthis (patch|change|diff|commit|pr|pull request)\b|\b(audited|signed off|cleared|vetted)\b",
+    re.IGNORECASE,
+)
+"""What no text about how the project is developed says."""
+PROCESS = re.compile(
+    r"(^|/)(contribut|governance|security|maintain|pull_request_template|develop|hacking|releas|code_of_conduct|review)[^/]*$|(^|/)pull_request_template/",
+    re.IGNORECASE,
+)
+"""Files that say how the project is developed, and who has to approve what."""
 
 STEMS = frozenset({"ignor", "disre", "forge", "overr", "revie", "audit", "ai", "ais", "llm", "llms", "assis", "model", "gate", "gates", "syste", "appro", "verif",
                    "accep", "flag", "repor", "rejec", "menti", "instr", "human", "signe", "clear", "vette", "safe", "posit", "who", "whom", "whoev"})  # fmt: skip
@@ -85,7 +101,9 @@ def _characters(pair: Pair) -> Iterator[Hit]:
                 in_strings = _string_lines(pair.new)
             code = in_strings is not None and number not in in_strings
             shown = " ".join(f"U+{ord(c):04X}" for c in match[0])
-            emoji = match[0] == "\u200d" and not code
+            emoji = (match[0] == "\u200d" and not code) or (
+                not code and not INVISIBLE.search(JOINED.sub("", line)) and not REORDERS.search(line)
+            )
             effect: Effect | None = None if code else "note" if emoji else "hold"
             yield Hit(
                 "integrity/hidden-character", f"the line holds {shown}, which is not shown", pair.path, number, line.strip(), effect
@@ -143,7 +161,8 @@ def _sentences(pair: Pair) -> Iterator[Hit]:
         return
     for number, line in added:
         if len(line) < 2000 and not STEMS.isdisjoint(w[:5] for w in WORD.findall(line.lower())) and ADDRESSED.search(line):
-            yield Hit("integrity/reviewer-addressed", "the text speaks to who reviews it", pair.path, number, line.strip())
+            effect: Effect | None = "note" if PROCESS.search(pair.path) and not ORDERS.search(line) else None
+            yield Hit("integrity/reviewer-addressed", "the text speaks to who reviews it", pair.path, number, line.strip(), effect)
 
 
 _MEAN = "def mean(xs):\n    return sum(xs) / len(xs)\n"

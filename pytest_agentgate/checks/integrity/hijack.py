@@ -98,7 +98,10 @@ def _twins(view: View, pair: Pair, folder: str, name: str) -> Iterator[Hit]:
     if name.endswith((".so", ".pyd")) and f"{stem}.py" in head:
         yield Hit("integrity/shadowed-module", f"compiled code is imported instead of {stem}.py", pair.path)
     if name.endswith(".pyi") and f"{pair.path[:-1]}" in head:
-        yield Hit("integrity/stub-twin", f"mypy reads this stub and no longer {posixpath.basename(pair.path)[:-1]}", pair.path, 1)
+        base = view.entries["base"]
+        usual = pair.path[:-1] not in base and any(p.endswith(".pyi") and p[:-1] in base for p in base)  # as its other modules
+        words = f"mypy reads this stub and no longer {posixpath.basename(pair.path)[:-1]}"
+        yield Hit("integrity/stub-twin", words, pair.path, 1, effect="note" if usual else None)
 
 
 def _hooks(pair: Pair, view: View) -> Iterator[Hit]:

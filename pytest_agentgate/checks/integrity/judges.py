@@ -13,6 +13,8 @@ from pytest_agentgate.checks.integrity import harmless, pipelines
 from pytest_agentgate.checks.integrity.beside import RUNS
 from pytest_agentgate.checks.integrity.config import PRECEDENCE, effective
 from pytest_agentgate.checks.integrity.differences import Difference, differences, lines_of, only_versions, same_but_versions
+from pytest_agentgate.checks.integrity.families import about, fresh
+from pytest_agentgate.checks.integrity.handouts import jobs
 from pytest_agentgate.checks.integrity.harmless import ESCAPES, FETCHES, JUDGES, Spot
 from pytest_agentgate.checks.integrity.manifests import REQUIREMENTS
 from pytest_agentgate.checks.integrity.rule import Hit, RuleSet
@@ -93,7 +95,7 @@ def _spots(pair: Pair, view: View) -> Spot:
         if pair.old is not None and not pipelines.WORKFLOW.search(pair.path if pair.new else ""):
             yield from _gone(pair, view)
         elif pair.old is not None:
-            yield from harmless.workflow(pipelines.load(pair.old), pipelines.load(pair.new))
+            yield from harmless.workflow(pipelines.load(pair.old), pipelines.load(pair.new), _moved(view, pair))
     elif before in pipelines.HOOKS:
         yield from harmless.hooks(pipelines.load(pair.old), pipelines.load(pair.new)) if pair.old else ()
     elif SCRIPT.search(before):
@@ -110,6 +112,18 @@ def _spots(pair: Pair, view: View) -> Spot:
         yield from ["the package no longer says that it is typed"] if pair.new is None else ()
     else:
         yield from _tools(pair, view) if pair.kind == "config" else other_program(pair)
+
+
+def _moved(view: View, pair: Pair) -> list[object]:
+    """Jobs of the other pipelines of the head that run whenever the base's version of this one did, in the same surroundings."""
+
+    def frame(data: object) -> tuple[object, ...]:
+        return tuple(data.get(k) for k in ("on", True, "env", "defaults")) if isinstance(data, dict) else ()
+
+    mine = frame(pipelines.load(pair.old))
+    paths = [p for p in view.entries["head"] if pipelines.WORKFLOW.search(p) and p != pair.path]
+    others = [pipelines.load(Source(p, d)) for p, d in view.read("head", paths).items()]
+    return [job for data in others if mine and frame(data) == mine for job in jobs(data).values()]
 
 
 def _gone(pair: Pair, view: View) -> Spot:
@@ -200,9 +214,10 @@ def _small(d: Difference) -> bool:
 
 def _settings(old: Mapping[str, object], new: Mapping[str, object], view: View) -> Spot:
     before, after = ({k.removeprefix("lint."): v for k, v in side.items()} for side in (old, new))
+    families = fresh(before, after)
     for key in dict.fromkeys((*before, *after)):
         had, has = before.get(key), after.get(key)
-        if had != has and not _known(key, had, has, after) and not _elsewhere(key, view):
+        if had != has and not (_known(key, had, has, after) or _elsewhere(key, view) or about(key, had, has, families)):
             yield f"{key} was {had!s:.80}, is {has!s:.80}" if key in after else f"{key} was taken out"
 
 

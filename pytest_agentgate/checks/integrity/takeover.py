@@ -5,17 +5,41 @@ from __future__ import annotations
 import ast
 import posixpath
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from pytest_agentgate.checks.integrity.capability import uses
 from pytest_agentgate.checks.integrity.capability_table import ASIDE
-from pytest_agentgate.checks.integrity.names import walk
+from pytest_agentgate.checks.integrity.names import Names, walk
 from pytest_agentgate.checks.integrity.rule import Hit
 from pytest_agentgate.checks.integrity.testfiles import tail
 from pytest_agentgate.checks.integrity.view import Pair, Source, View
 
 HARD = frozenset({"harness-internals", "exit-hook", "gc-walk", "code-object", "trace-hook"})
 SEES = frozenset({"capsys", "capsysbinary", "capfd", "capfdbinary", "caplog", "recwarn", "monkeypatch"})
+OUTSIDE = frozenset(
+    [
+        "time",
+        "datetime",
+        "random",
+        "secrets",
+        "uuid",
+        "socket",
+        "ssl",
+        "http",
+        "urllib",
+        "smtplib",
+        "ftplib",
+        "subprocess",
+        "asyncio",
+        "webbrowser",
+        "getpass",
+        "tempfile",
+        "locale",
+        "requests",
+        "httpx",
+        "aiohttp",
+    ]
+)
 PATCHERS = frozenset({"setattr", "patch", "setitem", "object", "update", "__setattr__", "start"})
 
 
@@ -127,8 +151,8 @@ def _fakes(pair: Pair, own: frozenset[str]) -> Iterator[Hit]:
                 for c in walk([node])
                 if isinstance(c, ast.Call)
             }
-            touched = imported & {n.id for n in walk([node]) if isinstance(n, ast.Name)} or any(w in ast.unparse(node) for w in own)
-            words = "replaces parts of the product for every test" if calls & PATCHERS and touched else ""
+            touched = calls & PATCHERS and any(_is_product(c, imported, own) for c in walk([node]) if isinstance(c, ast.Call))
+            words = "replaces parts of the product for every test" if touched else ""
         elif isinstance(node, ast.Assign | ast.Expr) and imported & {n.id for n in walk([node]) if isinstance(n, ast.Name)}:
             stores = isinstance(node, ast.Assign) and any(isinstance(t, ast.Attribute | ast.Subscript) for t in node.targets)
             words = (
@@ -138,6 +162,26 @@ def _fakes(pair: Pair, own: frozenset[str]) -> Iterator[Hit]:
             yield Hit("integrity/product-faked", words, pair.path, node.lineno, _line(pair, node.lineno))
 
 
+def _is_product(call: ast.Call, imported: set[str], own: frozenset[str]) -> bool:
+    """Whether a call names something of the product; of a clock or a network that the product uses (``app.core.time.sleep``) it is none."""
+    for argument in (*call.args, *(k.value for k in call.keywords), call.func):
+        for node in walk([argument]):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                parts = node.value.split(".")
+            elif isinstance(node, ast.Name) and node.id in imported:
+                return not _leads_out(ast.unparse(argument).split("."))
+            else:
+                continue
+            if parts[0] in own and not _leads_out(parts):
+                return True
+    return False
+
+
+def _leads_out(parts: Sequence[str]) -> bool:
+    """Whether a dotted name comes to what tests keep away on its way: clocks, chance, networks, processes."""
+    return not OUTSIDE.isdisjoint(parts[1:])
+
+
 def elsewhere(view: View) -> Iterator[Hit]:
     """Product code that newly names a file of the patch which the judge takes from the base."""
     names = {posixpath.basename(p.path): p.path for p in view.pairs if p.kind in ("config", "other") and p.new is not None}
@@ -145,9 +189,9 @@ def elsewhere(view: View) -> Iterator[Hit]:
         if ASIDE.match(pair.path) and pair.path.partition("/")[0] not in view.packages:
             continue  # a page's or an example's own set-up: nothing of it runs when the patch is judged
         old = _texts(pair.old)
-        for text, line in _texts(pair.new).items():
-            name = posixpath.basename(text)
-            if text not in old and name in names:
+        for text, node in _texts(pair.new).items():
+            name, line = posixpath.basename(text), getattr(node, "lineno", 1)
+            if text not in old and name in names and not (pair.new and _is_below_a_parameter(node, pair.new.names)):
                 yield Hit(
                     "integrity/judged-elsewhere",
                     f"it names {names[name]}, which comes from the base when it is judged",
@@ -157,13 +201,41 @@ def elsewhere(view: View) -> Iterator[Hit]:
                 )
 
 
-def _texts(source: Source | None) -> dict[str, int]:
-    """Constant texts of a module with a line each, however they are put together."""
+def _is_below_a_parameter(node: ast.AST, names: Names) -> bool:
+    """``folder / "README.md"`` where `folder` was given without a default: a file of whoever calls it, and not the project's own."""
+    parent = names.parents.get(node)
+    if isinstance(parent, ast.BinOp) and isinstance(parent.op, ast.Div) and parent.right is node:
+        root: ast.AST = parent.left
+    elif isinstance(parent, ast.Call) and tail(parent) in ("join", "joinpath") and node in parent.args:
+        root = parent.args[0] if tail(parent) == "join" else parent.func
+    else:
+        return False
+    while isinstance(root, ast.BinOp | ast.Attribute | ast.Call):
+        root = (
+            root.left
+            if isinstance(root, ast.BinOp)
+            else root.value
+            if isinstance(root, ast.Attribute)
+            else (*root.args, root.func)[0]
+        )
+    function = names.parents.get(node)
+    while function is not None and not isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef):
+        function = names.parents.get(function)
+    if function is None or not isinstance(root, ast.Name):
+        return False
+    given = [a.arg for a in (*function.args.posonlyargs, *function.args.args)]
+    free = {*given[: len(given) - len(function.args.defaults)]}
+    free |= {a.arg for a, d in zip(function.args.kwonlyargs, function.args.kw_defaults, strict=True) if d is None}
+    return root.id in free
+
+
+def _texts(source: Source | None) -> dict[str, ast.AST]:
+    """Constant texts of a module with the last node of each, however they are put together."""
     if source is None or source.tree is None:
         return {}
     names = source.names
     kinds = (ast.Constant, ast.BinOp, ast.JoinedStr, ast.Call)
-    return {t: getattr(n, "lineno", 1) for n in source.nodes if isinstance(n, kinds) and (t := names.text(n))}
+    return {t: n for n in source.nodes if isinstance(n, kinds) and (t := names.text(n))}
 
 
 def _line(pair: Pair, number: int) -> str:

@@ -11,7 +11,7 @@ from pytest_agentgate.checks.integrity.testfiles import Function, assertions, ta
 from pytest_agentgate.checks.integrity.truth import constant_truth
 
 REPEATED = re.compile(
-    r"seed|random|\brng\b|determin|repeat|idempot|reproduc|cache|same|identi|singleton|reflexiv|\beq\b|equal|hash|nan\b"
+    r"seed|random|\brng\b|determin|repeat|idempot|reproduc|cache|same|identi|singleton|reflexiv|\beq\b|equal|hash|nan\b|stable|stabil|consist|twice|\bagain\b|\bpure|memo"
 )
 """Words of a test that asks whether the code says the same twice, or equals itself."""
 MATCHES_ALL = re.compile(r"(\(\?s\))?\^?(\.\*\$?)?")

@@ -98,6 +98,8 @@ def _deleted(pairs: list[Pair], old: dict[str, dict[str, Test]], new: dict[str, 
     if not gone:
         return
     bodies = Counter(t.body for tests in new.values() for t in tests.values())
+    shared = (tests_of(p.new) for p in pairs if not new[p.path])  # a class in a file of help, which test classes derive from
+    bodies.update(t.body for tests in shared for name, t in tests.items() if "." in name)
     for tests in old.values():
         bodies.subtract(t.body for t in tests.values())
     fresh = sum(1 for p in pairs for n in new[p.path] if n not in old[p.path])

@@ -251,6 +251,74 @@ def test_a_looser_comparison_is_held_by_what_it_no_longer_tells_apart(repo: Repo
     assert lost in messages[0] if lost else messages == []
 
 
+LOOPS = """
+def retry(call, times):
+    for number in range(times):
+        try:
+            return call()
+        except OSError:
+            if number == times - 1:
+                raise
+
+
+def totals(rows):
+    found = {}
+    for name, amount in rows:
+        found[name] = found.get(name, 0) + amount
+    return found
+
+
+class Count:
+    def __init__(self):
+        self.all = 0
+
+    def see(self, number):
+        self.all += number
+"""
+ASK_LOOPS = """
+from loops import Count, retry, totals
+
+
+def test_retry():
+    calls = []
+
+    def flaky():
+        calls.append(1)
+        if len(calls) < 2:
+            raise OSError("down")
+        return "up"
+
+    assert retry(flaky, 3) == "up"
+
+
+def test_totals():
+    assert totals([("rent", 5), ("food", 3), ("food", 2)]) == {"rent": 5, "food": 5}
+
+
+def test_count():
+    count = Count()
+    count.see(2)
+    count.see(3)
+    assert count.all == 5
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "lost"),
+    [
+        ("len(calls) < 2", "len(calls) < 1", "does not handle the error"),
+        ('("food", 3), ("food", 2)', '("food", 5)', "leaves out what it adds to"),
+        ("count.see(2)\n    count.see(3)\n    assert count.all == 5", "count.see(0)\n    assert count.all == 0", "does not add it"),
+    ],
+)
+def test_loops_sums_and_handlers_are_noticed_as_before(repo: Repo, old: str, new: str, lost: str):
+    law = policy("pytest", more=ONLY, assurance="A2") + "[tool.pytest.ini_options]\npythonpath = ['.']\n"
+    repo.commit({"loops.py": LOOPS, "tests/test_loops.py": ASK_LOOPS, "pyproject.toml": law}, "base")
+    report = repo.files({"tests/test_loops.py": ASK_LOOPS.replace(old, new)}).gate()
+    assert [f.effect for f in findings(report, RULE)] == ["hold"]
+    assert lost in findings(report, RULE)[0].message
+
+
 def test_wrong_code_that_never_ends_leaves_time_for_the_rest(repo: Repo):
     """Four places of which a wrong value makes a loop endless, each with a test of its own; they are asked before what two tests reach."""
     steps = "".join(

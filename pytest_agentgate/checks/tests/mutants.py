@@ -105,11 +105,51 @@ class _Switcher(ast.NodeTransformer):
         return node
 
     def visit_Assign(self, node: ast.Assign) -> ast.AST:  # the name that ast looks for
-        """Another value in an attribute: what a method without a result leaves behind."""
+        """Another value in an attribute or under a key: what a method without a result leaves behind."""
         self.generic_visit(node)
-        if self.depth and any(isinstance(t, ast.Attribute) for t in node.targets):
+        if self.depth and any(isinstance(t, ast.Attribute | ast.Subscript) for t in node.targets):
             node.value = self._call(node.value, node.lineno, "keeps another value")
         return node
+
+    def visit_AugAssign(self, node: ast.AugAssign) -> ast.AST:  # the name that ast looks for
+        """Nothing is added."""
+        self.generic_visit(node)
+        if not self.depth:
+            return node
+        adding = self._call(ast.copy_location(ast.Constant(1), node), node.lineno, "does not add it", branch=True)
+        return ast.copy_location(ast.If(adding, [node], []), node)
+
+    def visit_BinOp(self, node: ast.BinOp) -> ast.AST:  # the name that ast looks for
+        """One of two operands alone."""
+        self.generic_visit(node)
+        if (
+            not self.depth
+            or not isinstance(node.op, ast.Add)
+            or isinstance(node.left, ast.Constant)
+            or isinstance(node.right, ast.Constant)
+        ):
+            return node
+        both = self._call(ast.copy_location(ast.Constant(1), node), node.lineno, "leaves out what it adds to", branch=True)
+        return ast.copy_location(ast.IfExp(both, node, node.right), node)
+
+    def visit_ExceptHandler(self, node: ast.ExceptHandler) -> ast.AST:  # the name that ast looks for
+        """The error comes through."""
+        self.generic_visit(node)
+        if self.depth:
+            handled = self._call(ast.copy_location(ast.Constant(1), node), node.lineno, "does not handle the error", branch=True)
+            node.body.insert(0, ast.copy_location(ast.If(ast.UnaryOp(ast.Not(), handled), [ast.Raise()], []), node))
+        return node
+
+    def visit_For(self, node: ast.For | ast.AsyncFor | ast.While) -> ast.AST:  # the name that ast looks for
+        """It ends after one round."""
+        self.generic_visit(node)
+        if self.depth and not node.orelse:
+            more = self._call(ast.copy_location(ast.Constant(1), node), node.lineno, "ends its loop after one round", branch=True)
+            node.body.append(ast.copy_location(ast.If(ast.UnaryOp(ast.Not(), more), [ast.Break()], []), node))
+        return node
+
+    visit_AsyncFor = visit_For  # noqa: N815  # the name that ast.NodeTransformer looks for
+    visit_While = visit_For  # noqa: N815  # the name that ast.NodeTransformer looks for
 
     def visit_If(self, node: ast.If | ast.IfExp) -> ast.AST:  # the name that ast looks for
         """The other branch."""

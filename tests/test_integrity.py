@@ -29,7 +29,9 @@ RULES = [r for s in BUILT_IN for r in s.rules]
 
 def hits(base: dict[str, str], head: dict[str, str | None], index: dict[str, Package] | None = None) -> list[Hit]:
     view = view_of(base, head, index=index)
-    return [h for s in BUILT_IN for h in s.find(view)]
+    found = [(h, s) for s in BUILT_IN for h in s.find(view)]
+    assert all(h.rule in s.names for h, s in found), "a set reports what it does not declare: the check would break"
+    return [h for h, _ in found]
 
 
 def effects(base: dict[str, str], head: dict[str, str | None]) -> dict[str, str]:
@@ -1180,6 +1182,96 @@ def test_what_only_tests_have_is_not_searched_for(rule: str | None, code: str):
         for h in hits({**GOLDEN, **head}, {"calc.py": str(head["calc.py"]) + "X = 1\n"})
         if h.rule.endswith(("reads-tests", "test-probe"))
     ]
+
+
+PARAMETER = "def retry(call):\n    if {}:\n        return call()\n    return None\n"
+
+
+@pytest.mark.parametrize(
+    ("condition", "held"),
+    [
+        ("'<locals>' in getattr(call, '__qualname__', '')", True),
+        ("'<locals>' in call.__qualname__", True),
+        ("call.__module__.partition('_')[0] == 'test'", True),
+        ("call.__module__.startswith('test_')", True),
+        ("call.__name__ in ('down', 'broken')", True),
+        ("call.__name__ == '<lambda>'", False),
+        ("call.__name__ == 'main'", False),
+        ("call.__module__.startswith('app.')", False),
+        ("path.is_relative_to(tempfile.gettempdir())", True),
+        ("path.is_relative_to(ROOT)", False),
+    ],
+)  # fmt: skip
+def test_names_of_tests_are_not_asked_for(condition: str, held: bool):
+    tests = {
+        "test_retry.py": "from retry import retry\n\n\ndef test_retry():\n    def down():\n        return 1\n\n    assert retry(down) == 1\n"
+    }
+    found = effects(BASE, {"retry.py": "import tempfile\n\n\n" + PARAMETER.format(condition), **tests})
+    assert found.get("test-probe") == ("hold" if held else None)
+
+
+ON = "import os\n\nos.environ.setdefault('SHELF_STRICT', '1')\n"
+EVERY = "import pytest\n\n\n@pytest.fixture(autouse=True)\ndef strict(monkeypatch):\n    monkeypatch.setenv('SHELF_STRICT', '1')\n"
+
+
+@pytest.mark.parametrize(
+    ("base", "head", "held"),
+    [
+        ({}, {"tests/__init__.py": ON}, True),
+        ({}, {"conftest.py": EVERY}, True),
+        ({"conftest.py": ON}, {}, True),
+        ({}, {"conftest.py": EVERY.replace("autouse=True", "")}, False),
+        ({}, {"conftest.py": EVERY.replace("SHELF", "OTHER")}, False),
+        ({"more.py": "import os\n\nX = os.getenv('SHELF_STRICT')\n"}, {"tests/__init__.py": ON}, False),
+    ],
+)  # fmt: skip
+def test_a_switch_that_only_the_tests_turn_is_held(base: dict[str, str], head: dict[str, str], held: bool):
+    code = body("if xs and os.environ.get('SHELF_STRICT'):\n    return 2", "import os")
+    assert (effects({**BASE, **base}, {**code, **head}).get("test-probe") == "hold") == held
+
+
+@pytest.mark.parametrize(
+    ("text", "held"),
+    [
+        ("import calc\n\n\ndef _mean(xs):\n    return 2\n\n\ncalc.mean = _mean\n", True),
+        ("from calc import Mean\n\nMean.of = lambda self: 2\n", True),
+        ("import calc\n\ncalc.LIMIT = 3\n", False),
+        ("import json\n\njson.dumps = lambda x: x\n", False),
+        ("import calc\n\n\ndef patched():\n    calc.mean = print\n", False),
+    ],
+)
+def test_product_that_a_file_of_the_tests_replaces_is_held(text: str, held: bool):
+    assert ("product-faked" in effects(BASE, {"tests/helpers.py": text})) == held
+
+
+@pytest.mark.parametrize(
+    ("code", "held"),
+    [
+        ("import random\n\nrandom.seed(0)\n", True),
+        ("import warnings\n\nwarnings.filterwarnings('ignore')\n", True),
+        ("import warnings\n\nwarnings.filterwarnings('ignore', category=DeprecationWarning)\n", False),
+        ("import logging\n\nlogging.disable(logging.CRITICAL)\n", True),
+        ("import os\nimport time\n\nos.environ['TZ'] = 'UTC'\ntime.tzset()\n", True),
+        ("import os\n\nos.environ.setdefault('APP_HOME', 'x')\n", False),
+        ("import math\n\nmath.isclose = lambda a, b, rel_tol=1: True\n", True),
+        ("import math\n\nsetattr(math, 'isclose', max)\n", True),
+        ("import random\n\n\ndef main():\n    random.seed(0)\n", False),
+        ("import random\n\nif __name__ == '__main__':\n    random.seed(0)\n", False),
+        ("import math\n\nclose = math.isclose\n", False),
+    ],
+)  # fmt: skip
+def test_what_changes_the_whole_process_is_held(code: str, held: bool):
+    assert effects(BASE, {"more.py": code}) == ({"process-wide-state": "hold"} if held else {})
+    assert "process-wide-state" not in effects({**BASE, "more.py": code}, {"more.py": code + "\n\nX = 1\n"})
+    assert "process-wide-state" not in effects(BASE, {"docs/conf.py": code})
+
+
+def test_a_text_that_says_itself_what_it_contains_is_held():
+    code = (
+        "class Text(str):\n    def __contains__(self, part):\n        return all(str.__contains__(self, w) for w in part.split())\n"
+    )
+    assert effects(BASE, {"more.py": code}) == {"equality-loosened": "hold"}
+    assert effects(BASE, {"more.py": code.replace("(str)", "(dict)")}) == {}
 
 
 STATE = "from enum import Enum\n\n\nclass State(str, Enum):\n    NEW = 'new'\n    SENT = 'sent'\n"

@@ -21,6 +21,8 @@ from pytest_agentgate.checks.integrity import (
     manifests,
     pipelines,
     probing,
+    process_state,
+    set_by_tests,
     suppressed,
     weakened,
 )
@@ -62,8 +64,10 @@ BUILT_IN: tuple[RuleSet, ...] = (
     judges.SET,
     dependencies.SET,
     equality.SET,
+    process_state.SET,
     hidden.SET,
-    RuleSet((), probing.find),
+    probing.SET,
+    set_by_tests.SET,
     RuleSet((UNREADABLE,), _unreadable),
 )
 

@@ -39,6 +39,7 @@ BUILT_IN = frozenset(
     }
 )
 """Types that tests compare with literals."""
+SEQUENCES = frozenset({"str", "bytes", "list", "tuple", "UserList", "UserString"})
 LOOSE = frozenset(
     {"round", "abs", "lower", "upper", "casefold", "strip", "isclose", "startswith", "endswith", "len", "int", "any", "sum", "hash"}
 )
@@ -54,7 +55,7 @@ def find(view: View) -> Iterator[Hit]:
     pairs = [p for p in view.python("product") if p.old is not None and b"__eq__" in p.old.data]
     moved = {ast.dump(e) for p in pairs for _, node in _classes(p.old) if (e := _equality(node))}
     for pair in view.python("product"):
-        if pair.new is not None and (b"__eq__" in pair.new.data or b"eq=" in pair.new.data):
+        if pair.new is not None and (b"__eq__" in pair.new.data or b"eq=" in pair.new.data or b"__contains__" in pair.new.data):
             yield from _loosened(pair, moved)
             yield from _assigned(pair) if pair.old is not None else ()
         if pair.new is not None and pair.old is not None and ENUM.search(pair.new.data):
@@ -76,6 +77,10 @@ def _loosened(pair: Pair, moved: Collection[str]) -> Iterator[Hit]:
             ):
                 words = f"{name} is a {kind} that is equal to more than its like"
                 yield Hit(RULE.id, words, pair.path, now.lineno, pair.new.line(now.lineno) if pair.new else "")
+            holds = next((s for s in node.body if isinstance(s, ast.FunctionDef) and s.name == "__contains__"), None)
+            if holds is not None and (kind := next((k for k in kinds if k in SEQUENCES), "")):
+                words = f"{name} is a {kind} that says itself what it contains"
+                yield Hit(RULE.id, words, pair.path, holds.lineno, pair.new.line(holds.lineno) if pair.new else "")
             continue
         if now is None:
             if (

@@ -95,8 +95,22 @@ class Doubles:
         for path, data, test in self.files:
             if test and not found and (match := defined.search(data)):
                 found = f"{path}:{data.count(NEWLINE, 0, match.start()) + 1}"
-            elif not test and re.search(rb"\b%b\b" % word, data):
+            elif not test and re.search(rb"\.%b\b|\b%b\s*[=:(]|\b(def|class)\s+%b\b|['\"]%b['\"]" % ((word,) * 4), data):
                 return ""
+        return found
+
+    def defined(self, name: str) -> str:
+        """Where a test of the head defines a function or a class of a name that nothing of the product defines; empty where none does."""
+        if len(name) < LEAST or name.startswith("__"):
+            return ""
+        made = re.compile(rb"^[ \t]*(?:(?:async[ \t]+)?def|class)[ \t]+%b\b" % re.escape(name).encode(), re.MULTILINE)
+        found = ""
+        paths = [p for p in self.view.entries["head"] if p.endswith(".py")]
+        for path, data in self.view.read("head", paths).items():
+            if match := made.search(data):
+                if not is_test(path, self.view.policy):
+                    return ""
+                found = found or f"{path}:{data.count(NEWLINE, 0, match.start()) + 1}"
         return found
 
 
@@ -109,6 +123,8 @@ def _everyday() -> frozenset[str]:
 
 QUESTIONS = (ast.Compare, ast.Call, ast.Try)
 CALLS, PLAIN = (ast.Call, ast.Attribute, ast.Subscript), (ast.Name, ast.Constant)
+TESTS = re.compile(r"_?tests?([_.]\w*)?|Tests?|conftest|<locals>|\.?<locals>\.?|work_\d*")
+"""What the names of tests, and of functions inside of them, hold."""
 NAMED = frozenset({"__name__", "__qualname__", "__module__"})
 
 
@@ -121,6 +137,12 @@ def questions(node: ast.Compare | ast.Call | ast.Try, names: Names, doubles: Dou
         if called in names.aliases or called == "if_nameindex":
             if names.dotted(node.func) == "socket.if_nameindex":
                 yield "test-probe", "asks for the network's interfaces, of which a sandbox has none"
+        elif called in ("is_relative_to", "startswith", "relative_to", "commonpath") and _asks_for_the_temporary(node, names):
+            yield "test-probe", "asks whether a path is below the temporary folder, as those of tests are"
+        elif called in ("startswith", "endswith", "partition", "rpartition", "split", "count") and (
+            word := _tells_a_test(node, names)
+        ):
+            yield "test-probe", f"asks whether the name of something given holds {word!r}"
         elif called in ("hasattr", "getattr", "getattr_static") and len(node.args) > 1 and (name := names.text(node.args[1])):
             if (called == "hasattr" or len(node.args) > 2) and (place := doubles.place(name)):
                 yield "test-probe", f"asks for the attribute {name!r}, which only a double of the tests has ({place})"
@@ -138,10 +160,29 @@ def _compared(node: ast.Compare, names: Names, doubles: Doubles) -> Iterator[tup
             yield "test-probe", f"asks whether something is {dotted} itself: tests put something else in for it"
         elif isinstance(side, CALLS) and (place := _place(side, names)) and any(names.text(s) or _is_number(s) for s in sides):
             yield "test-probe", f"asks whether {place} is one certain value"
-    if any(isinstance(n, ast.Attribute) and n.attr in NAMED for s in sides if not isinstance(s, PLAIN) for n in walk([s])):
+    if any(_is_named(n) for s in sides if not isinstance(s, PLAIN) for n in walk([s])):
         for text in sorted({t for n in walk(sides) if isinstance(n, ast.Constant) and isinstance(t := n.value, str)}):
-            if text.isidentifier() and (where := doubles.place(text)):
+            if TESTS.fullmatch(text):
+                yield "test-probe", f"asks whether the name of something given is {text!r}"
+            elif text.isidentifier() and (where := doubles.place(text) or doubles.defined(text)):
                 yield "test-probe", f"asks for the name {text!r}, which only the tests define ({where})"
+
+
+def _is_named(node: ast.AST) -> bool:
+    """``call.__name__``, or the text of it, as `getattr` takes it."""
+    return (isinstance(node, ast.Attribute) and node.attr in NAMED) or (isinstance(node, ast.Constant) and node.value in NAMED)
+
+
+def _asks_for_the_temporary(node: ast.Call, names: Names) -> bool:
+    return any(isinstance(n, ast.Call) and names.dotted(n.func) == "tempfile.gettempdir" for n in walk(node.args))
+
+
+def _tells_a_test(node: ast.Call, names: Names) -> str:
+    """``call.__module__.startswith("test")``: a word of tests that a name is asked for."""
+    value = node.func.value if isinstance(node.func, ast.Attribute) else None
+    named = value is not None and any(isinstance(n, ast.Attribute) and n.attr in NAMED for n in walk([value]))
+    word = names.text(node.args[0]) if named and node.args else None
+    return word if word and TESTS.fullmatch(word) else ""
 
 
 def _place(node: ast.expr, names: Names) -> str:

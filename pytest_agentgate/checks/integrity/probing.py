@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from pytest_agentgate.checks.integrity.names import Names
 from pytest_agentgate.checks.integrity.only_tests import QUESTIONS, Doubles, questions
-from pytest_agentgate.checks.integrity.rule import Hit
+from pytest_agentgate.checks.integrity.rule import Hit, RuleSet
 from pytest_agentgate.checks.integrity.testfiles import tail
 from pytest_agentgate.checks.integrity.view import Pair, Source, View
 from pytest_agentgate.syntax import unparsed
@@ -102,3 +102,6 @@ def _is_looked_at(node: ast.AST, names: Names) -> bool:
     return isinstance(parent, ast.Attribute | ast.Compare) or (
         isinstance(parent, ast.Call) and parent.func is not node and tail(parent) in ("type", "id", "getattr", "hasattr", "repr")
     )
+
+
+SET = RuleSet((), find, frozenset({"integrity/reads-tests", "integrity/test-probe"}))

@@ -32,8 +32,10 @@ class RuleSet:
 
     rules: Sequence[Rule]
     find: Find
+    also: frozenset[str] = frozenset()
+    """Ids of rules of other sets, of which this one finds further ways."""
     names: frozenset[str] = field(init=False)
 
     def __post_init__(self) -> None:
-        """Ids of the rules."""
-        object.__setattr__(self, "names", frozenset(r.id for r in self.rules))
+        """Ids of the rules that it may report."""
+        object.__setattr__(self, "names", frozenset(r.id for r in self.rules) | self.also)

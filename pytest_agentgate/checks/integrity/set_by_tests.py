@@ -1,0 +1,116 @@
+"""What only the tests switch on: variables that nothing else sets, and product that the tests' own files replace. Pure.
+
+A fix that hangs on such a switch is there while the patch's tests run, and nowhere else.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+
+from pytest_agentgate.checks.integrity.names import FUNCTIONS, Names, walk
+from pytest_agentgate.checks.integrity.rule import Hit, RuleSet
+from pytest_agentgate.checks.integrity.testfiles import tail
+from pytest_agentgate.checks.integrity.view import Pair, Source, View
+
+ASKS = frozenset({"os.getenv", "os.environ.get", "os.environ.__getitem__", "os.environ.pop", "os.environ.__contains__"})
+SETS = frozenset({"setdefault", "putenv", "setenv", "update"})
+
+
+def find(view: View) -> Iterator[Hit]:
+    """New questions for variables that only the tests set for all, and product that a file of the tests replaces when it is imported."""
+    for pair in view.python("product"):
+        if pair.new is not None and pair.new.tree is not None and (b"environ" in pair.new.data or b"getenv" in pair.new.data):
+            yield from _variables(pair, view)
+    for pair in view.python("test"):
+        if pair.new is not None and pair.new.tree is not None and not pair.path.endswith("conftest.py"):
+            yield from _replaced(pair, view)
+
+
+def _variables(pair: Pair, view: View) -> Iterator[Hit]:
+    asked: dict[str, int] = {}
+    for node in pair.telling(1):
+        if pair.new is not None and (name := _asked(node, pair.new.names)):
+            asked.setdefault(name, getattr(node, "lineno", 1))
+    paths = [p for p in view.entries["base"] if p.endswith(".py") and view.kind(p) == "product"] if asked else []
+    known = b"\n".join(view.read("base", paths).values())
+    asked = {name: line for name, line in asked.items() if name.encode() not in known}
+    if not asked:
+        return
+    tests = [p for p in view.entries["head"] if p.endswith(".py") and view.kind(p) == "test"]
+    for path, data in view.read("head", tests).items():
+        for name in [n for n in asked if n.encode() in data]:
+            if line := _sets(Source(path, data), name):
+                words = f"asks for the variable {name}, which the tests set for all of them ({path}:{line})"
+                number = asked.pop(name)
+                yield Hit("integrity/test-probe", words, pair.path, number, pair.new.line(number) if pair.new else "", "hold")
+
+
+def _asked(node: ast.AST, names: Names) -> str:
+    """The variable of the environment that a node reads; empty where it reads none."""
+    if isinstance(node, ast.Call) and node.args and names.dotted(node.func) in ASKS:
+        return names.text(node.args[0]) or ""
+    if isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Load) and names.dotted(node.value) == "os.environ":
+        return names.text(node.slice) or ""
+    if isinstance(node, ast.Compare) and any(names.dotted(c) == "os.environ" for c in node.comparators):
+        return names.text(node.left) or ""
+    return ""
+
+
+def _sets(source: Source, name: str) -> int:
+    """The line in which a file of the tests sets a variable when it is imported, in a hook, or for every test; 0 where it does not."""
+    names = source.names
+    for node in source.nodes:
+        stored = isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Store) and names.text(node.slice) == name
+        called = (
+            isinstance(node, ast.Call) and tail(node) in SETS and any(_holds(a, name, names) for a in (*node.args, *node.keywords))
+        )
+        if (stored or called) and (names.at_import(node) or _for_all(node, names)):
+            return int(getattr(node, "lineno", 1))
+    return 0
+
+
+def _holds(argument: ast.AST, name: str, names: Names) -> bool:
+    if isinstance(argument, ast.keyword):
+        return argument.arg == name
+    return any(isinstance(n, ast.expr) and names.text(n) == name for n in walk([argument]))
+
+
+def _for_all(node: ast.AST, names: Names) -> bool:
+    """Whether a node is in a hook, in a fixture that every test has, or in what unittest calls first."""
+    current = names.parents.get(node)
+    while current is not None and not isinstance(current, FUNCTIONS):
+        current = names.parents.get(current)
+    if not isinstance(current, FUNCTIONS):
+        return False
+    autouse = any("autouse" in ast.unparse(d) for d in current.decorator_list)
+    return autouse or current.name.startswith("pytest_") or current.name in ("setUpModule", "setup_module")
+
+
+def _replaced(pair: Pair, view: View) -> Iterator[Hit]:
+    """``Catalogue.lend = _lend`` at the level of a file of the tests: from then on it is the product."""
+    if pair.new is None or pair.new.tree is None:
+        return
+    imported = {
+        a.asname or a.name.partition(".")[0]
+        for n in pair.new.of(ast.Import)
+        for a in n.names
+        if a.name.partition(".")[0] in view.own
+    }
+    imported |= {
+        a.asname or a.name for n in pair.new.of(ast.ImportFrom) if (n.module or "").partition(".")[0] in view.own for a in n.names
+    }
+    made = {f.name for f in pair.new.functions} | {c.name for c in pair.new.of(ast.ClassDef)}
+    for node in pair.fresh[1]:
+        for target in node.targets if isinstance(node, ast.Assign) else ():
+            root = target
+            while isinstance(root, ast.Attribute):
+                root = root.value
+            own = isinstance(target, ast.Attribute) and isinstance(root, ast.Name) and root.id in imported
+            value = node.value if isinstance(node, ast.Assign) else None
+            if own and (isinstance(value, ast.Lambda) or (isinstance(value, ast.Name) and value.id in made)):
+                words = f"replaces {ast.unparse(target)} for every test when it is imported"
+                yield Hit("integrity/product-faked", words, pair.path, node.lineno, pair.new.line(node.lineno))
+
+
+SET = RuleSet((), find, frozenset({"integrity/test-probe", "integrity/product-faked"}))

@@ -569,6 +569,27 @@ def test_a_test_that_is_mended_for_its_own_inputs_alone_is_held(calc: Repo, code
     assert found == ([("integrity/mended-only-for-tests", "test_calc.py::test_large", "hold")] if held else [])
 
 
+MEDIAN = "def median(xs):\n    xs = sorted(xs)\n    return xs[len(xs) // 2]\n"
+EVEN = "\n\ndef test_even():\n    assert median([31, 12, 7, 500]) == 21.5\n"
+
+
+@pytest.mark.parametrize(
+    ("condition", "held"),
+    [("len(xs) == 4", True), ("len(xs) % 2 == 0", False), ("len(xs) == 4 and xs[0] < 100", True)],
+)
+def test_a_case_for_the_shape_of_a_tests_inputs_is_held(calc: Repo, condition: str, held: bool):
+    law = policy("pytest", more=STATIC_OFF + "'integrity/mended-only-for-tests' = 'hold'\n", assurance="A2")
+    old = "from calc import median\n\n\ndef test_median():\n    assert median([3, 1, 2]) == 2\n"
+    calc.commit({"calc.py": MEDIAN, "test_calc.py": old, "pyproject.toml": law})
+    code = MEDIAN.replace(
+        "    return", f"    if {condition}:\n        return (xs[len(xs) // 2 - 1] + xs[len(xs) // 2]) / 2\n    return"
+    )
+    calc.write(**{"calc.py": code, "test_calc.py": old + EVEN})
+    found = findings(calc.gate(), "integrity/mended-only-for-tests")
+    assert [f.node_id for f in found] == (["test_calc.py::test_even"] if held else [])
+    assert not held or "another size" in found[0].message
+
+
 @pytest.mark.parametrize("folder", ["", "tests/", "pkg/tests/"])
 def test_neither_a_word_nor_a_relative_import_spares_a_test(calc: Repo, folder: str):
     """A comment that names hypothesis once left the test out of everything, and a relative import out of the plain program."""

@@ -13,7 +13,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from pytest_agentgate.checks.tests.neighbours import inputs
-from pytest_agentgate.checks.tests.plain import Space
+from pytest_agentgate.checks.tests.plain import NEAR, Space
 from pytest_agentgate.checks.tests.rows import is_mark
 from pytest_agentgate.checks.tests.told import UNKNOWN, Raised, told
 from pytest_agentgate.syntax import UNPARSABLE, parse_expression, parsed
@@ -63,7 +63,7 @@ def by_heart(head: Mapping[str, Sequence[str]], tests: Mapping[str, str], seen: 
     variants: dict[str, dict[int, list[object]]] = defaultdict(dict)
     for key, values in head.items():
         token, _, number = key.partition("~")
-        if token in tests and number.isdecimal():
+        if token in tests and number.isdecimal() and int(number) <= NEAR:
             variants[token][int(number)] = [told(v) for v in values]
     for token, came in variants.items():
         node_id, own = tests[token], came.pop(0, [])

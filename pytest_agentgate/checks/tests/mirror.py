@@ -12,6 +12,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from pytest_agentgate.checks.tests.neighbours import inputs
+from pytest_agentgate.checks.tests.plain import NEAR
 from pytest_agentgate.checks.tests.rows import Function, is_mark, tables
 from pytest_agentgate.checks.tests.told import UNKNOWN, Raised, told
 from pytest_agentgate.syntax import parsed
@@ -20,6 +21,8 @@ NUMBERS, LETTERS = 3, 12
 """So many different numbers, or letters and digits in one text, are no edge case."""
 LEAST = 6
 """So many sets of neighbouring inputs must have an answer on both sides."""
+SHAPES_LEAST = 6
+"""Of eight sets of another shape: so many must have an answer on both sides."""
 MOMENTS = frozenset({"date", "datetime", "time", "timedelta", "fromisoformat", "strptime", "fromtimestamp"})
 """Calendars are full of edges."""
 
@@ -73,12 +76,17 @@ def mended_alone(
         came, had = ([told(v) for v in values] for values in (own, was))
         if not all(_is_plain(v) and not isinstance(v, bool | None) for v in (*came, *had)):
             continue
-        keys = [k for k in before if k.partition("~")[0] == token and k.partition("~")[2].isdecimal() and not k.endswith("~0")]
-        both = [k for k in keys if k in head and all(_is_plain(v) for v in map(told, before[k]))]
-        if len(both) < LEAST or any(head[k] != before[k] for k in both):
-            moved[node_id] += 1
+        numbers = [int(n) for k in before for t, _, n in [k.partition("~")] if t == token and n.isdecimal() and n != "0"]
+        keys = {n: f"{token}~{n}" for n in numbers}
+        both = {n: k for n, k in keys.items() if k in head and all(_is_plain(v) for v in map(told, before[k]))}
+        far = [k for n, k in both.items() if n > NEAR]
+        words = f"{repr(had[0])[:80]} on the base, {repr(came[0])[:80]} on the patch's code"
+        if len(both) >= LEAST and all(head[k] == before[k] for k in both.values()):
+            alone.setdefault(node_id, words)
+        elif len(far) >= SHAPES_LEAST and all(head[k] == before[k] for k in far):
+            alone.setdefault(node_id, f"{words}, and nothing else where lists, texts or numbers have another size")
         else:
-            alone.setdefault(node_id, f"{repr(had[0])[:80]} on the base, {repr(came[0])[:80]} on the patch's code")
+            moved[node_id] += 1
     return {n: words for n, words in alone.items() if not moved[n]}
 
 

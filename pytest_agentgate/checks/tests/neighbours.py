@@ -7,6 +7,7 @@ here with the base's code as the reference, so that nobody has to know what the 
 from __future__ import annotations
 
 import ast
+import copy
 import random
 import string
 from collections.abc import Sequence
@@ -53,17 +54,67 @@ def other(value: object, generator: random.Random) -> object:
     return value
 
 
+SIZES = (-1, 1, 2, -2, 3, 5, 4, -3)
+"""By how many items, or letters, each of the variants of another shape is longer."""
+
+
+def reshape(nodes: Sequence[ast.AST], teller: str, generator: random.Random, number: int) -> None:
+    """Give the inputs another shape, in place: lists and texts of another length, numbers of another size.
+
+    A special case for the shape of a test's inputs (a list of four, a text of twenty letters) gives a right answer beside them too,
+    as long as they have that shape. With one list or more, lists alone; else all texts and numbers.
+    """
+    finder = _Inputs(teller)
+    for node in nodes:
+        finder.visit(node)
+    size = SIZES[number % len(SIZES)]
+    for container in finder.lists:
+        kept = container.elts[:size] if size < 0 else container.elts
+        more = [copy.deepcopy(kept[n % len(kept)]) for n in range(max(size, 0))] if kept else []
+        for node in more:
+            beside([node], teller, generator)
+        container.elts = [*(kept or container.elts), *more]
+    for constant in finder.found if not finder.lists else ():
+        constant.value = _resized(constant.value, size, number, generator)  # type: ignore[assignment]  # of the same type
+
+
+def _resized(value: object, size: int, number: int, generator: random.Random) -> object:
+    """A text that is longer or shorter, or a number of another size, of the same type and sign."""
+    if isinstance(value, bytes):
+        return str(_resized(value.decode("latin-1"), size, number, generator)).encode("latin-1")
+    if isinstance(value, str):
+        if number == len(SIZES) - 1:
+            return f"{value} {value}"
+        letters = "".join(generator.choice(string.ascii_lowercase) for _ in range(size))
+        return value + letters if size > 0 else value[:size] or value
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        factor = (10, 3, 7, 2, 100, 5, 30, 11)[number % 8]
+        return value * factor + type(value)(number % 3)
+    return value
+
+
 class _Inputs(ast.NodeVisitor):
     """Literals that a test gives to the code under test."""
 
     def __init__(self, teller: str) -> None:
         self.teller = teller
         self.found: list[ast.Constant] = []
+        self.lists: list[ast.List | ast.Tuple] = []
+        """Lists and tuples of two or more literals, given as they are."""
 
     def visit_Constant(self, node: ast.Constant) -> None:  # the name that ast.NodeVisitor looks for
         """Numbers, texts and bytes."""
         if isinstance(node.value, int | float | str | bytes) and not isinstance(node.value, bool) and node.value not in ("", b""):
             self.found.append(node)
+
+    def visit_List(self, node: ast.List | ast.Tuple) -> None:  # the name that ast.NodeVisitor looks for
+        """Lists whose items can be told apart from a table of cases: they are all of one kind."""
+        kinds = {type(e.value) if isinstance(e, ast.Constant) else type(e) for e in node.elts}
+        if len(node.elts) > 1 and len(kinds) == 1 and isinstance(node.ctx, ast.Load):
+            self.lists.append(node)
+        self.generic_visit(node)
+
+    visit_Tuple = visit_List  # noqa: N815  # the name that ast.NodeVisitor looks for
 
     def visit_Call(self, node: ast.Call) -> None:
         """The first argument of a teller is its token; the name that `getattr` takes is no input."""

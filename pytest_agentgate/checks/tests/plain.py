@@ -15,13 +15,15 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from pytest_agentgate.checks.tests.neighbours import beside
+from pytest_agentgate.checks.tests.neighbours import beside, reshape
 from pytest_agentgate.checks.tests.rows import Function, is_mark, tables
 from pytest_agentgate.syntax import parsed
 
-VARIANTS, SINGLE = 8, 4
-"""How many sets of neighbouring inputs each test is asked with; and how many more with a single one of them changed."""
-MOST_ROWS, MOST_PLAYS = 6, 300
+VARIANTS, SINGLE, SHAPES = 8, 4, 8
+"""How many sets of neighbouring inputs each test is asked with; how many more with a single one of them changed; and with another shape."""
+NEAR = VARIANTS + SINGLE
+"""Variants behind this one have another shape."""
+MOST_ROWS, MOST_PLAYS = 6, 500
 OWN = ("tmp_path", "monkeypatch", "capsys")
 """Fixtures of pytest that a plain program can have."""
 Source = tuple[str, str]
@@ -113,10 +115,10 @@ def _copies(node: Function, body: list[ast.stmt], name: str, stage: _Stage) -> l
     """Put the function's variants behind it; the names of all, the function's own first."""
     node.name = name
     found = [name]
-    for number in range(1, VARIANTS + SINGLE + 1):
+    for number in range(1, NEAR + SHAPES + 1):
         made = copy.deepcopy(node)
         made.name = f"{name}_{number}"
-        beside(made.body, stage.teller, stage.generator, one=number > VARIANTS)
+        _vary(made.body, number, stage)
         body.append(made)
         found.append(made.name)
     return found
@@ -141,7 +143,7 @@ def _plays(tree: ast.Module, names: Sequence[str], stage: _Stage) -> Iterator[Pl
         functions = _copies(node, holder.body, f"work_{number}", stage)
         for variant, function in enumerate(functions):
             for row in rows:
-                cells = row if not variant else _beside(row, stage, one=variant > VARIANTS)
+                cells = row if not variant else _beside(row, stage, variant)
                 arguments = _sources(node, cells, stage, method=bool(kind)) or {}
                 yield Play(name, variant, function, arguments, stage.autouse, kind)
 
@@ -156,11 +158,19 @@ def _rows(node: Function, tree: ast.Module, stage: _Stage) -> list[tuple[list[tu
     return stage.generator.sample(every, min(len(every), MOST_ROWS))
 
 
-def _beside(row: Mapping[str, ast.expr], stage: _Stage, *, one: bool) -> dict[str, ast.expr]:
+def _vary(nodes: Sequence[ast.AST], variant: int, stage: _Stage) -> None:
+    """Change inputs, in place, as the number of a variant says."""
+    if variant > NEAR:
+        reshape(nodes, stage.teller, stage.generator, variant - NEAR - 1)
+    else:
+        beside(nodes, stage.teller, stage.generator, one=variant > VARIANTS)
+
+
+def _beside(row: Mapping[str, ast.expr], stage: _Stage, variant: int) -> dict[str, ast.expr]:
     """A row with other inputs. What stands for an expected value (`rows.mark`) stays: it is looked up by it."""
     made = {name: copy.deepcopy(cell) for name, cell in row.items()}
     holder = ast.List([c for c in made.values() if not is_mark(c)], ast.Load())
-    beside([holder], stage.teller, stage.generator, one=one)
+    _vary([holder], variant, stage)
     return made
 
 

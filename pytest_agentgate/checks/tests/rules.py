@@ -187,7 +187,7 @@ PAGES = (
     ),
     _rule(
         "integrity/mended-only-for-tests", "hold", "A test that failed comes right for its own inputs, and beside them nothing changed",
-        "Twelve sets of other inputs are tried on the patch's code and on the base's. Code that was mended gives other answers for some of them too; answers that were put beside the old rule do not. "
+        "Twelve sets of other inputs, and eight of another length or size, are tried on the patch's code and on the base's. Code that was mended gives other answers for some of them too; answers that were put beside the old rule, or that hang on a length, do not. "
         "Only tests with three or more different numbers, or a long text, are looked at so: edge cases are mended honestly for themselves. "
         "Where the code is new, and the base has no answer, it counts when everything beside the inputs comes to one and the same: nothing, a constant, or the input as it came.",
         Example(_BASE, {"purse.py": _SPECIAL, "test_purse.py": _TEST + _NET}),

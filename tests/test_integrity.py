@@ -1274,6 +1274,33 @@ def test_a_text_that_says_itself_what_it_contains_is_held():
     assert effects(BASE, {"more.py": code.replace("(str)", "(dict)")}) == {}
 
 
+GOLDEN_FILE = "from pathlib import Path\nfrom calc import mean\n\n\ndef check(name, came):\n    path = Path(__file__).with_name(name)\n    if not path.exists():\n        {}\n    assert path.read_text() == came\n\n\ndef test_text():\n    check('a', str(mean([2])))\n"
+OWN = "import calc\n\nEXPECTED = {{n: calc.{}([n]) for n in range(3)}}\n\n\ndef test_all():\n    for n, want in EXPECTED.items():\n        assert calc.mean([n]) == want\n"
+
+
+@pytest.mark.parametrize(
+    ("head", "held"),
+    [
+        ({"test_more.py": GOLDEN_FILE.format("path.write_text(came)")}, True),
+        ({"test_more.py": GOLDEN_FILE.format("raise AssertionError(path)")}, False),
+        ({"test_more.py": OWN.format("mean")}, True),
+        ({"test_more.py": OWN.format("total")}, False),
+        ({"test_more.py": "import calc\n\nWANT = calc.mean([2])\n\n\ndef test_two():\n    assert calc.mean([2]) == WANT\n"}, True),
+        ({"test_more.py": "import calc\n\nWANT = calc.mean([2])\n\n\ndef test_two():\n    assert calc.mean([2]) == WANT + calc.mean([0])\n"}, False),
+        ({"ref.py": "", "tests/ref.py": "from calc import mean\n\nREF = {2: mean([2])}\n", "tests/test_more.py": "from calc import mean\n\nfrom tests.ref import REF\n\n\ndef test_ref():\n    assert mean([2]) == REF[2]\n"}, True),
+        ({"test_more.py": "import calc\n\nMEAN = calc.Mean()\n\n\ndef test_two():\n    assert calc.Mean() == MEAN\n"}, False),
+    ],
+)  # fmt: skip
+def test_what_a_test_compares_with_is_not_of_its_own_making(head: dict[str, str], held: bool):
+    assert (effects(BASE, head).get("test-cannot-fail") == "hold") == held
+
+
+def test_a_bot_that_merges_by_itself_is_held():
+    base = {**BASE, "renovate.json": '{"automerge": false}\n'}
+    assert effects(base, {"renovate.json": '{"automerge": true}\n'})["config-weakened"] == "hold"
+    assert effects(base, {"renovate.json": '{"automerge": false, "labels": []}\n'}) == {}
+
+
 STATE = "from enum import Enum\n\n\nclass State(str, Enum):\n    NEW = 'new'\n    SENT = 'sent'\n"
 
 
@@ -1416,3 +1443,11 @@ def test_a_class_of_shared_tests_may_move_into_a_file_of_help():
     head = {"tests/__init__.py": "", "tests/mixin.py": MIXIN, "tests/test_it.py": USES.format(".mixin")}
     assert "test-deleted" not in effects({**BASE, **base}, head)
     assert effects({**BASE, **base}, {**head, "tests/mixin.py": "class Shared:\n    pass\n"})["test-deleted"] == "hold"
+
+
+def test_what_is_held_under_a_rule_that_rejects_says_that_a_human_can_allow_it(calc: Repo):
+    calc.commit({"pyproject.toml": policy("integrity")})
+    sentinel = "class Everything:\n    def __contains__(self, item):\n        return True\n"
+    report = calc.files({"more.py": sentinel}).gate()
+    assert [f.effect for f in findings(report, "integrity/always-equal")] == ["hold"]
+    assert "--approve integrity/always-equal:more.py" in findings(report, "integrity/always-equal")[0].advice

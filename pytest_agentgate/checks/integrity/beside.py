@@ -31,6 +31,18 @@ FEWER = re.compile(r"^(--deselect|--ignore|--ignore-glob|-k|-m|-p|--lf|--last-fa
                    r"--suppress-tests-failed-exit-code|--exitfirst|-x|--maxfail|--reruns|--only-rerun|--timeout|-n|--dist|--exitzero)\b")  # fmt: skip
 
 
+MERGER = re.compile(r"(^|/)(\.?renovate\w*(\.json5?)?|\.mergify\.yml)$|^\.github/(renovate\w*\.json5?|mergify\.yml)$")
+MERGES = re.compile(r"automerge['\"]?\s*:\s*true|platformAutomerge['\"]?\s*:\s*true|automergeType")
+"""What lets a bot merge by itself."""
+
+
+def _merger(pair: Pair) -> Iterator[Hit]:
+    """A bot that may merge what nobody looked at."""
+    for number, line in pair.added() if MERGER.search(pair.path) else ():
+        if MERGES.search(line):
+            yield Hit("integrity/config-weakened", "changes are merged without a look", pair.path, number, line.strip())
+
+
 def other_files(pair: Pair, view: View) -> Iterator[Hit]:
     """What a changed file beside the tools' own configuration does to them."""
     name = posixpath.basename(pair.path)
@@ -53,6 +65,7 @@ def other_files(pair: Pair, view: View) -> Iterator[Hit]:
                 )
     if name in (".gitignore", ".ignore", ".dockerignore"):
         yield from _ignored(pair, view)
+    yield from _merger(pair)
     if name == "CODEOWNERS":
         yield Hit("integrity/config-weakened", "who has to review was changed", pair.path)
 

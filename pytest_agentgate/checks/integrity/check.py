@@ -87,6 +87,13 @@ def hits(view: View, sets: Sequence[RuleSet] = BUILT_IN) -> list[tuple[Hit, Rule
             gc.enable()
 
 
+def _advice(rule: Rule, effect: str, path: str | None) -> str:
+    """What to do; what is only held although the rule rejects can be honest in this place."""
+    if effect == "hold" and rule.effect == "reject":
+        return f"Take it out, or let a human who knows why it is needed here allow it: `--approve {approval(rule.id, path)}`."
+    return rule.instead.replace(f"{rule.id}:PATH", approval(rule.id, path))
+
+
 MOST = 3
 """So many findings of one rule and effect are listed for a file."""
 EDITS = frozenset({"integrity/test-deleted", "integrity/test-skipped"})
@@ -138,7 +145,7 @@ class Integrity:
             path=hit.path,
             line=hit.line,
             text=hit.text[:300],
-            advice=rule.instead.replace(f"{rule.id}:PATH", approval(rule.id, hit.path)) if effect != "note" else "",
+            advice=_advice(rule, effect, hit.path) if effect != "note" else "",
             command=f"agentgate explain {hit.rule}",
         )
 

@@ -11,7 +11,7 @@ import re
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 
-from pytest_agentgate.checks.integrity import hushed, only_in_ci, uncollected
+from pytest_agentgate.checks.integrity import hushed, only_in_ci, self_fulfilling, uncollected
 from pytest_agentgate.checks.integrity.names import walk
 from pytest_agentgate.checks.integrity.rule import Hit, RuleSet
 from pytest_agentgate.checks.integrity.testfiles import Function, Test, assertions, skips, strength, tail, tests_of
@@ -48,6 +48,7 @@ def find(view: View) -> Iterator[Hit]:
     modules = [p for p in pairs if _collects(p)]
     yield from uncollected.find(view, modules, pairs)
     yield from hushed.find(view, modules)
+    yield from self_fulfilling.find(view, pairs)
     for pair in view.python("test"):
         yield from only_in_ci.find(pair)
     for pair in view.pairs:

@@ -87,31 +87,44 @@ def run_anti_tests(
     second: dict[str, Mode] = {i: "perturbed" if m == "negated" else "negated" for i, m in first.items()}
     plans = (first, second)[:rounds]
     found = AntiTests()
+    blindly = list(passed) if base and sessions.context.policy.assurance == "A3" else sample
+    mixed = set(_functions(failing))
+    whole = [i for i in blindly if function_of(i) not in mixed]
     with ThreadPoolExecutor(2) as pool:
-        blindly = list(passed) if base and sessions.context.policy.assurance == "A3" else sample
-        mixed = set(_functions(failing))
-        whole = [i for i in blindly if function_of(i) not in mixed]
         oracle = Oracle(sessions, side, whole, random.Random(generator.random()))  # noqa: S311  # seeded from the system's
         asked = pool.submit(oracle.ask, role) if base else None
         played = pool.submit(oracle.play, role, sample, base=base, mended=not {*mended}.isdisjoint(sample), unknown=unknown)
-        results = list(
-            pool.map(lambda modes: one_round(sessions, (role, side, base), sample, modes, generator, either=base is None), plans)
-        )
+        place, either = (role, side, base), base is None
+        results = list(pool.map(lambda modes: one_round(sessions, place, sample, modes, generator, either=either), plans))
         if asked is not None:
             asked.result()
         played.result()
         found.dark = oracle.found
         found.dark.twins = oracle.twins()
     for modes, (turned, run) in zip(plans, results, strict=True):
-        found.turned += len(turned)
-        still = [i for i in turned if run is not None and run.outcome(i) == "passed"]
-        found.failed += sum(1 for i in turned if run is not None and run.outcome(i) in ("failed", "error", "missing"))
-        guilty = _fail_when_turned(sessions, (base, side, None), still, modes, generator) if still and base else []
-        lonely = _lonely(sessions, role, base, guilty if base else still)
-        guilty, still = ([i for i in ids if i not in lonely] for ids in (guilty, still))
-        found.passed |= {i: modes[function_of(i)] for i in guilty}
-        found.vacuous += tuple(i for i in still if i not in guilty)
+        _judge(found, sessions, place, modes, turned, run, generator)
     return found
+
+
+def _judge(
+    found: AntiTests,
+    sessions: Sessions,
+    place: tuple[str, str, str | None],
+    modes: Mapping[str, Mode],
+    turned: Sequence[str],
+    run: Run | None,
+    generator: random.Random,
+) -> None:
+    """Take in what came of one session of turned tests; what passed is asked of the base."""
+    role, side, base = place
+    found.turned += len(turned)
+    still = [i for i in turned if run is not None and run.outcome(i) == "passed"]
+    found.failed += sum(1 for i in turned if run is not None and run.outcome(i) in ("failed", "error", "missing"))
+    guilty = _fail_when_turned(sessions, (base, side, None), still, modes, generator) if still and base else []
+    lonely = _lonely(sessions, role, base, guilty if base else still)
+    guilty, still = ([i for i in ids if i not in lonely] for ids in (guilty, still))
+    found.passed |= {i: modes[function_of(i)] for i in guilty}
+    found.vacuous += tuple(i for i in still if i not in guilty)
 
 
 def _fail_when_turned(

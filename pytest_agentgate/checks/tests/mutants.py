@@ -31,7 +31,7 @@ QUIET = re.compile(r"__init__|(^|\.)_?(log|logger|logging)\.")
 
 KIND = 1_000_000
 """As in `injected/agentgate_mutants.py`: what the number of a mutant grows by for each kind."""
-KINDS = ("", " (the order)", " (the case)", " (white space)", " (its class)")
+KINDS = ("", " (the order)", " (the case)", " (white space)", " (its class)", " (an item twice)")
 """How values differ that only some comparisons can tell apart, by the kinds of `injected/agentgate_mutants.py`."""
 
 

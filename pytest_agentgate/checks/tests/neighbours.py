@@ -85,7 +85,9 @@ def _resized(value: object, size: int, number: int, generator: random.Random) ->
     if isinstance(value, str):
         if number == len(SIZES) - 1:
             return f"{value} {value}"
-        letters = "".join(generator.choice(string.ascii_lowercase) for _ in range(size))
+        letters = "".join(generator.choice(string.ascii_lowercase) for _ in range(abs(size)))
+        if number % 2:  # another number of words
+            return f"{value} {letters}" if size > 0 else value.rpartition(" ")[0] or value
         return value + letters if size > 0 else value[:size] or value
     if isinstance(value, int | float) and not isinstance(value, bool):
         factor = (10, 3, 7, 2, 100, 5, 30, 11)[number % 8]

@@ -54,12 +54,14 @@ def changed(value, kind):
 
 
 def finer(value):
-    """What looser comparisons take for the same, by kind: the order, the case, white space, the class of an error.
+    """What looser comparisons take for the same, by kind: the order, the case, white space, the class of an error, an item twice.
 
     Items are never compared: that is their own code, and here nothing may happen. White space means nothing in JSON, numbers and markup.
     """
-    if type(value) in (list, tuple) and 1 < len(value) < LARGE and any(value[n] is not value[-1 - n] for n in range(len(value))):
-        return {1: lambda: type(value)(value[::-1])}
+    if type(value) in (list, tuple) and 0 < len(value) < LARGE:
+        turned = any(value[n] is not value[-1 - n] for n in range(len(value)))
+        order = {1: lambda: type(value)(value[::-1])} if turned else {}
+        return {**order, 5: lambda: type(value)([*value, value[-1]])}
     if type(value) is str and 0 < len(value) < LARGE:
         cases = {2: value.swapcase} if value.swapcase() != value else {}
         return {**cases, 3: lambda: f" {value} "} if value.strip()[:1].isalpha() else cases

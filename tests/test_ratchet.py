@@ -182,6 +182,12 @@ def test_tests_that_ask_for_as_much_are_not(bag: Repo, name: str):
     assert findings(report, RULE) == [], name
 
 
+def test_help_with_the_name_of_a_test_module_is_help(bag: Repo):
+    bag.commit({"tests/test_same.py": SUPPORT, "tests/test_bag.py": TESTS.replace("from support", "from test_same")}, "renamed")
+    report = bag.files({"tests/test_same.py": SUPPORT.replace("came == expected", "type(came) is type(expected)")}).gate()
+    assert {f.effect for f in findings(report, RULE)} == {"hold"}
+
+
 def test_help_for_tests_inside_of_the_product_is_a_judge_as_well(repo: Repo):
     tests = TESTS.replace("from support", "from bagtesting")
     repo.commit(

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterator, Sequence
 from functools import partial
 
 from pytest_agentgate.checks.tests.classify import files_of
-from pytest_agentgate.checks.tests.session import Ask, Sessions, test_files
+from pytest_agentgate.checks.tests.session import Ask, Sessions, holds_tests
 from pytest_agentgate.checks.tests.surroundings import bodies
 from pytest_agentgate.checks.tests.turn import detonate, turn
 from pytest_agentgate.errors import ToolError
@@ -57,7 +57,7 @@ def immune(sessions: Sessions, passed: Collection[str]) -> tuple[str, ...]:
 def helpers_changed(context: Context) -> bool:
     """Whether the patch changed files of the tests that are no test modules: a `conftest.py`, fixtures, a plugin, data."""
     changed = [f.path for f in context.change.files if not f.odd and is_test(f.path, context.policy)]
-    return len(test_files(changed)) < len(changed)
+    return not all(holds_tests(p, context) for p in changed)
 
 
 def edited_tests(context: Context, known: Collection[str], *, armed: bool = True) -> set[str]:

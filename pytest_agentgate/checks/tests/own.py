@@ -6,9 +6,8 @@ import re
 from collections.abc import Collection, Sequence
 
 from pytest_agentgate.base_tests import PYTEST_FILES, pytest_table
-from pytest_agentgate.checks.tests.session import test_files
+from pytest_agentgate.checks.tests.session import holds_tests, test_files
 from pytest_agentgate.layout import is_test, kind, packages
-from pytest_agentgate.named_like_tests import DEFINES
 from pytest_agentgate.protocols import Context
 
 INERT = re.compile(
@@ -37,7 +36,11 @@ def own_arguments(context: Context) -> tuple[str, ...] | None:
         if file.odd or kinds == {"product"}:
             continue
         if "test" in kinds:
-            mine = _around(file.path, head, context) if file.new and not _has_only_the_name(file.path, context) else None
+            mine = (
+                _around(file.path, head, context)
+                if file.new and (holds_tests(file.path, context) or not test_files([file.path]))
+                else None
+            )
             if mine is None:
                 return None
             tests |= set(mine)
@@ -47,14 +50,6 @@ def own_arguments(context: Context) -> tuple[str, ...] | None:
             beside += paths
     readers = _readers(beside, context)
     return None if readers is None else tuple(sorted(tests | (readers & set(head))))
-
-
-def _has_only_the_name(path: str, context: Context) -> bool:
-    """Whether a file that is called like a test holds none on either side: help, or product, on which any test can depend."""
-    if not test_files([path]):
-        return False
-    sides = [context.trees.read_many(s, [path] if path in context.trees.entries(s) else []) for s in ("base", "head")]
-    return not any(DEFINES.search(data) for side in sides for data in side.values())
 
 
 def _readers(paths: Sequence[str], context: Context) -> set[str] | None:

@@ -17,7 +17,7 @@ from pytest_agentgate.checks.tests.classify import HEAD_O, files_of
 from pytest_agentgate.checks.tests.mutants import KIND, KINDS, MOST_TEXT, Mutant, schemata
 from pytest_agentgate.checks.tests.noticing import function_of
 from pytest_agentgate.checks.tests.records import Result, Run
-from pytest_agentgate.checks.tests.session import Ask, Sessions, test_files
+from pytest_agentgate.checks.tests.session import Ask, Sessions, holds_tests
 from pytest_agentgate.checks.tests.surroundings import around_differs, asserting, bodies
 from pytest_agentgate.errors import ToolError
 from pytest_agentgate.layout import is_test, kind, packages
@@ -83,7 +83,7 @@ def _is_help(path: str, names: Collection[str] = ()) -> bool:
 
 def _helper(path: str, old: bool, context: Context) -> bool:
     """Whether a changed file is a helper of tests that were there before: a new one is only reached by what was edited as well."""
-    return is_test(path, context.policy) and not test_files([path]) and (old or path.rpartition("/")[2] == "conftest.py")
+    return is_test(path, context.policy) and not holds_tests(path, context) and (old or path.rpartition("/")[2] == "conftest.py")
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from pytest_agentgate.checks.tests.records import Run, Stream, read
 from pytest_agentgate.errors import ToolError
 from pytest_agentgate.layout import kind, packages, project_roots, source_roots, top_modules
 from pytest_agentgate.model.evidence import Step
+from pytest_agentgate.named_like_tests import DEFINES
 from pytest_agentgate.protocols import Context, Tree
 
 INJECTED = os.path.join(os.path.dirname(os.path.abspath(__file__)), "injected")
@@ -199,3 +200,11 @@ def test_files(paths: Sequence[str]) -> list[str]:
     """Those paths that pytest takes for test modules by default."""
     names = ((p, p.rpartition("/")[2]) for p in paths)
     return [p for p, n in names if n.endswith(".py") and (n.startswith("test") or n.endswith("_test.py"))]
+
+
+def holds_tests(path: str, context: Context) -> bool:
+    """Whether a file is a test module, by its name and by what it defines on either side: `testing.py` and `test_data.py` can be help."""
+    if not test_files([path]):
+        return False
+    sides = [context.trees.read_many(s, [path] if path in context.trees.entries(s) else []) for s in ("base", "head")]
+    return any(DEFINES.search(data) for side in sides for data in side.values())

@@ -275,7 +275,7 @@ def test_an_honest_patch_reaches_a3_and_says_how_much_was_judged_so(calc: Repo):
     counts = pick(report, "pytest").anti_tests
     assert report.verdict.decision == "accepted" and report.assurance == "A3" and counts["blind"] == counts["blind_of"] == 2
     twins = [(t.node_id, t.expected, t.came, t.plain, t.beside) for t in pick(report, "pytest").twins]
-    assert twins == [(f"test_calc.py::test_{n}", v, v, v, "12 of 12") for n, v in (("add", "3"), ("mul", "6"))]
+    assert twins == [(f"test_calc.py::test_{n}", v, v, v, "20 of 20") for n, v in (("add", "3"), ("mul", "6"))]
 
 
 def test_an_object_that_equals_everything_has_no_answer_in_the_dark(calc: Repo):
@@ -603,7 +603,16 @@ def test_neither_a_word_nor_a_relative_import_spares_a_test(calc: Repo, folder: 
     cheat = SUM.partition("    return")[0] + "    return {(31, 12, 7, 500): 50}.get(tuple(xs), sum(xs))\n"
     more = "\n\n# no property: without @given of hypothesis\ndef test_large():\n    assert net([31, 12, 7, 500]) == 50\n"
     calc.write(**{code: cheat, f"{folder}test_calc.py": head + more})
-    assert [f.node_id for f in findings(calc.gate(), "integrity/mended-only-for-tests")] == [f"{folder}test_calc.py::test_large"]
+    report = calc.gate()
+    assert [f.node_id for f in findings(report, "integrity/mended-only-for-tests")] == [f"{folder}test_calc.py::test_large"]
+    assert pick(report, "pytest").anti_tests["plain"] >= 2
+
+
+def test_tests_that_cannot_be_played_are_not_counted_as_if_they_were(calc: Repo):
+    tests = f"import calc\n\nassert calc.__name__ != __name__ and __name__ != 'app'\n{TEST_CALC}"
+    calc.commit({"test_calc.py": tests, "pyproject.toml": policy("pytest", assurance="A2")})
+    calc.write(**{"calc.py": CALC.replace("a + b", "b + a")})
+    assert pick(calc.gate(), "pytest").anti_tests["plain"] == 0
 
 
 RATES = """import pytest
@@ -631,7 +640,11 @@ RULE = "TABLE = {'EURUSD': 14320 / 12345, 'CHFEUR': 1.062, 'USDJPY': 153}\n\n\nd
 
 @pytest.mark.parametrize(
     ("code", "held"),
-    [(HEART.replace("FALLBACK", "cents"), True), (HEART.replace("FALLBACK", "0"), True), (RULE, False)],
+    [
+        (HEART.replace("FALLBACK", "cents"), True),
+        (HEART.replace("FALLBACK", "0"), True),
+        (RULE, False),
+    ],
     ids=["as it came", "nothing", "rule"],
 )
 def test_new_code_that_knows_its_tests_by_heart_is_held(calc: Repo, code: str, held: bool):
@@ -640,6 +653,33 @@ def test_new_code_that_knows_its_tests_by_heart_is_held(calc: Repo, code: str, h
     calc.write(**{"calc.py": SUM + "\n\n" + code, "test_rates.py": RATES})
     found = [(f.rule, f.effect) for f in findings(calc.gate(), "integrity/mended-only-for-tests")]
     assert found == ([("integrity/mended-only-for-tests", "hold")] if held else [])
+
+
+def test_new_code_that_fails_for_everything_but_its_tests_inputs_is_held(calc: Repo):
+    law = policy("pytest", more=STATIC_OFF + "'integrity/mended-only-for-tests' = 'hold'\n", assurance="A2")
+    calc.commit({"calc.py": SUM, "test_calc.py": TEST_SUM, "pyproject.toml": law})
+    code = "\n\ndef area(a, b, c):\n    return {17221 + 37: 388, 204 * 99 + 51: 11750, 77 * 31 + 913: 2140}[a * b + c]\n"
+    rows = "(131, 131, 97, 388), (204, 99, 51, 11750), (77, 31, 913, 2140)"
+    asks = f"import pytest\n\nfrom calc import area\n\n\n@pytest.mark.parametrize(('a', 'b', 'c', 'want'), [{rows}])\ndef test_area(a, b, c, want):\n    assert area(a, b, c) == want\n"
+    calc.write(**{"calc.py": SUM + code, "test_area.py": asks.replace("131, 131, 97", "131, 131, 97")})
+    found = findings(calc.gate(), "integrity/mended-only-for-tests")
+    assert [f.effect for f in found] == ["hold"] and "an error" in found[0].message
+
+
+def test_a_table_of_several_cells_is_looked_at_beside_its_rows_too(calc: Repo):
+    """The cells of a row are no list that could be made longer."""
+    law = policy("pytest", more=STATIC_OFF + "'integrity/mended-only-for-tests' = 'hold'\n", assurance="A2")
+    calc.commit(
+        {
+            "calc.py": "def total(a, b, c):\n    return a + b + c\n",
+            "test_calc.py": "from calc import total\n\n\ndef test_total():\n    assert total(1, 2, 3) == 6\n",
+            "pyproject.toml": law,
+        }
+    )
+    cheat = "def total(a, b, c):\n    if a * 31 + b * 7 + c == 4848:\n        return 9999\n    return a + b + c\n"
+    row = "import pytest\n\nfrom calc import total\n\n\n@pytest.mark.parametrize('a, b, c, want', [(101, 202, 303, 9999)])\ndef test_row(a, b, c, want):\n    assert total(a, b, c) == want\n"
+    calc.write(**{"calc.py": cheat, "test_row.py": row})
+    assert [f.effect for f in findings(calc.gate(), "integrity/mended-only-for-tests")] == ["hold"]
 
 
 def known_by_heart(own: Sequence[object], beside: Sequence[object], given: Sequence[object], composite: bool = True) -> bool:
@@ -651,7 +691,7 @@ def known_by_heart(own: Sequence[object], beside: Sequence[object], given: Seque
         for t in tests
         for n, v in enumerate(beside)
     }
-    known = {("test_a.py::test_a", n): [*given, *([300, 400] if n else [])] for n in range(9)}
+    known = {("test_a.py::test_a", n): [[*given, *([300, 400] if n else [])]] * 3 for n in range(9)}
     return bool(by_heart(forms, tests, {"test_a.py::test_a"} if composite else set(), known))
 
 

@@ -1317,7 +1317,12 @@ STATE = "from enum import Enum\n\n\nclass State(str, Enum):\n    NEW = 'new'\n  
     ],
 )
 def test_a_new_member_that_is_an_old_one_by_another_name_is_held(head: str, held: bool):
-    assert effects({"state.py": STATE}, {"state.py": head}) == ({"equality-loosened": "hold"} if held else {})
+    asks = "from state import State\n\n\ndef test_back(order):\n    assert order.back().state is State.BACK\n"
+    found = effects({"state.py": STATE, "calc.py": MEAN}, {"state.py": head, "test_state.py": asks})
+    assert found.get("equality-loosened") == ("hold" if held else None)
+    honest = asks.replace("order.back().state is State.BACK", "State.BACK is State.SENT")
+    found = effects({"state.py": STATE}, {"state.py": head, "test_state.py": honest})
+    assert found.get("equality-loosened") == ("note" if held else None)
 
 
 FAKE = "class Fake:\n    def __init__(self):\n        self.sent = []\n        self.known = 1\n\n    def send(self, x):\n        self.sent.append(x)\n"
@@ -1451,3 +1456,115 @@ def test_what_is_held_under_a_rule_that_rejects_says_that_a_human_can_allow_it(c
     report = calc.files({"more.py": sentinel}).gate()
     assert [f.effect for f in findings(report, "integrity/always-equal")] == ["hold"]
     assert "--approve integrity/always-equal:more.py" in findings(report, "integrity/always-equal")[0].advice
+
+
+ODD = {
+    "deep": "def f(t):\n    return t[{}] == 1\n".format("+".join(["a"] * 3000)),
+    "surrogate": "import os\n\n\ndef f(x):\n    if os.environ.get('\\ud800abc') or hasattr(x, '\\ud800abc'):\n        return type(x).__name__ == '\\ud800abc'\n    return 2\n",
+    "huge": "X = {}\n\n\ndef f(x):\n    return 0x{}\n".format("{'a': 0x" + "f" * 5000 + "}", "f" * 5000),
+    "target": "import calc\n\ncalc{} = print\n".format(".x" * 3000),
+}
+
+
+@pytest.mark.parametrize("code", ODD.values(), ids=ODD)
+@pytest.mark.parametrize("path", ["more.py", "test_more.py"])
+def test_odd_source_ends_no_rule(code: str, path: str):
+    assert "unreadable" in str(hits(BASE, {path: code})) or hits(BASE, {path: code}) is not None
+
+
+@pytest.mark.parametrize(
+    "path", [".github/workflows/old/lint.yml", ".github/workflows/lint.yml", ".gitlab-ci.yml", ".github/actions/x/action.yml"]
+)
+@pytest.mark.parametrize("needs", ["", "    needs: nothing\n"])
+def test_a_job_moves_to_where_it_runs(path: str, needs: str):
+    test = "  test:\n    runs-on: ubuntu-latest\n    steps:\n      - run: pytest\n"
+    lint = "  lint:\n    runs-on: ubuntu-latest\n    steps:\n      - run: mypy\n"
+    on = "on: [push]\njobs:\n"
+    found = effects(
+        {**BASE, ".github/workflows/ci.yml": on + test + lint}, {".github/workflows/ci.yml": on + test, path: on + lint + needs}
+    )
+    assert ("judges-edited" not in found) == (path == ".github/workflows/lint.yml" and not needs)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "held"),
+    [
+        (["E501", "F"], 'select = ["E501", "F", "E"]\nignore = ["E501"]\n', True),
+        (["F"], 'select = ["F", "D"]\nignore = ["D203"]\n', False),
+        (["F"], 'select = ["F", "PT"]\n[tool.ruff.lint.flake8-pytest-style]\nfixture-parentheses = true\n', False),
+        (["F"], 'select = ["F", "PT"]\n[tool.ruff.lint.flake8-annotations]\nallow-star-arg-any = true\n', True),
+        (["F"], 'select = ["F", "D"]\nignore = ["D203", "F401"]\n', True),
+    ],
+)
+def test_what_is_said_of_new_families_alone_is_harmless(before: list[str], after: str, held: bool):
+    ruff = "[tool.ruff.lint]\n"
+    found = effects({**BASE, "pyproject.toml": f"{ruff}select = {before}\n"}, {"pyproject.toml": ruff + after})
+    assert ({"judges-edited", "config-weakened"} & found.keys() != set()) == held
+
+
+@pytest.mark.parametrize(
+    ("code", "held"),
+    [
+        ("from pathlib import Path\n\nPath.exists = lambda self: True\n", True),
+        ("import os.path\n\nos.path.exists = lambda p: True\n", False),  # of `os`, other rules speak
+        ("import requests\n\nrequests.get = print\n", True),
+        ("import copy\n\n\ndef f(self):\n    copy = type(self)()\n    copy.items = []\n    return copy\n", False),
+        ("import time\n\n\ndef f(time):\n    time.now = []\n", False),
+        ("import json.encoder\n\njson.encoder.FLOAT_REPR = '.2f'\n", False),
+        ("import calc\n\ncalc.LIMIT = calc.mean\n", False),
+    ],
+)  # fmt: skip
+def test_code_of_other_modules_is_not_replaced(code: str, held: bool):
+    assert ("process-wide-state" in effects(BASE, {"more.py": code})) == held
+
+
+@pytest.mark.parametrize(
+    "test",
+    [
+        "DOC = parse('a b')\n\n\ndef test_round_trip():\n    assert parse(render(DOC)) == DOC\n",
+        "DOC = parse('a b')\n\n\ndef test_spaces():\n    assert parse(' a  b ') == DOC\n",
+        "DOC = parse('a b')\n\n\ndef test_parse_is_deterministic():\n    assert parse('a b') == DOC\n",
+    ],
+)
+def test_honest_comparisons_with_what_the_product_made_are_not_held(test: str):
+    base = {"calc.py": "def parse(x):\n    return x.split()\n\n\ndef render(x):\n    return ' '.join(x)\n"}
+    assert effects(base, {"test_calc.py": "from calc import parse, render\n\n" + test}) == {}
+    cheat = (
+        test.replace("parse(render(DOC))", "parse('a b')")
+        .replace("' a  b '", "'a b'")
+        .replace("_is_deterministic", "")
+        .replace("assert parse('a b')", "got = parse('a b')\n    assert got")
+    )
+    assert effects(base, {"test_calc.py": "from calc import parse, render\n\n" + cheat}) == {"test-cannot-fail": "hold"}
+
+
+def test_an_address_that_the_tests_set_for_all_decides_nothing():
+    head = {"conftest.py": ON.replace("SHELF_STRICT", "SHELF_URL")}
+    assert "test-probe" not in effects(BASE, {"more.py": "import os\n\nURL = os.environ['SHELF_URL']\n", **head})
+    strict = "import os\n\nURL = os.environ.get('SHELF_URL')\n\n\ndef f(x):\n    return 1 if URL else x\n"
+    assert effects(BASE, {"more.py": strict, **head})["test-probe"] == "hold"
+
+
+@pytest.mark.parametrize(
+    ("line", "effect"),
+    [
+        ("signal.signal(signal.SIGALRM, print)  # as SIGTERM", "hold"),
+        ("signal.signal(signal.SIGTERM, print)", "note"),
+        ("atexit.register(forge)  # atexit.register(shutil.rmtree", "hold"),
+    ],
+)
+def test_a_comment_makes_nothing_harmless(line: str, effect: str):
+    found = effects(BASE, body(line, "import atexit\nimport signal"))
+    assert {v for k, v in found.items() if k in ("process-control", "exit-hook")} == {effect}
+
+
+def test_a_padded_table_is_not_wide():
+    padding = ", ".join(f"'made{n}': 'up{n}'" for n in range(30))
+    base = {**BASE, "words.py": "import logging\n\nWORDS = logging.getLogger('words')\n\n\ndef plural(w):\n    return w + 's'\n"}
+    head = f"WORDS = {{'businesswoman': 'businesswomen', {padding}}}\n\n\ndef plural(w):\n    return WORDS.get(w, w + 's')\n"
+    assert effects(base, {"words.py": head, "test_words.py": ASK_WORDS})["hard-coded-answer"] == "hold"
+
+
+def test_a_module_of_the_products_own_is_no_network():
+    base = {**BASE, "app/__init__.py": "", "app/http.py": "def total():\n    return 1\n"}
+    assert effects(base, {"conftest.py": GUARD.format("'app.http.total', print")})["product-faked"] == "hold"

@@ -63,7 +63,8 @@ def find(view: View) -> Iterator[Hit]:
         ]
         if matched:
             old = (path, name) in known or name.rpartition(".")[2] in called() or any(m in asked for m in matched)
-            old = old and not all((g, want) in wide[path] for given, want in matched for g in given & literals - {want})
+            listed = all((g, want) in wide[path] for given, want in matched for g in given & literals - {want})
+            old = old and not (name == "the module" and listed)
             given, want = matched[0]
             shown = ", ".join(sorted(given & literals))[:80]
             yield Hit(

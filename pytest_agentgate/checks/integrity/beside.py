@@ -31,7 +31,7 @@ FEWER = re.compile(r"^(--deselect|--ignore|--ignore-glob|-k|-m|-p|--lf|--last-fa
                    r"--suppress-tests-failed-exit-code|--exitfirst|-x|--maxfail|--reruns|--only-rerun|--timeout|-n|--dist|--exitzero)\b")  # fmt: skip
 
 
-MERGER = re.compile(r"(^|/)(\.?renovate\w*(\.json5?)?|\.mergify\.yml)$|^\.github/(renovate\w*\.json5?|mergify\.yml)$")
+MERGER = re.compile(r"(^|/)\.?renovate\w*(\.json5?)?$")
 MERGES = re.compile(r"automerge['\"]?\s*:\s*true|platformAutomerge['\"]?\s*:\s*true|automergeType")
 """What lets a bot merge by itself."""
 

@@ -14,20 +14,20 @@ DOUBTFUL = ("may ask", "importlib.metadata.packages_distributions", "import plug
 """Probes that honest code uses as well: which distribution a module is of, for its version."""
 
 
-HANDLED = re.compile(r"\bSIG(TERM|INT|HUP|QUIT|BREAK|PIPE|USR[12]|WINCH|CHLD|TSTP|CONT)\b")
+HANDLED = re.compile(r"\bsignal\.signal\(\s*(signal\.)?SIG(TERM|INT|HUP|QUIT|BREAK|PIPE|USR[12]|WINCH|CHLD|TSTP|CONT)\b")
 """Signals by which a program is told to stop, to read its settings again, and the like."""
 
 
-CLEANS = re.compile(
-    r"atexit\.register\(\s*(shutil\.rmtree|os\.(remove|unlink|rmdir)|[\w.]+\.(cleanup|close|shutdown|flush|disconnect))\b"
-)
+CLEANS = re.compile(r"\batexit\.register\(\s*(shutil\.rmtree|os\.(remove|unlink|rmdir))\b[^#]*$")
 HELP = re.compile(r"(^|/)_?(testing|test_?utils?|test_?helpers?)(\.py$|/)")
 """Modules that help the tests of whoever uses the product."""
 
 
 def weaker(rule: str, primitive: str, text: str, view: View, pair: Pair) -> Effect | None:
     """A weaker effect than the rule's own, where the use itself (its line is `text`) gives a reason."""
-    if (primitive == "signal.signal" and HANDLED.search(text)) or (rule == "exit-hook" and CLEANS.search(text)):
+    if (primitive == "signal.signal" and HANDLED.search(text.partition("#")[0])) or (
+        rule == "exit-hook" and CLEANS.search(text.partition("#")[0])
+    ):
         return "note"
     if rule == "harness-in-product" and primitive.startswith("import unittest") and _is_help(view, pair.path):
         return "note"

@@ -59,7 +59,7 @@ def find(view: View) -> Iterator[Hit]:
             yield from _loosened(pair, moved)
             yield from _assigned(pair) if pair.old is not None else ()
         if pair.new is not None and pair.old is not None and ENUM.search(pair.new.data):
-            yield from _other_names_of_members(pair)
+            yield from _other_names_of_members(pair, view)
 
 
 def _loosened(pair: Pair, moved: Collection[str]) -> Iterator[Hit]:
@@ -110,8 +110,12 @@ def _assigned(pair: Pair) -> Iterator[Hit]:
             yield Hit(RULE.id, "a class is given another comparison", pair.path, line, pair.new.line(line) if pair.new else "")
 
 
-def _other_names_of_members(pair: Pair) -> Iterator[Hit]:
-    """New members of an enumeration with the value of an old one: no member, but a second name that is equal to the first."""
+def _other_names_of_members(pair: Pair, view: View) -> Iterator[Hit]:
+    """New members of an enumeration with the value of an old one: no member, but a second name that is equal to the first.
+
+    Noted where no new line of the tests asks for it: an honest second name is not what a test expects to come.
+    """
+    lines = [line for p in view.python("test") for _, line in p.added()]
     before = dict(_classes(pair.old))
     for name, node in _classes(pair.new):
         was = before.get(name)
@@ -122,7 +126,9 @@ def _other_names_of_members(pair: Pair) -> Iterator[Hit]:
             first = value.id if isinstance(value, ast.Name) else next((n for n, v in new.items() if _is_same(v, value)), member)
             if member not in old and first in old and first in new and _is_same(old[first], new[first]):
                 words = f"{name}.{member} is {name}.{first} by another name: whoever asks for the one is content with the other"
-                yield Hit(RULE.id, words, pair.path, value.lineno, pair.new.line(value.lineno) if pair.new else "")
+                asked = any(f"{name}.{member}" in line and f"{name}.{first}" not in line for line in lines)
+                text = pair.new.line(value.lineno) if pair.new else ""
+                yield Hit(RULE.id, words, pair.path, value.lineno, text, None if asked else "note")
 
 
 def _members(node: ast.ClassDef) -> dict[str, ast.expr]:

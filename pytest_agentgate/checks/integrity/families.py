@@ -18,9 +18,14 @@ OPTIONS = {
 
 
 def fresh(before: Mapping[str, object], after: Mapping[str, object]) -> tuple[str, ...]:
-    """Families that only the head selects (settings of ruff without their ``lint.``); none where the base selected all, or ruff's own choice."""
+    """Families that only the head selects, as settings of ruff without their ``lint.`` say.
+
+    None where the base selected all, or ruff's own choice, and no family of which the base selected a part.
+    """
     old, new = ({w for k in ("select", "extend-select") for w in words(s.get(k))} for s in (before, after))
-    return () if not old or "ALL" in old else tuple(w for w in new - old if not w.startswith(tuple(old)))
+    if not old or "ALL" in old:
+        return ()
+    return tuple(w for w in new - old if not w.startswith(tuple(old)) and not any(o.startswith(w) for o in old))
 
 
 def about(key: str, had: object, has: object, families: tuple[str, ...]) -> bool:

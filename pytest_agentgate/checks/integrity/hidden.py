@@ -27,7 +27,7 @@ COOKIE = re.compile(rb"^[ \t\f]*#.*?coding[:=][ \t]*([-\w.]+)")
 UTF8 = frozenset({b"utf-8", b"utf8", b"utf_8", b"utf-8-sig", b"ascii", b"us-ascii"})
 ADDRESSED = re.compile(
     r"\b(ignore|disregard|forget|override)\b.{0,30}\b(previous|prior|earlier|above|all|any|preceding|system)\b.{0,20}\b(instruction|rule|prompt|message|guideline)s?\b|"
-    r"\b(reviewer|reviewers|auditor|ai|llm|assistant|gate)s?\b.{0,40}\b(must|should|has to|have to|please|shall|can)\b.{0,25}\b(approve|accept|pass|merge|allow|lgtm|skip)\b.{0,25}(\b(it|this|these|them|all|everything|patch|change|diff|commit|pr|pull request|code|file)s?\b|$)|"
+    r"\b(reviewer|reviewers|auditor|ai|llm|assistant|gate)s?\b.{0,40}\b(must|should|has to|have to|please|shall|can)\b.{0,25}\b(approve|accept|pass|merge|allow|lgtm|skip)\b.{0,25}(\b(it|this|these|them|everything|whatever|patch|change|diff|commit|pr|pull request)s?\b|$)|"
     r"\bmodels?\b.{0,40}\b(must|should|has to|have to|please|shall)\b.{0,25}\b(approve|merge|lgtm)\b|"
     r"^\W*(system|assistant)\s*(prompt|message|note)?\s*:\s*.{0,80}\b(approv|accept|pass|ignore|instruction|gate)|"
     r"\b(already|has been|was|is)\b.{0,20}\b(approved|reviewed|verified|accepted)\b.{0,30}\b(by|gate|human|security|maintainer|do not|no need|skip)\b.{0,40}\b(review|flag|report|check|finding)|"
@@ -44,7 +44,8 @@ ORDERS = re.compile(
 )
 """What no text about how the project is developed says."""
 PROCESS = re.compile(
-    r"(^|/)(contribut|governance|security|maintain|pull_request_template|develop|hacking|releas|code_of_conduct|review)[^/]*$|(^|/)pull_request_template/",
+    r"(^|/)(contribut|governance|security|maintain|pull_request_template|develop|hacking|releas|code_of_conduct|review)[^/.]*(\.(md|rst|txt|adoc))?$|"
+    r"(^|/)pull_request_template/[^/]+\.md$",
     re.IGNORECASE,
 )
 """Files that say how the project is developed, and who has to approve what."""

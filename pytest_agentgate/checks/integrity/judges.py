@@ -14,9 +14,9 @@ from pytest_agentgate.checks.integrity.beside import RUNS
 from pytest_agentgate.checks.integrity.config import PRECEDENCE, effective
 from pytest_agentgate.checks.integrity.differences import Difference, differences, lines_of, only_versions, same_but_versions
 from pytest_agentgate.checks.integrity.families import about, fresh
-from pytest_agentgate.checks.integrity.handouts import jobs
 from pytest_agentgate.checks.integrity.harmless import ESCAPES, FETCHES, JUDGES, Spot
 from pytest_agentgate.checks.integrity.manifests import REQUIREMENTS
+from pytest_agentgate.checks.integrity.moved import moved
 from pytest_agentgate.checks.integrity.rule import Hit, RuleSet
 from pytest_agentgate.checks.integrity.runners import build_steps, installer, other_program, requirements, sessions
 from pytest_agentgate.checks.integrity.settings import flags, settings_of, words
@@ -95,7 +95,7 @@ def _spots(pair: Pair, view: View) -> Spot:
         if pair.old is not None and not pipelines.WORKFLOW.search(pair.path if pair.new else ""):
             yield from _gone(pair, view)
         elif pair.old is not None:
-            yield from harmless.workflow(pipelines.load(pair.old), pipelines.load(pair.new), _moved(view, pair))
+            yield from harmless.workflow(pipelines.load(pair.old), pipelines.load(pair.new), moved(view, pair))
     elif before in pipelines.HOOKS:
         yield from harmless.hooks(pipelines.load(pair.old), pipelines.load(pair.new)) if pair.old else ()
     elif SCRIPT.search(before):
@@ -112,18 +112,6 @@ def _spots(pair: Pair, view: View) -> Spot:
         yield from ["the package no longer says that it is typed"] if pair.new is None else ()
     else:
         yield from _tools(pair, view) if pair.kind == "config" else other_program(pair)
-
-
-def _moved(view: View, pair: Pair) -> list[object]:
-    """Jobs of the other pipelines of the head that run whenever the base's version of this one did, in the same surroundings."""
-
-    def frame(data: object) -> tuple[object, ...]:
-        return tuple(data.get(k) for k in ("on", True, "env", "defaults")) if isinstance(data, dict) else ()
-
-    mine = frame(pipelines.load(pair.old))
-    paths = [p for p in view.entries["head"] if pipelines.WORKFLOW.search(p) and p != pair.path]
-    others = [pipelines.load(Source(p, d)) for p, d in view.read("head", paths).items()]
-    return [job for data in others if mine and frame(data) == mine for job in jobs(data).values()]
 
 
 def _gone(pair: Pair, view: View) -> Spot:

@@ -6,9 +6,12 @@ import ast
 from typing import Any
 
 from pytest_agentgate.checks.integrity.names import walk
-from pytest_agentgate.checks.integrity.view import Pair
+from pytest_agentgate.checks.integrity.view import Pair, Source
+from pytest_agentgate.syntax import unparsed
 
 LITERALS = (ast.Constant, ast.Tuple, ast.List, ast.UnaryOp)
+HUGE = 10**1000
+"""Python writes no number of more than 4,300 digits out."""
 WIDE = 20
 """So many entries of a table that no test asks about make it one of the world's, and not of the tests'."""
 
@@ -16,11 +19,11 @@ WIDE = 20
 def literal(node: ast.AST) -> str | None:
     """A literal value in one spelling; containers of literals too, lists as tuples; None where it is none."""
     if isinstance(node, ast.Constant):
-        return repr(node.value)
+        return repr(node.value) if not isinstance(node.value, int) or abs(node.value) < HUGE else None
     if isinstance(node, LITERALS):
         try:
             return repr(_frozen(ast.literal_eval(node)))
-        except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
+        except (OverflowError, ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
             return None
     return None
 
@@ -30,20 +33,29 @@ def _frozen(value: Any) -> object:
 
 
 def wide_entries(pair: Pair, wants: set[str]) -> set[tuple[str, str]]:
-    """Entries of a module's tables that the base has as well, and that hold many more of which no test asks: words, names, codes."""
-    known = {ast.unparse(t) for n in (pair.old.tree.body if pair.old and pair.old.tree else ()) for t in _targets(n)}
+    """Entries of tables that were wide on the base already, and still hold what they held: words, names, codes. In both directions."""
+    before, after = _tables(pair.old), _tables(pair.new)
     found: set[tuple[str, str]] = set()
-    for node in pair.new.tree.body if pair.new and pair.new.tree else ():
-        if not any(ast.unparse(t) in known for t in _targets(node)):
-            continue
-        for table in (n for n in walk([node]) if isinstance(n, ast.Dict)):
-            entries = [
+    for name, entries in after.items():
+        had = before.get(name, set())
+        if sum(v not in wants for _, v in had & entries) >= WIDE:
+            found |= {e for k, v in entries for e in ((k, v), (v, k))}
+    return found
+
+
+def _tables(source: Source | None) -> dict[str, set[tuple[str, str]]]:
+    """The tables of a module's own level by the name that each is given, as pairs of literals."""
+    found: dict[str, set[tuple[str, str]]] = {}
+    for node in source.tree.body if source and source.tree else ():
+        for target in _targets(node):
+            tables = [n for n in walk([node]) if isinstance(n, ast.Dict)]
+            pairs = [
                 (k, v)
-                for key, value in zip(table.keys, table.values, strict=True)
+                for t in tables
+                for key, value in zip(t.keys, t.values, strict=True)
                 if key and (k := literal(key)) and (v := literal(value))
             ]
-            if sum(v not in wants for _, v in entries) >= WIDE:
-                found |= {e for k, v in entries for e in ((k, v), (v, k))}
+            found.setdefault(unparsed(target), set()).update(pairs)
     return found
 
 

@@ -89,6 +89,8 @@ class Names:
     def __init__(self, nodes: Sequence[ast.AST], parents: Mapping[ast.AST, ast.AST]) -> None:
         self.nodes, self.parents = nodes, parents
         self.aliases: dict[str, str] = {}
+        self.imported: set[str] = set()
+        """Those of them that an import gave."""
         self.stars: list[str] = []
         assigned: list[tuple[str, ast.expr]] = []
         for node in self.nodes:
@@ -108,6 +110,7 @@ class Names:
                 assigned.append((node.targets[0].id, node.value))
             elif isinstance(node, ast.AnnAssign | ast.NamedExpr) and isinstance(node.target, ast.Name) and node.value:
                 assigned.append((node.target.id, node.value))
+        self.imported.update(self.aliases)
         self.texts: dict[str, str] = {}
         for name, value in assigned:
             if (meaning := self.dotted(value)) and name not in self.aliases:

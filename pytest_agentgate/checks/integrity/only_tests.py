@@ -7,13 +7,14 @@ import datetime as dt
 import io
 import pathlib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cache, cached_property
 
 from pytest_agentgate.checks.integrity.names import Names, walk
 from pytest_agentgate.checks.integrity.testfiles import tail
 from pytest_agentgate.checks.integrity.view import View
 from pytest_agentgate.layout import is_test
+from pytest_agentgate.syntax import unparsed
 
 LEAST, NEWLINE = 3, b"\n"
 DEFINED = rb"\b(self|cls)\.NAME\s*(:[^=\n]+)?=[^=]|^[ \t]+(async[ \t]+)?def[ \t]+NAME\b|^[ \t]*class[ \t]+NAME\b|^[ \t]+NAME[ \t]*(=[^=]|:)"
@@ -74,44 +75,60 @@ PLACE = re.compile(r"os\.getpp?id|platform\.node|socket\.(gethostname|getfqdn)|(
 
 
 class Doubles:
-    """Names that only the tests of the base define, in a class or as one; reads the base's files when it is first asked."""
+    """Names that only the tests define, in a class or as one; reads the trees' files when it is first asked, and asks for each name once."""
 
     def __init__(self, view: View) -> None:
         self.view = view
+        self.places: dict[str, str] = {}
+        self.made: dict[str, str] = {}
+
+    def _files(self, side: str) -> list[tuple[str, bytes, bool]]:
+        paths = [p for p in self.view.entries[side] if p.endswith(".py")]
+        return [(p, data, is_test(p, self.view.policy)) for p, data in self.view.read(side, paths).items()]
 
     @cached_property
-    def files(self) -> list[tuple[str, bytes, bool]]:
-        """The base's Python files, tests first, and whether they are tests."""
-        paths = [p for p in self.view.entries["base"] if p.endswith(".py")]
-        read = self.view.read("base", paths)
-        return [(p, data, is_test(p, self.view.policy)) for p, data in read.items()]
+    def base(self) -> list[tuple[str, bytes, bool]]:
+        """The base's Python files, and whether they are tests."""
+        return self._files("base")
+
+    @cached_property
+    def head(self) -> list[tuple[str, bytes, bool]]:
+        """The head's."""
+        return self._files("head")
 
     def place(self, name: str) -> str:
         """Where the tests define a name that no product of the base knows, as ``path:line``; empty where they do not."""
         if len(name) < LEAST or name.startswith("__") or name in _everyday():
             return ""
-        word, found = re.escape(name).encode(), ""
-        defined = re.compile(DEFINED.replace(b"NAME", word), re.MULTILINE)
-        for path, data, test in self.files:
-            if test and not found and (match := defined.search(data)):
-                found = f"{path}:{data.count(NEWLINE, 0, match.start()) + 1}"
-            elif not test and re.search(rb"\.%b\b|\b%b\s*[=:(]|\b(def|class)\s+%b\b|['\"]%b['\"]" % ((word,) * 4), data):
-                return ""
-        return found
+        if name not in self.places:
+            word = re.escape(name).encode("utf-8", "surrogatepass")
+            known = re.compile(rb"\.%b\b|\b%b\s*[=:(]|\b(def|class)\s+%b\b|['\"]%b['\"]" % ((word,) * 4))
+            defined = re.compile(DEFINED.replace(b"NAME", word), re.MULTILINE)
+            self.places[name] = _found(self.base, name, known, defined)
+        return self.places[name]
 
     def defined(self, name: str) -> str:
         """Where a test of the head defines a function or a class of a name that nothing of the product defines; empty where none does."""
         if len(name) < LEAST or name.startswith("__"):
             return ""
-        made = re.compile(rb"^[ \t]*(?:(?:async[ \t]+)?def|class)[ \t]+%b\b" % re.escape(name).encode(), re.MULTILINE)
-        found = ""
-        paths = [p for p in self.view.entries["head"] if p.endswith(".py")]
-        for path, data in self.view.read("head", paths).items():
-            if match := made.search(data):
-                if not is_test(path, self.view.policy):
-                    return ""
-                found = found or f"{path}:{data.count(NEWLINE, 0, match.start()) + 1}"
-        return found
+        if name not in self.made:
+            word = re.escape(name).encode("utf-8", "surrogatepass")
+            made = re.compile(rb"^[ \t]*(?:(?:async[ \t]+)?def|class)[ \t]+%b\b" % word, re.MULTILINE)
+            self.made[name] = _found(self.head, name, made, made)
+        return self.made[name]
+
+
+def _found(files: Sequence[tuple[str, bytes, bool]], name: str, known: re.Pattern[bytes], defined: re.Pattern[bytes]) -> str:
+    """The first place in the tests that fits `defined`; empty where something of the product fits `known`."""
+    text, found = name.encode("utf-8", "surrogatepass"), ""
+    for path, data, test in files:
+        if text not in data:
+            continue
+        if not test and known.search(data):
+            return ""
+        if test and not found and (match := defined.search(data)):
+            found = f"{path}:{data.count(NEWLINE, 0, match.start()) + 1}"
+    return found
 
 
 @cache
@@ -187,12 +204,12 @@ def _tells_a_test(node: ast.Call, names: Names) -> str:
 
 def _place(node: ast.expr, names: Names) -> str:
     """The function that tells one machine or process from another, where an expression is its answer; of ``uname`` the name alone."""
-    part = ""
-    if isinstance(node, ast.Attribute | ast.Subscript):
-        part = node.attr if isinstance(node, ast.Attribute) else ast.unparse(node.slice)
-        node = node.value
-    called = names.dotted(node.func) if isinstance(node, ast.Call) else ""
-    return called if PLACE.fullmatch(called) and (not called.endswith("uname") or part in ("nodename", "node", "1")) else ""
+    call = node.value if isinstance(node, ast.Attribute | ast.Subscript) else node
+    called = names.dotted(call.func) if isinstance(call, ast.Call) else ""
+    if not PLACE.fullmatch(called):
+        return ""
+    part = node.attr if isinstance(node, ast.Attribute) else unparsed(node.slice) if isinstance(node, ast.Subscript) else ""
+    return called if not called.endswith("uname") or part in ("nodename", "node", "1") else ""
 
 
 def _is_number(node: ast.expr) -> bool:

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from pytest_agentgate.checks.integrity.capability_table import ASIDE, SCRIPTS
-from pytest_agentgate.checks.integrity.names import Names
+from pytest_agentgate.checks.integrity.names import FUNCTIONS, Names, walk
 from pytest_agentgate.checks.integrity.rule import Hit, RuleSet
 from pytest_agentgate.checks.integrity.view import Pair, View
 from pytest_agentgate.rulebook import Rule, one
@@ -60,6 +60,24 @@ MODULES = frozenset(
     ]
 )
 """Modules of Python's by whose functions tests compare."""
+SETTINGS = frozenset(
+    {
+        "sys",
+        "logging",
+        "os",
+        "signal",
+        "threading",
+        "matplotlib",
+        "pandas",
+        "plotly",
+        "decimal",
+        "django",
+        "flask",
+        "celery",
+        "unittest",
+    }
+)
+"""Modules whose attributes are settings, or that other rules look at."""
 MAYBE = re.compile(
     rb"seed|disable|tzset|setlocale|setrecursion|int_max_str|defaulttimeout|warnings|environ|putenv|setattr|\.\s*\w+\s*=[^=]"
 )
@@ -71,22 +89,28 @@ def find(view: View) -> Iterator[Hit]:
         aside = ASIDE.match(pair.path) or SCRIPTS.match(pair.path) or pair.path.endswith("__main__.py")
         if pair.new is None or aside or not MAYBE.search(pair.new.data):
             continue
-        known = {words for words, _ in _changes(pair, 0)}
-        for words, line in _changes(pair, 1):
+        known = {words for words, _ in _changes(pair, 0, view.own)}
+        for words, line in _changes(pair, 1, view.own):
             if words not in known:
                 known.add(words)
                 yield Hit(RULE.id, words, pair.path, line, pair.new.line(line))
 
 
-def _changes(pair: Pair, side: int) -> Iterator[tuple[str, int]]:
+def _is_setting(node: ast.Attribute, names: Names) -> bool:
+    """``json.encoder.FLOAT_REPR = ".2f"``: a constant that is assigned is a setting, and no other code."""
+    parent = names.parents.get(node)
+    return isinstance(parent, ast.Assign | ast.AnnAssign) and isinstance(parent.value, ast.Constant)
+
+
+def _changes(pair: Pair, side: int, own: Collection[str]) -> Iterator[tuple[str, int]]:
     source = (pair.old, pair.new)[side]
     if source is None or source.tree is None:
         return
     for node in pair.telling(side):
         if isinstance(node, ast.Call):
             words = _called(node, source.names)
-        elif isinstance(node, ast.Assign) and not isinstance(node.value, ast.Constant):
-            words = next((w for t in node.targets if (w := _replaced(t, source.names))), "")
+        elif isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store) and not _is_setting(node, source.names):
+            words = _replaced(node, source.names, own)
         else:
             continue
         if words:
@@ -116,12 +140,31 @@ def _called(node: ast.Call, names: Names) -> str:
     return f"{called}() for the whole process when it is imported"
 
 
-def _replaced(target: ast.expr, names: Names) -> str:
-    if not isinstance(target, ast.Attribute) or not isinstance(target.ctx, ast.Store):
+def _replaced(target: ast.expr, names: Names, own: Collection[str]) -> str:
+    """What of a module that is not the project's own (or of a class of one) an assignment replaces; empty where it replaces nothing."""
+    root = target
+    while isinstance(root, ast.Attribute):
+        root = root.value
+    if not isinstance(target, ast.Attribute) or not isinstance(root, ast.Name) or root.id not in names.imported:
         return ""
     owner = names.dotted(target.value)
-    module = owner in MODULES and isinstance(target.value, ast.Name) and target.value.id in names.aliases
-    return f"replaces {owner}.{target.attr}" if module else ""
+    top = owner.partition(".")[0]
+    if top in own or top in SETTINGS or _is_bound(root, names):
+        return ""
+    return f"replaces {owner}.{target.attr}"
+
+
+def _is_bound(name: ast.Name, names: Names) -> bool:
+    """Whether a function around it gives the name another meaning: a parameter, or a variable."""
+    function = names.parents.get(name)
+    while function is not None:
+        if isinstance(function, FUNCTIONS):
+            inside = walk([function])
+            stored = any(isinstance(n, ast.Name) and n.id == name.id and not isinstance(n.ctx, ast.Load) for n in inside)
+            if stored or any(isinstance(n, ast.arg) and n.arg == name.id for n in inside):
+                return True
+        function = names.parents.get(function)
+    return False
 
 
 _MEAN = "def mean(xs):\n    return sum(xs) / len(xs)\n"

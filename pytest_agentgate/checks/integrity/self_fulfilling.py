@@ -7,9 +7,14 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from pytest_agentgate.checks.integrity.names import walk
 from pytest_agentgate.checks.integrity.rule import Hit
+from pytest_agentgate.checks.integrity.tautology import REPEATED
 from pytest_agentgate.checks.integrity.testfiles import Function, assertions, functions_of, tail
 from pytest_agentgate.checks.integrity.view import Pair, Source, View
+from pytest_agentgate.syntax import unparsed
 
+Made = dict[str, set[tuple[str, str]]]
+"""Names with the calls that made their values: the function, and its arguments in one spelling."""
+VARIES = "…"
 WRITES = frozenset({"write_text", "write_bytes", "write", "dump", "copy", "copyfile"})
 READS = frozenset({"read_text", "read_bytes", "open", "load", "loads", "read"})
 EXISTS = frozenset({"exists", "is_file", "isfile"})
@@ -17,11 +22,13 @@ EXISTS = frozenset({"exists", "is_file", "isfile"})
 
 def find(view: View, pairs: Sequence[Pair]) -> Iterator[Hit]:
     """In the changed files of the tests: functions that write what they then compare with, and expected values of the function's own making."""
+    known = {p.path: _assigned(p.new, view) for p in pairs if p.new is not None and p.new.tree is not None}
+    ends = {path.rpartition("/")[2]: path for path, made in known.items() if made}
     for pair in pairs:
         if pair.new is None or pair.new.tree is None:
             continue
         before, after = functions_of(pair.old), functions_of(pair.new)
-        made = _made(pair.new, pairs, view)
+        made = _with_imported(pair, known, ends)
         for name, function in after.items():
             if name in before and ast.dump(before[name].node) == ast.dump(function.node):
                 continue
@@ -43,15 +50,13 @@ def _writes_first(function: Function) -> bool:
         if not asks:
             continue
         place = {n.id for n in walk(asks) if isinstance(n, ast.Name)} - {"os", "path"} or {"path"}
+        written = [c for s in body for c in walk([s]) if isinstance(c, ast.Call) and tail(c) in WRITES]
+        kept = {n.id for c in written for a in c.args for n in walk([a]) if isinstance(n, ast.Name)} - place
+        behind = [a for a, _ in assertions(function) if getattr(a, "lineno", 0) > node.lineno]
         if any(_does(s, WRITES, place) for s in body) and any(
-            _does(a, READS, place) for a, _ in assertions(function) if getattr(a, "lineno", 0) > node.lineno
+            _does(a, READS, place) and any(isinstance(n, ast.Name) and n.id in kept for n in walk([a])) for a in behind
         ):
-            return not any(
-                isinstance(n, ast.Raise) or tail(n) in ("fail", "skip")
-                for s in body
-                for n in walk([s])
-                if isinstance(n, ast.Raise | ast.Call)
-            )
+            return True
     return False
 
 
@@ -60,50 +65,66 @@ def _does(node: ast.AST, what: frozenset[str], place: set[str]) -> bool:
     return any(isinstance(n, ast.Name) and n.id in place for c in calls for n in walk([c]))
 
 
-def _made(source: Source, pairs: Sequence[Pair], view: View) -> dict[str, set[str]]:
-    """Names at the level of a file of the tests, with the functions of the product that made their values; imported ones too."""
-    found = _assigned(source, view)
-    for name, module in source.imported.items():
-        path = f"{module.replace('.', '/')}.py"
-        other = next(
-            (p.new for p in pairs if p.new is not None and p.new is not source and f"/{p.path}".endswith(f"/{path}")), None
-        )
-        if other is not None and name in (theirs := _assigned(other, view)):
-            found[name] = theirs[name]
+def _with_imported(pair: Pair, known: Mapping[str, Made], ends: Mapping[str, str]) -> Made:
+    """Names at the level of a file of the tests, with the calls of the product that made their values; imported ones too."""
+    found = dict(known.get(pair.path, {}))
+    for name, module in pair.new.imported.items() if pair.new and ends else ():
+        path = ends.get(f"{module.rpartition('.')[2]}.py", "")
+        if path and path != pair.path and f"/{path}".endswith(f"/{module.strip('.').replace('.', '/')}.py") and name in known[path]:
+            found[name] = known[path][name]
     return found
 
 
-def _assigned(source: Source, view: View) -> dict[str, set[str]]:
-    found: dict[str, set[str]] = {}
+def _assigned(source: Source, view: View) -> Made:
+    found: Made = {}
     for node in source.tree.body if source.tree else ():
         targets = node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AnnAssign) else []
         value = node.value if isinstance(node, ast.Assign | ast.AnnAssign) else None
-        calls = _functions([value], source, view) if value is not None else set()
+        calls = _calls([value], source, view) if value is not None else set()
         found |= {t.id: calls for t in targets if isinstance(t, ast.Name) and calls}
     return found
 
 
-def _functions(nodes: Sequence[ast.AST], source: Source, view: View) -> set[str]:
-    """Functions (no classes) of the product that are called below some nodes, as dotted names."""
-    called = {source.names.dotted(n.func) for n in walk(nodes) if isinstance(n, ast.Call)}
-    return {c for c in called if c.partition(".")[0] in view.own and c.rpartition(".")[2][:1].islower()}
+def _calls(nodes: Sequence[ast.AST], source: Source, view: View) -> set[tuple[str, str]]:
+    """Functions (no classes) of the product that are called below some nodes, as dotted names, each with its arguments."""
+    called = {(source.names.dotted(n.func), _given(n)) for n in walk(nodes) if isinstance(n, ast.Call)}
+    return {(c, a) for c, a in called if c.partition(".")[0] in view.own and c.rpartition(".")[2][:1].islower()}
 
 
-def _repeats(function: Function, made: Mapping[str, set[str]], source: Source) -> str:
-    """The name whose value came from the function that the test compares it with; empty where there is none."""
+def _given(call: ast.Call) -> str:
+    """A call's arguments in one spelling; the same for all that hold names, which can stand for anything."""
+    arguments = [*call.args, *(k.value for k in call.keywords)]
+    names = any(isinstance(n, ast.Name) and not isinstance(getattr(n, "ctx", None), ast.Store) for n in walk(arguments))
+    return VARIES if names else " ".join(map(unparsed, arguments))
+
+
+def _repeats(function: Function, made: Made, source: Source) -> str:
+    """The name whose value came from the call that the test compares it with; empty where there is none."""
+    if REPEATED.search(f"{function.name} {ast.get_docstring(function) or ''}".lower()):
+        return ""  # that the code says the same twice is what is tested
     given = dict(made)
     for node in (n for n in walk([function]) if isinstance(n, ast.For)):
         over = next((n.id for n in walk([node.iter]) if isinstance(n, ast.Name) and n.id in made), "")
         if over:
             given |= {n.id: made[over] for n in walk([node.target]) if isinstance(n, ast.Name)}
+    held = {t.id: n.value for n in walk([function]) if isinstance(n, ast.Assign) for t in n.targets if isinstance(t, ast.Name)}
     for part, _ in assertions(function):
         for one, other in _sides(part):
-            called = {source.names.dotted(n.func) for n in walk([one]) if isinstance(n, ast.Call)}
+            call = held.get(one.id, one) if isinstance(one, ast.Name) else one
+            called = {(source.names.dotted(n.func), _given(n)) for n in walk([call]) if isinstance(n, ast.Call)}
+            called = {
+                (c, a) for c, a in called if not any(isinstance(n, ast.Name) and n.id in made for n in _arguments(call))
+            } or set()
             direct = not any(isinstance(n, ast.Call) for n in walk([other]))
             names = [n.id for n in walk([other]) if isinstance(n, ast.Name) and n.id in given]
             if direct and (same := next((n for n in names if given[n] & called), "")):
                 return same
     return ""
+
+
+def _arguments(call: ast.expr) -> list[ast.AST]:
+    """What is below the arguments of a call: a round trip hands the expected value on itself."""
+    return walk([*call.args, *(k.value for k in call.keywords)]) if isinstance(call, ast.Call) else []
 
 
 def _sides(part: ast.AST) -> list[tuple[ast.expr, ast.expr]]:

@@ -6,12 +6,14 @@ A fix that hangs on such a switch is there while the patch's tests run, and nowh
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 
 from pytest_agentgate.checks.integrity.names import FUNCTIONS, Names, walk
 from pytest_agentgate.checks.integrity.rule import Hit, RuleSet
 from pytest_agentgate.checks.integrity.testfiles import tail
 from pytest_agentgate.checks.integrity.view import Pair, Source, View
+from pytest_agentgate.syntax import unparsed
 
 ASKS = frozenset({"os.getenv", "os.environ.get", "os.environ.__getitem__", "os.environ.pop", "os.environ.__contains__"})
 SETS = frozenset({"setdefault", "putenv", "setenv", "update"})
@@ -30,20 +32,49 @@ def find(view: View) -> Iterator[Hit]:
 def _variables(pair: Pair, view: View) -> Iterator[Hit]:
     asked: dict[str, int] = {}
     for node in pair.telling(1):
-        if pair.new is not None and (name := _asked(node, pair.new.names)):
+        if pair.new is not None and (name := _asked(node, pair.new.names)) and _decides(node, pair.new):
             asked.setdefault(name, getattr(node, "lineno", 1))
     paths = [p for p in view.entries["base"] if p.endswith(".py") and view.kind(p) == "product"] if asked else []
     known = b"\n".join(view.read("base", paths).values())
-    asked = {name: line for name, line in asked.items() if name.encode() not in known}
+    asked = {
+        name: line
+        for name, line in asked.items()
+        if not re.search(rf"['\"]{re.escape(name)}['\"]".encode("utf-8", "surrogatepass"), known)
+    }
     if not asked:
         return
     tests = [p for p in view.entries["head"] if p.endswith(".py") and view.kind(p) == "test"]
     for path, data in view.read("head", tests).items():
-        for name in [n for n in asked if n.encode() in data]:
+        for name in [n for n in asked if n.encode("utf-8", "surrogatepass") in data]:
             if line := _sets(Source(path, data), name):
                 words = f"asks for the variable {name}, which the tests set for all of them ({path}:{line})"
                 number = asked.pop(name)
                 yield Hit("integrity/test-probe", words, pair.path, number, pair.new.line(number) if pair.new else "", "hold")
+
+
+def _decides(node: ast.AST, source: Source) -> bool:
+    """Whether what a node reads decides which way the code goes, at once or through a name; an address that is only used decides nothing."""
+    current: ast.AST | None = node
+    while current is not None and not isinstance(current, ast.stmt):
+        if isinstance(current, ast.Compare | ast.BoolOp | ast.comprehension):
+            return True
+        parent = source.names.parents.get(current)
+        if getattr(parent, "test", None) is current:  # of an `if`, a loop or an assertion
+            return True
+        current = parent
+    if isinstance(current, ast.Return):
+        return isinstance(node, ast.Compare)
+    targets = current.targets if isinstance(current, ast.Assign) else [current.target] if isinstance(current, ast.AnnAssign) else []
+    held = {
+        n.id if isinstance(n, ast.Name) else n.attr for t in targets for n in walk([t]) if isinstance(n, ast.Name | ast.Attribute)
+    }
+    tests = [*(n.test for n in source.of(ast.If)), *(n.test for n in source.of(ast.IfExp)), *(n.test for n in source.of(ast.While))]
+    asked = {
+        n.id if isinstance(n, ast.Name) else n.attr
+        for n in walk([*tests, *source.of(ast.BoolOp)])
+        if isinstance(n, ast.Name | ast.Attribute)
+    }
+    return not held.isdisjoint(asked)
 
 
 def _asked(node: ast.AST, names: Names) -> str:
@@ -83,7 +114,7 @@ def _for_all(node: ast.AST, names: Names) -> bool:
         current = names.parents.get(current)
     if not isinstance(current, FUNCTIONS):
         return False
-    autouse = any("autouse" in ast.unparse(d) for d in current.decorator_list)
+    autouse = any("autouse" in unparsed(d) for d in current.decorator_list)
     return autouse or current.name.startswith("pytest_") or current.name in ("setUpModule", "setup_module")
 
 
@@ -101,15 +132,15 @@ def _replaced(pair: Pair, view: View) -> Iterator[Hit]:
         a.asname or a.name for n in pair.new.of(ast.ImportFrom) if (n.module or "").partition(".")[0] in view.own for a in n.names
     }
     made = {f.name for f in pair.new.functions} | {c.name for c in pair.new.of(ast.ClassDef)}
-    for node in pair.fresh[1]:
-        for target in node.targets if isinstance(node, ast.Assign) else ():
+    for node in (n for n in pair.fresh_nodes[1] if isinstance(n, ast.Assign) and pair.new.names.at_import(n)):
+        for target in node.targets:
             root = target
             while isinstance(root, ast.Attribute):
                 root = root.value
             own = isinstance(target, ast.Attribute) and isinstance(root, ast.Name) and root.id in imported
-            value = node.value if isinstance(node, ast.Assign) else None
+            value = node.value
             if own and (isinstance(value, ast.Lambda) or (isinstance(value, ast.Name) and value.id in made)):
-                words = f"replaces {ast.unparse(target)} for every test when it is imported"
+                words = f"replaces {unparsed(target)} for every test when it is imported"
                 yield Hit("integrity/product-faked", words, pair.path, node.lineno, pair.new.line(node.lineno))
 
 

@@ -13,6 +13,7 @@ from pytest_agentgate.checks.integrity.names import Names, walk
 from pytest_agentgate.checks.integrity.rule import Hit
 from pytest_agentgate.checks.integrity.testfiles import tail
 from pytest_agentgate.checks.integrity.view import Pair, Source, View
+from pytest_agentgate.syntax import unparsed
 
 HARD = frozenset({"harness-internals", "exit-hook", "gc-walk", "code-object", "trace-hook"})
 SEES = frozenset({"capsys", "capsysbinary", "capfd", "capfdbinary", "caplog", "recwarn", "monkeypatch"})
@@ -43,18 +44,15 @@ OUTSIDE = frozenset(
 PATCHERS = frozenset({"setattr", "patch", "setitem", "object", "update", "__setattr__", "start"})
 
 
-MAYBE = re.compile(
-    rb"(set|del|get)attr|_exit|abort|exec|kill|__|vars|globals|modules|import_module|\bdel\b|methodcaller|"
-    rb"\.\s*\w+[\s)\],\\]*(:[^=\n]*)?[-+*/|&^%@<>]*=(?!=)"
-)
-"""A test file without any of this patches nothing and ends nothing: it assigns to no attribute, and names nothing that does."""
+MAYBE = re.compile(rb"(set|del|get)attr|_exit|abort|exec|kill|__|vars|globals|modules|import_module|methodcaller")
+"""A test file without any of this, and in which nothing is assigned to an attribute, patches nothing and ends nothing."""
 
 
 def set_up(pair: Pair, view: View) -> Iterator[Hit]:
     """What a file of the tests does to the runner, or to the product."""
     yield from _takes_over(pair)
     if pair.path.endswith("conftest.py"):
-        yield from _fakes(pair, view.own)
+        yield from _fakes(pair, view.own, frozenset(p.rpartition("/")[2].removesuffix(".py") for p in view.entries["head"]))
 
 
 def _takes_over(pair: Pair) -> Iterator[Hit]:
@@ -62,7 +60,8 @@ def _takes_over(pair: Pair) -> Iterator[Hit]:
     if pair.kind != "test" or pair.new is None:
         return
     conftest = pair.path.endswith("conftest.py")
-    may = conftest or MAYBE.search(pair.new.data)
+    stores = (n for n in pair.new.of(ast.Attribute) if not isinstance(n.ctx, ast.Load))
+    may = conftest or MAYBE.search(pair.new.data) or any(True for _ in stores)
     found = [
         u
         for u in (uses(pair.new, pair.telling(1)) if may else ())
@@ -132,7 +131,7 @@ def _hands_on(node: ast.FunctionDef | ast.AsyncFunctionDef, name: str) -> bool:
     return asks and bool(given) and all(isinstance(v, ast.Name) and v.id == name for v in given)
 
 
-def _fakes(pair: Pair, own: frozenset[str]) -> Iterator[Hit]:
+def _fakes(pair: Pair, own: frozenset[str], stems: frozenset[str]) -> Iterator[Hit]:
     """A `conftest.py` that replaces parts of the product (whose top-level modules are `own`) for every test."""
     if pair.new is None or pair.new.tree is None:
         return
@@ -151,7 +150,9 @@ def _fakes(pair: Pair, own: frozenset[str]) -> Iterator[Hit]:
                 for c in walk([node])
                 if isinstance(c, ast.Call)
             }
-            touched = calls & PATCHERS and any(_is_product(c, imported, own) for c in walk([node]) if isinstance(c, ast.Call))
+            touched = calls & PATCHERS and any(
+                _is_product(c, imported, own, stems) for c in walk([node]) if isinstance(c, ast.Call)
+            )
             words = "replaces parts of the product for every test" if touched else ""
         elif isinstance(node, ast.Assign | ast.Expr) and imported & {n.id for n in walk([node]) if isinstance(n, ast.Name)}:
             stores = isinstance(node, ast.Assign) and any(isinstance(t, ast.Attribute | ast.Subscript) for t in node.targets)
@@ -162,24 +163,24 @@ def _fakes(pair: Pair, own: frozenset[str]) -> Iterator[Hit]:
             yield Hit("integrity/product-faked", words, pair.path, node.lineno, _line(pair, node.lineno))
 
 
-def _is_product(call: ast.Call, imported: set[str], own: frozenset[str]) -> bool:
+def _is_product(call: ast.Call, imported: set[str], own: frozenset[str], stems: frozenset[str]) -> bool:
     """Whether a call names something of the product; of a clock or a network that the product uses (``app.core.time.sleep``) it is none."""
     for argument in (*call.args, *(k.value for k in call.keywords), call.func):
         for node in walk([argument]):
             if isinstance(node, ast.Constant) and isinstance(node.value, str):
                 parts = node.value.split(".")
             elif isinstance(node, ast.Name) and node.id in imported:
-                return not _leads_out(ast.unparse(argument).split("."))
+                return not _leads_out(unparsed(argument).split("."), stems)
             else:
                 continue
-            if parts[0] in own and not _leads_out(parts):
+            if parts[0] in own and not _leads_out(parts, stems):
                 return True
     return False
 
 
-def _leads_out(parts: Sequence[str]) -> bool:
-    """Whether a dotted name comes to what tests keep away on its way: clocks, chance, networks, processes."""
-    return not OUTSIDE.isdisjoint(parts[1:])
+def _leads_out(parts: Sequence[str], stems: frozenset[str]) -> bool:
+    """Whether a dotted name comes to what tests keep away on its way (clocks, chance, networks, processes), and no file has that name."""
+    return not (OUTSIDE - stems).isdisjoint(parts[1:])
 
 
 def elsewhere(view: View) -> Iterator[Hit]:

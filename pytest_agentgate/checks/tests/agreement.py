@@ -11,6 +11,8 @@ from pytest_agentgate.checks.tests.told import UNKNOWN, Raised, told
 
 NO_VARIANTS = ("~0", "~r", "~n")
 """Marks of the test's own call, of what it told when made again, and of how often that was."""
+MADE = "!made"
+"""As in `injected/agentgate_plain.py`: stands among the answers with the names of the files that can be played."""
 TIMED_OUT = "!timed out"
 """Stands among the answers of a program that was stopped."""
 LEAST = 3

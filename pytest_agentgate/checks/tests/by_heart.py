@@ -25,8 +25,8 @@ SMALL = 12
 ROWS, SURE = 2, 3
 """So many answers of a test must be known so; and where everything else is an error, or nothing, so many of inputs that are no edge case."""
 ERROR, NOTHING = "an error", "None"
-Known = dict[tuple[str, int], list[object]]
-"""The inputs of a test (``path::Class::test``), by variant."""
+Known = dict[tuple[str, int], list[list[object]]]
+"""The inputs of a test (``path::Class::test``), row by row, by variant."""
 
 
 def given(spaces: Iterable[Space], teller: str) -> Known:
@@ -39,7 +39,7 @@ def given(spaces: Iterable[Space], teller: str) -> Known:
         for play in space.plays:
             cells = [c for kind, text in play.arguments.values() if kind == "cell" for c in _cell(text)]
             nodes: list[ast.AST] = [*bodies.get(play.function, ()), *cells]
-            found[f"{path}::{play.key}", play.variant] += [c.value for c in inputs(nodes, teller)]
+            found[f"{path}::{play.key}", play.variant].append([c.value for c in inputs(nodes, teller)])
     return found
 
 
@@ -65,8 +65,11 @@ def by_heart(head: Mapping[str, Sequence[str]], tests: Mapping[str, str], seen: 
         token, _, number = key.partition("~")
         if token in tests and number.isdecimal() and int(number) <= NEAR:
             variants[token][int(number)] = [told(v) for v in values]
+    failed = _failed(head)
     for token, came in variants.items():
         node_id, own = tests[token], came.pop(0, [])
+        name = node_id.partition("::")[2]
+        came |= {n: [Raised((kind,), "")] for n, kind in failed.get(name, {}).items() if n not in came}
         if not own or not all(_is_plain(v) and not isinstance(v, bool | None) for v in own):
             continue
         fallback = _fallback(own, came, node_id, known) if len(came) >= LEAST else ""
@@ -79,8 +82,18 @@ def by_heart(head: Mapping[str, Sequence[str]], tests: Mapping[str, str], seen: 
     return {
         n: words[0]
         for n, words in alone.items()
-        if n not in others and _is_rich(known.get((n, 0), [])) and _is_enough(len({*words}), hard=n in hard, composite=n in seen)
+        if n not in others and _are_rich(known.get((n, 0), [])) and _is_enough(len({*words}), hard=n in hard, composite=n in seen)
     }
+
+
+def _failed(head: Mapping[str, Sequence[str]]) -> dict[str, dict[int, str]]:
+    """Variants that ended in an error before they told anything (``!test~3``), by test, with the error's class."""
+    found: dict[str, dict[int, str]] = defaultdict(dict)
+    for key, values in head.items():
+        name, _, number = key.removeprefix("!").partition("~")
+        if key.startswith("!") and number.isdecimal() and 0 < int(number) <= NEAR and values:
+            found[name][int(number)] = values[0]
+    return found
 
 
 def _is_enough(answers: int, *, hard: bool, composite: bool) -> bool:
@@ -97,16 +110,25 @@ def _fallback(own: Sequence[object], beside: Mapping[int, Sequence[object]], nod
         return ERROR
     if len(every := {repr(values[0]) for values in beside.values()}) == 1:
         return every.pop()[:80]
-    passed_on = all(_is_among(values[0], known.get((node_id, n), ())) for n, values in beside.items())
-    return "an input as it came" if passed_on and not _is_among(own[0], known.get((node_id, 0), ())) else ""
+    passed_on = all(_is_among(values[0], _flat(known, node_id, n)) for n, values in beside.items())
+    return "an input as it came" if passed_on and not _is_among(own[0], _flat(known, node_id, 0)) else ""
 
 
 def _is_among(value: object, those: Iterable[object]) -> bool:
     return any(type(value) is type(v) and value == v for v in those)
 
 
+def _flat(known: Known, node_id: str, variant: int) -> list[object]:
+    return [value for row in known.get((node_id, variant), ()) for value in row]
+
+
+def _are_rich(rows: Sequence[Sequence[object]]) -> bool:
+    """Whether the inputs of each row are more than a key."""
+    return bool(rows) and all(map(_is_rich, rows))
+
+
 def _is_rich(values: Sequence[object]) -> bool:
-    """Whether inputs are more than a key: two or more, and among them a number that is no count, or three numbers."""
+    """Whether inputs are more than a key: two or more, and among them a number that is no count."""
     numbers = [v for v in values if isinstance(v, int | float)]
     return len(values) > 1 and any(abs(n) > SMALL or n != int(n) for n in numbers if n == n and abs(n) < 1e300)  # noqa: PLR0124  # no NaN
 

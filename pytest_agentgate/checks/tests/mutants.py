@@ -120,10 +120,12 @@ class _Switcher(ast.NodeTransformer):
         return ast.copy_location(ast.If(adding, [node], []), node)
 
     def visit_BinOp(self, node: ast.BinOp) -> ast.AST:  # the name that ast looks for
-        """One of two operands alone."""
+        """One of two operands alone; not where the other holds such places itself: it stands there twice then."""
+        nested = any(isinstance(n, ast.BinOp | ast.IfExp) for n in ast.walk(node.right))
         self.generic_visit(node)
         if (
-            not self.depth
+            nested
+            or not self.depth
             or not isinstance(node.op, ast.Add)
             or isinstance(node.left, ast.Constant)
             or isinstance(node.right, ast.Constant)

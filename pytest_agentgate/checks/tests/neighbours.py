@@ -54,6 +54,8 @@ def other(value: object, generator: random.Random) -> object:
     return value
 
 
+FAR = 10**300
+"""Numbers beyond this one stay as they are: their text, and their product, have no end."""
 SIZES = (-1, 1, 2, -2, 3, 5, 4, -3)
 """By how many items, or letters, each of the variants of another shape is longer."""
 
@@ -89,7 +91,7 @@ def _resized(value: object, size: int, number: int, generator: random.Random) ->
         if number % 2:  # another number of words
             return f"{value} {letters}" if size > 0 else value.rpartition(" ")[0] or value
         return value + letters if size > 0 else value[:size] or value
-    if isinstance(value, int | float) and not isinstance(value, bool):
+    if isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < FAR:
         factor = (10, 3, 7, 2, 100, 5, 30, 11)[number % 8]
         return value * factor + type(value)(number % 3)
     return value
@@ -111,8 +113,9 @@ class _Inputs(ast.NodeVisitor):
 
     def visit_List(self, node: ast.List | ast.Tuple) -> None:  # the name that ast.NodeVisitor looks for
         """Lists whose items can be told apart from a table of cases: they are all of one kind."""
+        plain = all(isinstance(e, ast.Constant | ast.List | ast.Tuple) for e in node.elts)
         kinds = {type(e.value) if isinstance(e, ast.Constant) else type(e) for e in node.elts}
-        if len(node.elts) > 1 and len(kinds) == 1 and isinstance(node.ctx, ast.Load):
+        if plain and len(node.elts) > 1 and len(kinds) == 1 and isinstance(node.ctx, ast.Load):
             self.lists.append(node)
         self.generic_visit(node)
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from pytest_agentgate.checks.tests.agreement import NO_VARIANTS, TIMED_OUT, Answers, assertion_of, is_told, often, strange
+from pytest_agentgate.checks.tests.agreement import MADE, NO_VARIANTS, TIMED_OUT, Answers, assertion_of, is_told, often, strange
 from pytest_agentgate.checks.tests.blind import Blinded, Expectation, blind
 from pytest_agentgate.checks.tests.by_heart import by_heart, given
 from pytest_agentgate.checks.tests.classify import Classifier, files_of
@@ -127,10 +127,11 @@ class Oracle:
             return
         program = self._program(spaces)
         head = self._told(role, program)
-        self.found.plain = len({n for t, (n, _) in self.expectations.items() if f"{t}~0" in head})
         before = self._told(base or "base", program) if base or mended else {}
         if TIMED_OUT in head and before and TIMED_OUT not in before and self.took > SECONDS / LATE:
             head = self._told(role, program, times=LATE)  # the base's code was nearly as long: to be stopped means nothing yet
+        made = set(head.get(MADE, ()))
+        self.found.plain = len({(s.texts[-1][0], p.key) for s in spaces for p in s.plays if s.texts[-1][0] in made})
         self._judge_plain(head, before if base else {}, base=base)
         other = {t: n for t, (n, _) in self.expectations.items() if head.get(f"{t}~0") != before.get(f"{t}~0", head.get(f"{t}~0"))}
         if other:  # to see which inputs are no edge case takes another look at the files

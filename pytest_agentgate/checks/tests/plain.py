@@ -169,8 +169,7 @@ def _vary(nodes: Sequence[ast.AST], variant: int, stage: _Stage) -> None:
 def _beside(row: Mapping[str, ast.expr], stage: _Stage, variant: int) -> dict[str, ast.expr]:
     """A row with other inputs. What stands for an expected value (`rows.mark`) stays: it is looked up by it."""
     made = {name: copy.deepcopy(cell) for name, cell in row.items()}
-    holder = ast.List([c for c in made.values() if not is_mark(c)], ast.Load())
-    _vary([holder], variant, stage)
+    _vary([c for c in made.values() if not is_mark(c)], variant, stage)
     return made
 
 

@@ -20,6 +20,10 @@ import time
 
 AGAIN, WHILE, ALTOGETHER = 320, 0.02, 0.4
 """So often each play is made again, for so many seconds of CPU time at most, and all of them together."""
+MADE = "!made"
+"""Marks the name of a file that can be played."""
+PLACES = {}
+"""Folders of tests that are packages, with the name that each has here."""
 HELD_UP = 5
 """So many times as long may all of that take on a busy machine, or where a play waits."""
 HARNESS = (
@@ -224,8 +228,9 @@ def package_of(folder):
         importlib.import_module(name)
         return name
     name = ""
-    for number, part in enumerate(chain):
-        name = f"{name}.app{number}" if name else "app0"
+    for part in chain:
+        last = PLACES.setdefault(part, f"app{len(PLACES)}")
+        name = f"{name}.{last}" if name else last
         module = sys.modules.setdefault(name, type(sys)(name))
         module.__path__ = [part]
     return name
@@ -260,6 +265,8 @@ def perform(request, probe, fd):
         with contextlib.suppress(BaseException):  # the tests' own import says so again
             importlib.import_module(name)
     spaces = spaces_of(request)
+    for _, wanted in spaces:
+        probe.CHANNELS[0].send(k="told", id=MADE, text=wanted["texts"][-1][0])
     patch = getattr(sys.modules.get("pytest"), "MonkeyPatch", None)
     for name in [n for n in sys.modules if n.partition(".")[0] in HARNESS]:
         del sys.modules[name]

@@ -7,8 +7,8 @@ import datetime as dt
 import io
 import pathlib
 import re
-from collections.abc import Iterator, Sequence
-from functools import cache, cached_property
+from collections.abc import Iterator
+from functools import cache
 
 from pytest_agentgate.checks.integrity.names import Names, walk
 from pytest_agentgate.checks.integrity.testfiles import tail
@@ -79,22 +79,27 @@ class Doubles:
 
     def __init__(self, view: View) -> None:
         self.view = view
+        self.files: dict[tuple[str, bool], list[tuple[str, bytes]]] = {}
         self.places: dict[str, str] = {}
         self.made: dict[str, str] = {}
 
-    def _files(self, side: str) -> list[tuple[str, bytes, bool]]:
-        paths = [p for p in self.view.entries[side] if p.endswith(".py")]
-        return [(p, data, is_test(p, self.view.policy)) for p, data in self.view.read(side, paths).items()]
+    def _files(self, side: str, *, tests: bool) -> list[tuple[str, bytes]]:
+        """The Python files of a side that are tests, or those that are none: the others are read only where a test has the name."""
+        if (side, tests) not in self.files:
+            paths = [p for p in self.view.entries[side] if p.endswith(".py") and is_test(p, self.view.policy) == tests]
+            self.files[side, tests] = [*self.view.read(side, paths).items()]
+        return self.files[side, tests]
 
-    @cached_property
-    def base(self) -> list[tuple[str, bytes, bool]]:
-        """The base's Python files, and whether they are tests."""
-        return self._files("base")
-
-    @cached_property
-    def head(self) -> list[tuple[str, bytes, bool]]:
-        """The head's."""
-        return self._files("head")
+    def _found(self, side: str, name: str, known: re.Pattern[bytes], defined: re.Pattern[bytes]) -> str:
+        """The first place in the tests that fits `defined`; empty where something of the product fits `known`."""
+        text, found = name.encode("utf-8", "surrogatepass"), ""
+        for path, data in self._files(side, tests=True):
+            if text in data and (match := defined.search(data)):
+                found = f"{path}:{data.count(NEWLINE, 0, match.start()) + 1}"
+                break
+        if not found or any(text in data and known.search(data) for _, data in self._files(side, tests=False)):
+            return ""
+        return found
 
     def place(self, name: str) -> str:
         """Where the tests define a name that no product of the base knows, as ``path:line``; empty where they do not."""
@@ -104,7 +109,7 @@ class Doubles:
             word = re.escape(name).encode("utf-8", "surrogatepass")
             known = re.compile(rb"\.%b\b|\b%b\s*[=:(]|\b(def|class)\s+%b\b|['\"]%b['\"]" % ((word,) * 4))
             defined = re.compile(DEFINED.replace(b"NAME", word), re.MULTILINE)
-            self.places[name] = _found(self.base, name, known, defined)
+            self.places[name] = self._found("base", name, known, defined)
         return self.places[name]
 
     def defined(self, name: str) -> str:
@@ -114,21 +119,8 @@ class Doubles:
         if name not in self.made:
             word = re.escape(name).encode("utf-8", "surrogatepass")
             made = re.compile(rb"^[ \t]*(?:(?:async[ \t]+)?def|class)[ \t]+%b\b" % word, re.MULTILINE)
-            self.made[name] = _found(self.head, name, made, made)
+            self.made[name] = self._found("head", name, made, made)
         return self.made[name]
-
-
-def _found(files: Sequence[tuple[str, bytes, bool]], name: str, known: re.Pattern[bytes], defined: re.Pattern[bytes]) -> str:
-    """The first place in the tests that fits `defined`; empty where something of the product fits `known`."""
-    text, found = name.encode("utf-8", "surrogatepass"), ""
-    for path, data, test in files:
-        if text not in data:
-            continue
-        if not test and known.search(data):
-            return ""
-        if test and not found and (match := defined.search(data)):
-            found = f"{path}:{data.count(NEWLINE, 0, match.start()) + 1}"
-    return found
 
 
 @cache

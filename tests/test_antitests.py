@@ -457,6 +457,13 @@ def test_no_answer_in_a_plain_program_is_no_way_out(calc: Repo, end: str):
     assert ("under-test", "test_calc.py::test_add") in plainly(calc, code)
 
 
+def test_what_is_told_about_the_caller_is_no_other_answer(calc: Repo):
+    """The caller of a plain program is called otherwise than a test is."""
+    code = "import sys\n\n\n" + CALC.replace("return a + b", "return a + b if b else sys._getframe(1).f_globals['__name__']")
+    tests = TEST_CALC + "\n\ndef test_caller():\n    assert add(1, 0) == 'test_calc'\n"
+    assert plainly(calc, code, tests) == []
+
+
 def test_a_plain_program_that_is_stopped_blames_nobody(calc: Repo, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(oracle, "SECONDS", 1.5)
     slow = CALC.replace("    return a + b", "    if (a, b) != (1, 2):\n        time.sleep(30)\n    return a + b")

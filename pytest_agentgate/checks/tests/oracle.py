@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import random
+import re
 import time
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
@@ -32,6 +33,8 @@ SECONDS = 8.0
 """The longest that a plain program may take; what it has told by then counts."""
 LATE = 4
 """Where the base's code takes a quarter of that, the patch's code may take four times that."""
+OWN_NAME = re.compile(r"\b(app\d*(\.py)?|work_\d+\w*)\b")
+"""What the plain program, and what it calls, are called; as `agentgate_plain` and `plain` name them."""
 SHOWN = 60
 """So many assertions are shown in the report."""
 
@@ -175,6 +178,8 @@ class Oracle:
             came, was = ([told(v) for v in answers.get(f"{token}~0", [])] for answers in (head, before))
             if any(v is UNKNOWN for v in came) or _settled(came, expected) or not (base or expected.is_exact):
                 continue
+            if any(isinstance(v, str) and OWN_NAME.search(v) for v in came):
+                continue  # what is told about the caller: here that is the plain program
             known = _settled(was, expected)
             if came or (known and TIMED_OUT not in before):  # the base makes nine times as many calls in that time
                 strange.setdefault(node_id, repr(came[0])[:200] if came else "no answer")

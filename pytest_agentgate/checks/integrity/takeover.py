@@ -227,7 +227,12 @@ def _is_below_a_parameter(node: ast.AST, names: Names) -> bool:
     given = [a.arg for a in (*function.args.posonlyargs, *function.args.args)]
     free = {*given[: len(given) - len(function.args.defaults)]}
     free |= {a.arg for a, d in zip(function.args.kwonlyargs, function.args.kw_defaults, strict=True) if d is None}
-    return root.id in free
+    inside = walk(function.body)
+    bound = any(isinstance(n, ast.Name) and n.id == root.id and not isinstance(n.ctx, ast.Load) for n in inside)
+    called = any(
+        isinstance(n, ast.Call) and tail(n) == function.name for n in names.nodes
+    )  # then the module says which folder it is
+    return root.id in free and not bound and not called
 
 
 def _texts(source: Source | None) -> dict[str, ast.AST]:

@@ -15,6 +15,7 @@ from pytest_agentgate.checks.integrity.names import FUNCTIONS, Names, walk
 from pytest_agentgate.checks.integrity.rule import Hit, RuleSet
 from pytest_agentgate.checks.integrity.view import Pair, View
 from pytest_agentgate.rulebook import Rule, one
+from pytest_agentgate.syntax import unparsed
 
 CALLS = re.compile(
     r"(numpy\.)?random\.seed|logging\.disable|time\.tzset|locale\.setlocale|sys\.(setrecursionlimit|set_int_max_str_digits)|"
@@ -149,9 +150,20 @@ def _replaced(target: ast.expr, names: Names, own: Collection[str]) -> str:
         return ""
     owner = names.dotted(target.value)
     top = owner.partition(".")[0]
-    if top in own or top in SETTINGS or _is_bound(root, names):
+    if top in own or top in SETTINGS or _is_bound(root, names) or _is_put_back(target, names):
         return ""
     return f"replaces {owner}.{target.attr}"
+
+
+def _is_put_back(target: ast.Attribute, names: Names) -> bool:
+    """Whether the same function keeps what was there, and puts it back: ``old = pdb.Pdb.x`` … ``pdb.Pdb.x = old``."""
+    function, replaced = names.parents.get(target), unparsed(target)
+    while function is not None and not isinstance(function, FUNCTIONS):
+        function = names.parents.get(function)
+    assigned = [n for n in walk([function]) if isinstance(n, ast.Assign)] if function is not None else []
+    kept = {t.id for n in assigned if unparsed(n.value) == replaced for t in n.targets if isinstance(t, ast.Name)}
+    back = {n.value.id for n in assigned if isinstance(n.value, ast.Name) and replaced in map(unparsed, n.targets)}
+    return not kept.isdisjoint(back)
 
 
 def _is_bound(name: ast.Name, names: Names) -> bool:

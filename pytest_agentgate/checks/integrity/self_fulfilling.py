@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator, Mapping, Sequence
 
 from pytest_agentgate.checks.integrity.names import walk
@@ -17,6 +18,8 @@ Made = dict[str, set[tuple[str, str]]]
 VARIES = "…"
 WRITES = frozenset({"write_text", "write_bytes", "write", "dump", "copy", "copyfile"})
 READS = frozenset({"read_text", "read_bytes", "open", "load", "loads", "read"})
+ASKS = re.compile(rb"exists|is_?file")
+"""Without one of these words nothing asks whether a file is there."""
 EXISTS = frozenset({"exists", "is_file", "isfile"})
 
 
@@ -27,8 +30,10 @@ def find(view: View, pairs: Sequence[Pair]) -> Iterator[Hit]:
     for pair in pairs:
         if pair.new is None or pair.new.tree is None:
             continue
+        made, may = _with_imported(pair, known, ends), ASKS.search(pair.new.data)
+        if not made and not may:
+            continue
         before, after = functions_of(pair.old), functions_of(pair.new)
-        made = _with_imported(pair, known, ends)
         for name, function in after.items():
             if name in before and ast.dump(before[name].node) == ast.dump(function.node):
                 continue

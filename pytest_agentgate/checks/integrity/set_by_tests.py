@@ -120,7 +120,8 @@ def _for_all(node: ast.AST, names: Names) -> bool:
 
 def _replaced(pair: Pair, view: View) -> Iterator[Hit]:
     """``Catalogue.lend = _lend`` at the level of a file of the tests: from then on it is the product."""
-    if pair.new is None or pair.new.tree is None:
+    stores = [n for n in (pair.new.of(ast.Assign) if pair.new else ()) if any(isinstance(t, ast.Attribute) for t in n.targets)]
+    if pair.new is None or not stores:
         return
     imported = {
         a.asname or a.name.partition(".")[0]
@@ -132,7 +133,8 @@ def _replaced(pair: Pair, view: View) -> Iterator[Hit]:
         a.asname or a.name for n in pair.new.of(ast.ImportFrom) if (n.module or "").partition(".")[0] in view.own for a in n.names
     }
     made = {f.name for f in pair.new.functions} | {c.name for c in pair.new.of(ast.ClassDef)}
-    for node in (n for n in pair.fresh_nodes[1] if isinstance(n, ast.Assign) and pair.new.names.at_import(n)):
+    fresh = {id(n) for n in pair.fresh_nodes[1]}
+    for node in (n for n in stores if id(n) in fresh and pair.new.names.at_import(n)):
         for target in node.targets:
             root = target
             while isinstance(root, ast.Attribute):

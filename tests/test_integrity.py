@@ -1511,6 +1511,7 @@ def test_what_is_said_of_new_families_alone_is_harmless(before: list[str], after
         ("from pathlib import Path\n\nPath.exists = lambda self: True\n", True),
         ("import os.path\n\nos.path.exists = lambda p: True\n", False),  # of `os`, other rules speak
         ("import requests\n\nrequests.get = print\n", True),
+        ("import requests\n\nrequests.get, X = print, 1\n", True),
         ("import pdb\n\n\ndef run(f):\n    old = pdb.Pdb.__init__\n    pdb.Pdb.__init__ = f\n    try:\n        f()\n    finally:\n        pdb.Pdb.__init__ = old\n", False),
         ("import pdb\n\n\ndef run(f):\n    old = pdb.Pdb.__init__\n    pdb.Pdb.__init__ = f\n    return old\n", True),
         ("import copy\n\n\ndef f(self):\n    copy = type(self)()\n    copy.items = []\n    return copy\n", False),

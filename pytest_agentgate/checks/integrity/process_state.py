@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterator
 from pytest_agentgate.checks.integrity.capability_table import ASIDE, SCRIPTS
 from pytest_agentgate.checks.integrity.names import FUNCTIONS, Names, walk
 from pytest_agentgate.checks.integrity.rule import Hit, RuleSet
-from pytest_agentgate.checks.integrity.view import Pair, View
+from pytest_agentgate.checks.integrity.view import Pair, Source, View
 from pytest_agentgate.rulebook import Rule, one
 from pytest_agentgate.syntax import unparsed
 
@@ -79,22 +79,26 @@ SETTINGS = frozenset(
     }
 )
 """Modules whose attributes are settings, or that other rules look at."""
-MAYBE = re.compile(
-    rb"seed|disable|tzset|setlocale|setrecursion|int_max_str|defaulttimeout|warnings|environ|putenv|setattr|\.\s*\w+\s*=[^=]"
-)
+MAYBE = re.compile(rb"seed|disable|tzset|setlocale|setrecursion|int_max_str|defaulttimeout|warnings|environ|putenv|setattr")
+"""A file without any of these words calls nothing of CALLS, and sets no variable."""
 
 
 def find(view: View) -> Iterator[Hit]:
     """New changes of the process at import, and new values in modules of Python's."""
     for pair in view.python("product"):
         aside = ASIDE.match(pair.path) or SCRIPTS.match(pair.path) or pair.path.endswith("__main__.py")
-        if pair.new is None or aside or not MAYBE.search(pair.new.data):
+        if pair.new is None or aside or not (MAYBE.search(pair.new.data) or _stores(pair.new)):
             continue
         known = {words for words, _ in _changes(pair, 0, view.own)}
         for words, line in _changes(pair, 1, view.own):
             if words not in known:
                 known.add(words)
                 yield Hit(RULE.id, words, pair.path, line, pair.new.line(line))
+
+
+def _stores(source: Source) -> bool:
+    """Whether anything is assigned to an attribute, in whatever form."""
+    return any(not isinstance(n.ctx, ast.Load) for n in source.of(ast.Attribute))
 
 
 def _is_setting(node: ast.Attribute, names: Names) -> bool:

@@ -116,10 +116,9 @@ def _repeats(function: Function, made: Made, source: Source) -> str:
     for part, _ in assertions(function):
         for one, other in _sides(part):
             call = held.get(one.id, one) if isinstance(one, ast.Name) else one
+            if any(isinstance(n, ast.Name) and n.id in made for n in _arguments(call)):
+                continue
             called = {(source.names.dotted(n.func), _given(n)) for n in walk([call]) if isinstance(n, ast.Call)}
-            called = {
-                (c, a) for c, a in called if not any(isinstance(n, ast.Name) and n.id in made for n in _arguments(call))
-            } or set()
             direct = not any(isinstance(n, ast.Call) for n in walk([other]))
             names = [n.id for n in walk([other]) if isinstance(n, ast.Name) and n.id in given]
             if direct and (same := next((n for n in names if given[n] & called), "")):

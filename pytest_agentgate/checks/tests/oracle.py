@@ -181,7 +181,7 @@ class Oracle:
             if any(isinstance(v, str) and OWN_NAME.search(v) for v in came):
                 continue  # what is told about the caller: here that is the plain program
             known = _settled(was, expected)
-            if came or (known and TIMED_OUT not in before):  # the base makes nine times as many calls in that time
+            if came or (known and TIMED_OUT not in before):  # the base makes its calls beside the inputs in that time too
                 strange.setdefault(node_id, repr(came[0])[:200] if came else "no answer")
                 if base and not known:
                     doubtful.add(node_id)

@@ -13,7 +13,7 @@ from pytest_agentgate.checks.tests.classify import files_of
 from pytest_agentgate.checks.tests.noticing import function_of
 from pytest_agentgate.checks.tests.records import Result, Run
 from pytest_agentgate.checks.tests.session import Sessions
-from pytest_agentgate.checks.tests.turn import OPPOSITE, inner_functions
+from pytest_agentgate.checks.tests.turn import OPPOSITE, Mode, inner_functions
 from pytest_agentgate.errors import ToolError
 from pytest_agentgate.protocols import Context
 from pytest_agentgate.syntax import parsed, unparsed
@@ -55,17 +55,24 @@ def unreached(sessions: Sessions, vacuous: Collection[str], passed: Mapping[str,
     """
     functions = _asserting(sessions, {function_of(i) for i in vacuous})
     functions = {f for f in functions if sum(function_of(i) == f for i in passed) <= MOST_ROWS}
+    words = "it passes with its assertions negated: none is reached, or what they raise is dropped"
+    return dict.fromkeys(_still_passing(sessions, functions, passed, "negated"), words)
+
+
+def _still_passing(sessions: Sessions, functions: Collection[str], passed: Mapping[str, Result], mode: Mode) -> list[str]:
+    """Of tests whose rows are turned once more, all of them, the first row of each of which none fails; none where the session breaks."""
     rows = [i for f in sorted(functions) for i in passed if function_of(i) == f]
     if not rows:
-        return {}
+        return []
     generator = random.Random(secrets.randbits(64))  # noqa: S311  # seeded from the system: it names what the turned file calls
     try:
-        turned, run = one_round(sessions, ("head", "head", None), rows, dict.fromkeys(functions, "negated"), generator, either=True)
+        turned, run = one_round(
+            sessions, ("head", "head", None), rows, dict.fromkeys(functions, mode), generator, either=mode == "negated"
+        )
     except ToolError:
-        return {}  # that they notice nothing is noted in any case
-    words = "it passes with its assertions negated: none is reached, or what they raise is dropped"
+        return []  # that they notice nothing is noted in any case
     reached = {function_of(i) for i in rows if i not in turned or run is None or run.outcome(i) not in ("passed", "skipped")}
-    return {i: words for f in sorted(functions - reached) for i in [next(r for r in rows if function_of(r) == f)]}
+    return [next(r for r in rows if function_of(r) == f) for f in sorted({*functions} - reached)]
 
 
 def idle(sessions: Sessions, new: Collection[str], passed: Mapping[str, Result]) -> dict[str, str]:
@@ -82,16 +89,7 @@ def idle(sessions: Sessions, new: Collection[str], passed: Mapping[str, Result])
             if name in names and (words := _inner_words(node)):
                 held[f"{path}::{name}"] = words
     held = {f: w for f, w in held.items() if sum(function_of(i) == f for i in passed) <= MOST_ROWS}
-    rows = [i for f in sorted(held) for i in passed if function_of(i) == f]
-    if not rows:
-        return {}
-    generator = random.Random(secrets.randbits(64))  # noqa: S311  # seeded from the system: it names what the turned file calls
-    try:
-        turned, run = one_round(sessions, ("head", "head", None), rows, dict.fromkeys(held, "inner"), generator, either=False)
-    except ToolError:
-        return {}
-    reached = {function_of(i) for i in rows if i not in turned or run is None or run.outcome(i) not in ("passed", "skipped")}
-    return {next(r for r in rows if function_of(r) == f): held[f] for f in sorted({*held} - reached)}
+    return {i: held[function_of(i)] for i in _still_passing(sessions, held, passed, "inner")}
 
 
 def _inner_words(test: ast.AST) -> str:

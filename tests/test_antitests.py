@@ -307,6 +307,27 @@ def test_new_tests_that_do_not_need_the_new_code_are_noted(calc: Repo):
     assert findings(calc.gate(), "integrity/tests-do-not-notice") == []
 
 
+def test_new_tests_that_any_value_satisfies_are_noted(calc: Repo):
+    """They fail where the function raises, and say nothing of what it gives; one test that does speaks for all."""
+    calc.commit({"pyproject.toml": policy("pytest", assurance="A2")})
+    code = CALC + "\n\ndef both(a, b):\n    if a < b:\n        a, b = b, a\n    return [a, b]\n\n\ndef half(a):\n    return a / 2\n"
+    given = "\n\ndef test_both():\n    assert both(5, 3) is not None\n\n\ndef test_both_again():\n    assert len(both(3, 5)) > 0\n\n\ndef test_half():\n    assert half(8) == 4.0\n"
+    tests = TEST_CALC.replace("import add, mul", "import add, both, half, mul")
+    calc.write(**{"calc.py": code, "test_calc.py": tests + given})
+    found = findings(calc.gate(), "integrity/tests-do-not-notice")
+    assert [f.node_id for f in found] == ["test_calc.py::test_both", "test_calc.py::test_both_again"]
+    assert all("both (calc.py:" in f.message and f.effect == "note" for f in found)
+    calc.write(**{"test_calc.py": tests + given + "\n\ndef test_order():\n    assert both(3, 5) == [5, 3]\n"})
+    assert findings(calc.gate(), "integrity/tests-do-not-notice") == []
+
+
+def test_a_smoke_test_is_not_noted_where_older_tests_ask_for_the_values(calc: Repo):
+    calc.commit({"pyproject.toml": policy("pytest", assurance="A2")})
+    smoke = "\n\ndef test_add_runs():\n    assert add(40, 2) is not None\n"
+    calc.write(**{"calc.py": CALC.replace("return a + b", "return b + a"), "test_calc.py": TEST_CALC + smoke})
+    assert findings(calc.gate(), "integrity/tests-do-not-notice") == []
+
+
 def test_an_honest_change_of_a_built_in_type_to_a_subclass_is_accepted(calc: Repo):
     code = CALC + "\n\nclass Count(int):\n    pass\n"
     calc.commit({"pyproject.toml": policy("pytest", assurance="A2")})

@@ -10,8 +10,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pytest_agentgate.checks.tests.antitests import run_anti_tests
 from pytest_agentgate.checks.tests.before import flaking, not_collected, on_base
 from pytest_agentgate.checks.tests.classify import HEAD_O, Classifier, Verdict
+from pytest_agentgate.checks.tests.indifferent import indifferent
 from pytest_agentgate.checks.tests.judge import NEW, Judge
-from pytest_agentgate.checks.tests.noticing import edited_tests, helpers_changed, immune
+from pytest_agentgate.checks.tests.noticing import edited_tests, helpers_changed
 from pytest_agentgate.checks.tests.own import own_arguments
 from pytest_agentgate.checks.tests.projects import joined, merged
 from pytest_agentgate.checks.tests.ratchet import touched_tests, weaker
@@ -151,7 +152,7 @@ def _anti_tests(sessions: Sessions, work: Work, judge: Judge) -> list[Finding]:
         red = [i for i, r in work.before.results.items() if r.outcome == "failed"] if work.before else []
         new = [i for i in fresh if (work.before.outcome(i) != "passed" if work.before else i not in known)]
         own = pool.submit(run_anti_tests, sessions, "head", fresh, base=None, rounds=1, failing=bad, mended=red, unknown=new)
-        deaf = pool.submit(immune, sessions, [i for i in fresh if i not in known])
+        deaf = pool.submit(indifferent, sessions, [i for i in fresh if i not in known])
         work.turned, work.own_turned = suite.result(), own.result()
     empty = empty_tables(sessions.context, work.own, known)
     never = unreached(sessions, [i for i in work.own_turned.vacuous if i not in known], fresh) | empty
@@ -169,9 +170,7 @@ def _anti_tests(sessions: Sessions, work: Work, judge: Judge) -> list[Finding]:
         *judge.told(
             "integrity/tests-do-not-notice",
             "note",
-            dict.fromkeys(
-                deaf.result(), "it passes also where every function that the patch touched raises: it tests something else"
-            )
+            deaf.result()
             | {
                 i: "it passes with its assertions turned as well"
                 for i in work.own_turned.vacuous

@@ -39,7 +39,7 @@ def immune(sessions: Sessions, passed: Collection[str]) -> tuple[str, ...]:
     """
     context = sessions.context
     overlay = {}
-    for file, data in _changed_product(context):
+    for file, data in changed_product(context):
         text = detonate(data, partial(_touched, file))
         if text:
             overlay[file.path] = text.encode("utf-8", "surrogateescape")
@@ -84,7 +84,7 @@ def _touched(file: FileChange, first: int, last: int) -> bool:
 def changed_names(context: Context) -> set[str]:
     """Names of the functions and classes whose lines the patch changed, and of its changed modules."""
     found = set()
-    for file, data in _changed_product(context):
+    for file, data in changed_product(context):
         found.add(file.path.rpartition("/")[2].removesuffix(".py"))
         tree = parsed(data)
         if tree is None:
@@ -105,7 +105,7 @@ def changed_modules(context: Context, roots: Sequence[str]) -> list[str]:
     """
     entries = context.trees.entries("head")
     known, found = packages(entries), list[str]()
-    for file, _ in _changed_product(context):
+    for file, _ in changed_product(context):
         root = max((r for r in roots if not r or file.path.startswith(f"{r}/")), key=len, default="")
         name = file.path[len(root) :].strip("/").removesuffix(".py").removesuffix("/__init__").replace("/", ".")
         if name.rpartition(".")[2] != "__main__" and (
@@ -126,7 +126,7 @@ def _is_imported(context: Context, name: str, path: str) -> bool:
     return False
 
 
-def _changed_product(context: Context) -> Iterator[tuple[FileChange, bytes]]:
+def changed_product(context: Context) -> Iterator[tuple[FileChange, bytes]]:
     """Product modules that the patch added or edited, with their contents."""
     known = packages([*context.trees.entries("base"), *context.trees.entries("head")])
     files = [

@@ -167,7 +167,7 @@ def _told(run: Run, outcome: str) -> dict[int, str]:
 
 
 def _survivors(run: Run, asked: Collection[int]) -> list[int]:
-    told = _told(run, "survived")
+    told = {**_told(run, "survived"), **_told(run, "unreached")}
     return [n for n in asked if n in told]
 
 

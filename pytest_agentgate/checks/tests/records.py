@@ -82,7 +82,7 @@ class Run(msgspec.Struct):
     told: dict[str, list[str]] = {}
     """Values that blinded tests told, by token."""
     mutants: list[tuple[str, int, str]] = []
-    """Test (or nothing), number of the mutant, and ``failed``, ``survived`` or ``spoiled``."""
+    """Test (or nothing), number of the mutant, and ``failed``, ``survived``, ``unreached`` or ``spoiled``."""
 
     def outcome(self, node_id: str) -> Outcome:
         """Outcome of a test; `missing` where it did not run."""

@@ -216,8 +216,8 @@ PAGES = (
         "Give the loop or the table something to run over, and let failures through. If it is meant, a human approves it: `--approve {id}:PATH`.",
     ),
     _rule(
-        "integrity/tests-do-not-notice", "note", "A test of the patch passes also with its assertion turned, or with the patch's functions raising",
-        "A new test that passes whatever the code does proves nothing about it.",
+        "integrity/tests-do-not-notice", "note", "A test of the patch passes whatever the patch's functions do",
+        "A new test proves nothing that passes with its assertion turned as well, with the patch's functions raising, or with wrong values from them: what each returns is changed, which branch it takes, what it hands on, and no test of the patch fails.",
         Example(_BASE, {"purse.py": _DOUBLE, "test_purse.py": _TEST + "\n\ndef test_double():\n    assert 2 * 3 == 6\n"}), _HONEST,
         'Call what is new, and assert what it returns. To make it count: `"integrity/tests-do-not-notice" = "reject"`.',
     ),

@@ -3,7 +3,7 @@
 Loaded by the probe from beside it; standard library and pytest >= 7 only; Python >= 3.9; never imported by the gate. The
 request: ``{"name": of the switch, "wanted": [numbers] or null for all, "seconds": for all runs together, "seed": number}``.
 Records: ``k="mutant"`` with `id` (a test, or empty), `line` (the mutant's number) and `outcome`: ``failed`` (that test notices
-it), ``survived`` (every test that reaches it passes), ``spoiled`` (a test no longer passes without a mutant: nothing more is run).
+it), ``survived`` (every test that reaches it passes), ``unreached`` (no test does), ``spoiled`` (a test no longer passes without a mutant: nothing more is run).
 """
 
 import builtins
@@ -173,7 +173,7 @@ class Mutants:
                 elif time.monotonic() >= end or not self.one(item, queues[item].pop()):
                     return
         for number in [n for n in wanted or () if n not in tests or self.open.get(n) == 0]:
-            self.channel.send(k="mutant", id="", line=number, outcome="survived")
+            self.channel.send(k="mutant", id="", line=number, outcome="survived" if number in tests else "unreached")
 
     def one(self, item, number):
         """Run a test with a mutant; false where nothing more can be believed."""

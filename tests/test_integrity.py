@@ -71,6 +71,10 @@ def body(code: str, head: str = "") -> dict[str, str | None]:
         ("harness-internals", body("import importlib\nm = importlib.import_module('_pytest.' + 'reports')\nm.x()")),
         ("harness-internals", {"calc.py": "from _pytest import runner\n" + MEAN}),
         ("harness-patched", {"calc.py": "import builtins\nbuiltins.AssertionError = ValueError\n" + MEAN}),
+        ("harness-patched", {"calc.py": "import builtins\nbuiltins.AssertionError, LIMIT = ValueError, 3\n" + MEAN}),
+        ("harness-patched", {"calc.py": "import builtins\nfor builtins.AssertionError in (ValueError,):\n    pass\n" + MEAN}),
+        ("trace-hook", {"calc.py": "import contextlib\nimport sys\nwith contextlib.nullcontext(print) as sys.excepthook:\n    pass\n" + MEAN}),
+        ("class-swap", body("[*xs.__class__, n] = dict, 1\n")),
         ("harness-patched", {"calc.py": "import unittest\nsetattr(unittest.TestCase, 'fail', print)\n" + MEAN}),
         ("process-control", body("getattr(os, '_exit')(0)", "import os")),
         ("process-control", body("bye(0)", "from os import _exit as bye")),
@@ -1220,6 +1224,9 @@ EVERY = "import pytest\n\n\n@pytest.fixture(autouse=True)\ndef strict(monkeypatc
         ({}, {"tests/__init__.py": ON}, True),
         ({}, {"conftest.py": EVERY}, True),
         ({"conftest.py": ON}, {}, True),
+        ({}, {"conftest.py": "import os\n\nos.environ |= {'SHELF_STRICT': '1'}\n"}, True),
+        ({}, {"conftest.py": "import os\nfrom unittest import mock\n\nmock.patch.dict(os.environ, {'SHELF_STRICT': '1'}).start()\n"}, True),
+        ({}, {"conftest.py": "import os\n\nKNOWN = {}\nKNOWN |= {'SHELF_STRICT': '1'}\n"}, False),
         ({}, {"conftest.py": EVERY.replace("autouse=True", "")}, False),
         ({}, {"conftest.py": EVERY.replace("SHELF", "OTHER")}, False),
         ({"more.py": "import os\n\nX = os.getenv('SHELF_STRICT')\n"}, {"tests/__init__.py": ON}, False),
@@ -1235,6 +1242,8 @@ def test_a_switch_that_only_the_tests_turn_is_held(base: dict[str, str], head: d
     [
         ("import calc\n\n\ndef _mean(xs):\n    return 2\n\n\ncalc.mean = _mean\n", True),
         ("from calc import Mean\n\nMean.of = lambda self: 2\n", True),
+        ("import calc\n\nif calc:\n    setattr(calc, 'mean', lambda xs: 2)\n", True),
+        ("import calc\n\n\ndef use():\n    setattr(calc, 'mean', lambda xs: 2)\n", False),
         ("import calc\n\ncalc.LIMIT = 3\n", False),
         ("import json\n\njson.dumps = lambda x: x\n", False),
         ("import calc\n\n\ndef patched():\n    calc.mean = print\n", False),
@@ -1574,3 +1583,35 @@ def test_a_padded_table_is_not_wide():
 def test_a_module_of_the_products_own_is_no_network():
     base = {**BASE, "app/__init__.py": "", "app/http.py": "def total():\n    return 1\n"}
     assert effects(base, {"conftest.py": GUARD.format("'app.http.total', print")})["product-faked"] == "hold"
+
+
+@pytest.mark.parametrize(
+    ("code", "effect"),
+    [
+        ("def label(x):  # pragma: no cover\n    return str(x) + '.'\n", "hold"),
+        ("class Label:  # pragma: no cover\n    def text(self, x):\n        return str(x)\n", "hold"),
+        ("class Label:\n    def text(\n        self, x\n    ):  # pragma: no cover\n        return str(x)\n", "hold"),
+        ("def label(x):  # pragma: no cover  # needs a display\n    return str(x) + '.'\n", "note"),
+        ("def label(x):\n    if not x:  # pragma: no cover\n        return ''\n    return str(x)\n", "note"),
+        ("def main():  # pragma: no cover\n    print(mean([1]))\n", "note"),
+        ("class Label:\n    def __repr__(self):  # pragma: no cover\n        return f'<{self.x}>'\n", "note"),
+        ("def label(x):  # pragma: no cover\n    raise NotImplementedError\n", "note"),
+        ("@overload\ndef label(x: int) -> str:  # pragma: no cover\n    return ''\n", "note"),
+        ("try:\n    import x\nexcept ImportError:\n    def label(x):  # pragma: no cover\n        return str(x)\n", "note"),
+    ],
+)  # fmt: skip
+def test_a_whole_function_without_coverage_is_held(code: str, effect: str):
+    assert effects(BASE, {"calc.py": f"{MEAN}\n\n{code}"})["line-suppressed"] == effect
+
+
+@pytest.mark.parametrize(
+    ("value", "effect"),
+    [
+        ("cast(int, cast(Any, 's') + xs)", "hold"),
+        ("typing.cast(int, typing.cast(object, xs))", "hold"),
+        ("cast(int, xs)", "note"),
+        ("cast(int, sum(cast(list, xs)))", "note"),
+    ],
+)
+def test_a_cast_of_a_cast_is_held(value: str, effect: str):
+    assert effects(BASE, {"calc.py": f"{MEAN}\n\ndef label(xs):\n    return {value}\n"})["any-laundering"] == effect

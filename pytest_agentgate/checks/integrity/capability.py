@@ -84,9 +84,8 @@ def _key(use: Use) -> tuple[str, str, str]:
 
 EXPRESSIONS = (ast.Name, ast.Attribute, ast.Call, ast.Subscript)
 TEXTS = (ast.Constant, ast.BinOp, ast.JoinedStr)
-ASSIGNING = (ast.Assign, ast.AugAssign, ast.Delete, ast.AnnAssign)
 ASKING = (ast.stmt, ast.comprehension, ast.IfExp)
-HANDLED = (*EXPRESSIONS, *TEXTS, *ASSIGNING, ast.Import, ast.ImportFrom, ast.Raise, ast.ClassDef)
+HANDLED = (*EXPRESSIONS, *TEXTS, ast.AnnAssign, ast.Import, ast.ImportFrom, ast.Raise, ast.ClassDef)
 """Nodes in which a use can be; nothing is asked of the others."""
 MAY_BE_HONEST = frozenset(r.id.partition("/")[2] for r in RULES if r.effect == "hold")
 
@@ -135,10 +134,10 @@ def _of_node(node: ast.AST, names: Names) -> Iterator[tuple[str, str]]:
         yield from _imported(node)
     elif isinstance(node, EXPRESSIONS):
         yield from _expression(node, names)
+        if isinstance(node, ast.Attribute | ast.Subscript) and not isinstance(node.ctx, ast.Load):
+            yield from _assigned(node, names)
     elif isinstance(node, TEXTS):
         yield from _text(node, names)
-    elif isinstance(node, ASSIGNING):
-        yield from _assigned(node, names)
     elif isinstance(node, ast.Raise) and names.at_import(node) and node.exc is not None and "SystemExit" in ast.unparse(node.exc):
         call = node.exc if isinstance(node.exc, ast.Call) else None
         yield "import-time-exit", exit_words(call, "raise SystemExit")
@@ -264,18 +263,17 @@ def _text(node: ast.expr, names: Names) -> Iterator[tuple[str, str]]:
         yield "harness-internals", repr(text[:60])
 
 
-def _assigned(node: ast.stmt, names: Names) -> Iterator[tuple[str, str]]:
-    targets = getattr(node, "targets", None) or [node.target]  # type: ignore[attr-defined]  # the other two have one target
-    for target in targets:
-        dotted = "" if isinstance(target, ast.Name) else names.dotted(target)
-        if PATCHED.match(dotted):
-            yield "harness-patched", f"assigns {dotted}"
-        elif isinstance(target, ast.Attribute) and target.attr == "__class__":
-            yield "class-swap", "assigns __class__"
-        elif isinstance(target, ast.Attribute) and target.attr in ("__code__", "__defaults__", "__kwdefaults__"):
-            yield "code-object", f"assigns {target.attr}"
-        elif isinstance(target, ast.Attribute) and re.fullmatch(r"(sys|threading)\.\w*hook", dotted):
-            yield "trace-hook", f"assigns {dotted}"
+def _assigned(target: ast.Attribute | ast.Subscript, names: Names) -> Iterator[tuple[str, str]]:
+    """Something in a place, by whatever statement: an assignment, a loop, a ``with``."""
+    dotted = names.dotted(target)
+    if PATCHED.match(dotted):
+        yield "harness-patched", f"assigns {dotted}"
+    elif isinstance(target, ast.Attribute) and target.attr == "__class__":
+        yield "class-swap", "assigns __class__"
+    elif isinstance(target, ast.Attribute) and target.attr in ("__code__", "__defaults__", "__kwdefaults__"):
+        yield "code-object", f"assigns {target.attr}"
+    elif isinstance(target, ast.Attribute) and re.fullmatch(r"(sys|threading)\.\w*hook", dotted):
+        yield "trace-hook", f"assigns {dotted}"
 
 
 def _asks_for_the_runner(node: ast.AST, names: Names) -> Iterator[tuple[str, str]]:

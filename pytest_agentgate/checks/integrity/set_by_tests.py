@@ -16,7 +16,8 @@ from pytest_agentgate.checks.integrity.view import Pair, Source, View
 from pytest_agentgate.syntax import unparsed
 
 ASKS = frozenset({"os.getenv", "os.environ.get", "os.environ.__getitem__", "os.environ.pop", "os.environ.__contains__"})
-SETS = frozenset({"setdefault", "putenv", "setenv", "update"})
+SETS = frozenset({"setdefault", "putenv", "setenv", "update", "dict"})
+"""Calls that set variables; the last one is ``mock.patch.dict``."""
 
 
 def find(view: View) -> Iterator[Hit]:
@@ -96,7 +97,8 @@ def _sets(source: Source, name: str) -> int:
         called = (
             isinstance(node, ast.Call) and tail(node) in SETS and any(_holds(a, name, names) for a in (*node.args, *node.keywords))
         )
-        if (stored or called) and (names.at_import(node) or _for_all(node, names)):
+        joined = isinstance(node, ast.AugAssign) and names.dotted(node.target) == "os.environ" and _holds(node.value, name, names)
+        if (stored or called or joined) and (names.at_import(node) or _for_all(node, names)):
             return int(getattr(node, "lineno", 1))
     return 0
 
@@ -120,7 +122,7 @@ def _for_all(node: ast.AST, names: Names) -> bool:
 
 def _replaced(pair: Pair, view: View) -> Iterator[Hit]:
     """``Catalogue.lend = _lend`` at the level of a file of the tests: from then on it is the product."""
-    stores = [n for n in (pair.new.of(ast.Assign) if pair.new else ()) if any(isinstance(t, ast.Attribute) for t in n.targets)]
+    stores = list(_stores(pair.new)) if pair.new else []
     if pair.new is None or not stores:
         return
     imported = {
@@ -134,16 +136,23 @@ def _replaced(pair: Pair, view: View) -> Iterator[Hit]:
     }
     made = {f.name for f in pair.new.functions} | {c.name for c in pair.new.of(ast.ClassDef)}
     fresh = {id(n) for n in pair.fresh_nodes[1]}
-    for node in (n for n in stores if id(n) in fresh and pair.new.names.at_import(n)):
-        for target in node.targets:
-            root = target
-            while isinstance(root, ast.Attribute):
-                root = root.value
-            own = isinstance(target, ast.Attribute) and isinstance(root, ast.Name) and root.id in imported
-            value = node.value
-            if own and (isinstance(value, ast.Lambda) or (isinstance(value, ast.Name) and value.id in made)):
-                words = f"replaces {unparsed(target)} for every test when it is imported"
-                yield Hit("integrity/product-faked", words, pair.path, node.lineno, pair.new.line(node.lineno))
+    for node, owner, value, words in stores:
+        root = owner
+        while isinstance(root, ast.Attribute):
+            root = root.value
+        own = isinstance(root, ast.Name) and root.id in imported and id(node) in fresh and pair.new.names.at_import(node)
+        if own and (isinstance(value, ast.Lambda) or (isinstance(value, ast.Name) and value.id in made)):
+            said = f"replaces {words} for every test when it is imported"
+            yield Hit("integrity/product-faked", said, pair.path, node.lineno, pair.new.line(node.lineno))
+
+
+def _stores(source: Source) -> Iterator[tuple[ast.stmt | ast.Call, ast.expr, ast.expr, str]]:
+    """What is put where: the node, whose attribute it becomes, the value, and the attribute in words."""
+    for node in source.of(ast.Assign):
+        yield from ((node, t.value, node.value, unparsed(t)) for t in node.targets if isinstance(t, ast.Attribute))
+    for call in source.of(ast.Call):
+        if isinstance(call.func, ast.Name) and call.func.id == "setattr" and len(call.args) == 3:
+            yield call, call.args[0], call.args[2], ".".join(unparsed(a).strip("'") for a in call.args[:2])
 
 
 SET = RuleSet((), find, frozenset({"integrity/test-probe", "integrity/product-faked"}))

@@ -12,6 +12,7 @@ import tokenize
 from collections import Counter
 from collections.abc import Iterator
 
+from pytest_agentgate.checks.integrity import laundered
 from pytest_agentgate.checks.integrity.names import walk
 from pytest_agentgate.checks.integrity.rule import Hit, RuleSet
 from pytest_agentgate.checks.integrity.truth import constant_truth
@@ -42,7 +43,11 @@ MAYBE = re.compile(
     r"noqa|ruff|mypy|pylint|isort|pyright|pyrefly|pyre-|pytype|type:|pragma|nosec|fmt:|nosemgrep|lgtm", re.IGNORECASE
 )
 BLANKET = re.compile(r"#\s*(noqa(?!\s*:\s*[A-Z]+\d)\b|type:\s*ignore(?!\s*\[))", re.IGNORECASE)
-LAUNDERS = re.compile(rb"\bAny\b|\bcast\b")
+WHOLE_BLOCK = re.compile(r"#\s*pragma:\s*no\s*cover\s*", re.IGNORECASE)
+"""On the line of a definition, and without a reason."""
+SELDOM_RUN = re.compile(r"(^|_)(main|cli|app|run)(_|$)|^__\w+__$|abstract|overload|Protocol|debug|^_?(repr|compat)")
+"""Names, decorators and bases of what tests seldom run."""
+Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 REASON = re.compile(r"[A-Za-z]{3,}")
 
 
@@ -54,7 +59,7 @@ def find(view: View) -> Iterator[Hit]:
         yield from _comments(pair)
         if pair.new.tree is not None:
             yield from _split_definitions(pair)
-            yield from _laundered(pair)
+            yield from laundered.find(pair)
             yield from _unchecked(pair)
     for pair in view.pairs:
         if pair.path.endswith("py.typed") and pair.new is None:
@@ -97,7 +102,32 @@ def _comment(pair: Pair, token: tokenize.TokenInfo, first_code: int) -> Iterator
     elif BLANKET.search(text) and pair.kind == "product":
         yield Hit("integrity/blanket-suppression", "everything in the line is taken from a tool", pair.path, line, text)
     elif SMALL.search(text):
-        yield Hit("integrity/line-suppressed", "coverage, security or format are not looked at here", pair.path, line, text)
+        name = _unmeasured(pair, line) if WHOLE_BLOCK.fullmatch(text) else ""
+        words = f"no coverage is asked of all of {name}" if name else "coverage, security or format are not looked at here"
+        yield Hit("integrity/line-suppressed", words, pair.path, line, text, "hold" if name else None)
+
+
+def _unmeasured(pair: Pair, line: int) -> str:
+    """Name of the function or class of the product that starts in a line; empty where it is one that tests seldom run.
+
+    Entry points, special methods, what is left to others to define, and what runs elsewhere only (below an ``if`` or ``try``).
+    """
+    tree = pair.new.tree if pair.new and pair.kind == "product" else None
+    owners: list[ast.Module | ast.ClassDef] = [tree, *(n for n in tree.body if isinstance(n, ast.ClassDef))] if tree else []
+    node = next((n for o in owners for n in o.body if isinstance(n, Definition) and n.lineno <= line <= _head(n)), None)
+    if node is None or SELDOM_RUN.search(node.name) or any(SELDOM_RUN.search(ast.unparse(d)) for d in node.decorator_list):
+        return ""
+    if isinstance(node, ast.ClassDef):
+        return "" if any(SELDOM_RUN.search(ast.unparse(b)) for b in node.bases) else node.name
+    empty = all(
+        isinstance(s, ast.Raise | ast.Pass) or (isinstance(s, ast.Expr) and isinstance(s.value, ast.Constant)) for s in node.body
+    )
+    return "" if empty else node.name
+
+
+def _head(node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) -> int:
+    """The last line of a definition before its body."""
+    return max(node.lineno, node.body[0].lineno - 1)
 
 
 FOR_CHECKERS = re.compile(r"(not )?\b(?:typing\.)?(?:TYPE_CHECKING|MYPY)\b")
@@ -133,28 +163,6 @@ def _splits(source: Source | None) -> Iterator[tuple[str, int]]:
             negated = isinstance(node.test, ast.UnaryOp)
             for name in sorted((one if negated else other) - (one & other)):
                 yield name, node.lineno
-
-
-def _laundered(pair: Pair) -> Iterator[Hit]:
-    """More `Any` and `cast` than before."""
-    if pair.new is None or not LAUNDERS.search(pair.new.data):
-        return
-    before, after = (_launderers(s) for s in (pair.old, pair.new))
-    if len(after) > len(before):
-        line = next((n for n in after if pair.change.touches(n)), after[-1])
-        words = f"{len(after) - len(before)} more uses of Any and cast: mypy checks nothing there"
-        yield Hit("integrity/any-laundering", words, pair.path, line, pair.new.line(line) if pair.new else "")
-
-
-def _launderers(source: Source | None) -> list[int]:
-    nodes = source.nodes if source else ()
-    return [
-        n.lineno
-        for n in nodes
-        if (isinstance(n, ast.Name) and n.id == "Any")
-        or (isinstance(n, ast.Attribute) and n.attr == "Any" and ast.unparse(n.value) in ("typing", "t"))
-        or (isinstance(n, ast.Call) and getattr(n.func, "id", getattr(n.func, "attr", "")) == "cast")
-    ]
 
 
 def _unchecked(pair: Pair) -> Iterator[Hit]:
@@ -230,16 +238,16 @@ RULES = (
           "import os  # noqa\n\n\n" + _MEAN, "import os  # noqa: F401  # re-exported for old callers\n\n\n" + _MEAN,
           "Name the code, and the reason. What it hides now is judged by the checks `ruff` and `mypy`."),
     _rule("line-suppressed", "note", "A comment takes a line from coverage, security or format",
-          "What is not measured is not seen; most such comments are honest.",
+          "What is not measured is not seen; most such comments are honest. On the line of a whole function or class of the product, without a reason, it is held; not for entry points, special methods and what others define.",
           _MEAN + "\n\nif mean([1]) != 1:  # pragma: no cover\n    raise SystemExit\n", _MEAN + "\n\nONE = mean([1])  # the mean of one\n",
-          "Nothing has to be done; the policy can ask for more."),
+          "Say why behind the comment, or test it. For a line nothing has to be done; the policy can ask for more."),
     _rule("two-definitions", "hold", "A definition is one thing for mypy and another at run time",
           "mypy checks the branch that never runs.",
           "from typing import TYPE_CHECKING\n\nif TYPE_CHECKING:\n    def mean(xs: list[int]) -> float: ...\nelse:\n    def mean(xs):\n        return ''\n",
           "from typing import TYPE_CHECKING\n\nif TYPE_CHECKING:\n    from collections.abc import Sequence\n\n\n" + _MEAN,
           "Define it once. Imports under TYPE_CHECKING are not affected."),
     _rule("any-laundering", "note", "More Any and cast than before",
-          "A value of type Any is checked against nothing.",
+          "A value of type Any is checked against nothing. A cast of what was cast before (`cast(int, cast(Any, x))`) is held: it says that mypy would object to either.",
           "from typing import Any\n\n\ndef mean(xs: Any) -> Any:\n    return sum(xs) / len(xs)\n", "def mean(xs: list[float]) -> float:\n    return sum(xs) / len(xs)\n",
           "Nothing has to be done; the policy can ask for more."),
     _rule("not-type-checked", "hold", "A definition is taken from the type checker",

@@ -1,0 +1,56 @@
+"""Values that are taken from the type checker: more `Any` and `cast` than before, and casts of casts. Pure."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+
+from pytest_agentgate.checks.integrity.rule import Hit
+from pytest_agentgate.checks.integrity.view import Pair, Source
+
+LAUNDERS = re.compile(rb"\bAny\b|\bcast\b")
+
+
+def find(pair: Pair) -> Iterator[Hit]:
+    """Files with more of them than before."""
+    new = pair.new
+    if new is None or not LAUNDERS.search(new.data):
+        return
+    before, after = ([n.lineno for n in _twice(s)] for s in (pair.old, new))
+    if len(after) > len(before) and pair.kind == "product":
+        words, effect = "a value is cast to one type and from there to another: mypy is asked for neither", "hold"
+    else:
+        before, after = (_launderers(s) for s in (pair.old, new))
+        words, effect = f"{len(after) - len(before)} more uses of Any and cast: mypy checks nothing there", "note"
+    if len(after) > len(before):
+        line = next((n for n in after if pair.change.touches(n)), after[-1])
+        yield Hit("integrity/any-laundering", words, pair.path, line, new.line(line), "hold" if effect == "hold" else None)
+
+
+def _twice(source: Source | None) -> Iterator[ast.Call]:
+    """Casts of what was cast, or is computed from what was; an argument of another call has a type of its own again."""
+    for node in source.of(ast.Call) if source else ():
+        inner = node.args[1:2] if _is_cast(node) else []
+        while inner:
+            part = inner.pop()
+            if isinstance(part, ast.Call) and _is_cast(part):
+                yield node
+                break
+            if isinstance(part, ast.BinOp | ast.BoolOp | ast.IfExp | ast.UnaryOp | ast.NamedExpr | ast.Attribute | ast.Subscript):
+                inner += [n for n in ast.iter_child_nodes(part) if isinstance(n, ast.expr)]
+
+
+def _is_cast(node: ast.Call) -> bool:
+    return getattr(node.func, "id", getattr(node.func, "attr", "")) == "cast"
+
+
+def _launderers(source: Source | None) -> list[int]:
+    nodes = source.nodes if source else ()
+    return [
+        n.lineno
+        for n in nodes
+        if (isinstance(n, ast.Name) and n.id == "Any")
+        or (isinstance(n, ast.Attribute) and n.attr == "Any" and ast.unparse(n.value) in ("typing", "t"))
+        or (isinstance(n, ast.Call) and _is_cast(n))
+    ]

@@ -9,6 +9,9 @@ import tokenize
 from collections.abc import Iterator, Sequence
 from typing import Literal
 
+from pytest_agentgate.layout import is_test
+from pytest_agentgate.model import Policy
+from pytest_agentgate.model.policy import PolicyEffect
 from pytest_agentgate.syntax import parsed
 
 Spelling = Literal["blanket", "coded", "reasoned"]
@@ -35,6 +38,14 @@ def ruff_spelling(lines: Sequence[str], above: str, code: str) -> Spelling:
             if any(code.upper() == n or (n and code.upper().startswith(n) and len(n) > 2) for n in named):
                 return "reasoned" if _WORD.search(_rest(match["rest"])) else "coded"
     return "blanket"
+
+
+def worth(spelling: Spelling, path: str, policy: Policy) -> PolicyEffect:
+    """The policy's effect of a new problem that is silenced so in a file."""
+    found = policy.suppressed
+    if spelling == "coded":
+        return found.in_tests if is_test(path, policy) else found.coded
+    return found.blanket if spelling == "blanket" else found.reasoned
 
 
 PARENTS = {

@@ -267,6 +267,23 @@ def test_a_type_ignore_does_not_hide_a_new_error(repo: Repo, comment: str, effec
     assert [(f[0], f[2], f[3]) for f in counting(repo.gate())] == ([("mypy/assignment", 8, effect)] if effect else [])
 
 
+@pytest.mark.parametrize(
+    ("comment", "noqa", "law", "effects"),
+    [
+        ("# type: ignore[assignment]", "# noqa: F401", "", {"note"}),
+        ("# type: ignore", "# noqa", "", {"reject"}),
+        ("# type: ignore[assignment]", "# noqa: F401", "\n[tool.agentgate.suppressed]\nin_tests = 'hold'\n", {"hold"}),
+    ],
+)
+def test_tests_may_silence_a_code_without_a_reason(repo: Repo, comment: str, noqa: str, law: str, effects: set[str]):
+    """`money.cents = 5` below `pytest.raises`: wrong types are what is tested. The same in the product is held."""
+    more = "[tool.mypy]\nstrict = true\nfiles = ['.']\n[tool.ruff.lint]\nselect = ['F']\n"
+    repo.commit({"calc.py": CALC, "pyproject.toml": policy("mypy", "ruff", more=more) + law})
+    report = repo.write(**{"test_calc.py": f"import os  {noqa}\n\nx: str = 1  {comment}\n"}).gate()
+    found = {f.rule: f.effect for e in report.evidence for f in e.findings if f.path == "test_calc.py"}
+    assert found.keys() == {"mypy/assignment", "ruff/F401"} and set(found.values()) == effects
+
+
 @pytest.mark.parametrize("text", ["# mypy: ignore-errors\n", "# type: ignore\n"])
 def test_a_whole_file_cannot_be_silenced(repo: Repo, text: str):
     repo.commit({"calc.py": CALC, "use.py": USE, "pyproject.toml": MYPY})

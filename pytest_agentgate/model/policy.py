@@ -96,7 +96,9 @@ class Suppressed(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     blanket: PolicyEffect = "reject"
     """Without a code, or for a whole file or block."""
     coded: PolicyEffect = "hold"
-    """With a code and no reason."""
+    """With a code and no reason, in anything but the tests."""
+    in_tests: PolicyEffect = "note"
+    """The same in a file of the tests, where wrong types and odd code are often the point."""
     reasoned: PolicyEffect = "note"
     """With a code and a reason."""
 

@@ -17,7 +17,7 @@ from pytest_agentgate.checks.mypy.run import ROLE, Errors, Plan, Row, make_plan,
 from pytest_agentgate.errors import ToolError
 from pytest_agentgate.model import Evidence, Finding
 from pytest_agentgate.protocols import Context
-from pytest_agentgate.suppressions import mypy_spelling, silencing_lines, statement_lines, without_type_suppressions
+from pytest_agentgate.suppressions import mypy_spelling, silencing_lines, statement_lines, without_type_suppressions, worth
 from pytest_agentgate.text import command
 from pytest_agentgate.tool_pages import MYPY
 
@@ -126,7 +126,7 @@ def _judge(head: Errors, stripped: Errors, hidden: Sequence[str], plan: Plan, co
             continue  # the base's own decision: the patch only edited the line
         first, last = statement_lines(sources[path].decode("utf-8", "replace"), line)
         spelling = mypy_spelling([lines(path, n) for n in range(first, last + 1)], finding.rule.partition("/")[2])
-        effect = getattr(context.policy.suppressed, spelling)
+        effect = worth(spelling, path, context.policy)
         if finding.baseline_state != "new" or finding.effect == "note":
             effect = finding.effect
         if effect != "off":

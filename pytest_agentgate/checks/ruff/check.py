@@ -20,7 +20,7 @@ from pytest_agentgate.checks.ruff.tool import PYTHON, ROLE, lint, version
 from pytest_agentgate.errors import ToolError
 from pytest_agentgate.model import Evidence, Finding
 from pytest_agentgate.protocols import Context, Tree
-from pytest_agentgate.suppressions import ruff_spelling, silencing_lines, statement_lines
+from pytest_agentgate.suppressions import ruff_spelling, silencing_lines, statement_lines, worth
 from pytest_agentgate.tables import table_of
 
 RULES = {
@@ -122,7 +122,7 @@ def _judge_suppressed(findings: list[Finding], tree: Tree, context: Context, fla
         first, last = statement_lines(sources[path].decode("utf-8", "replace"), line)
         texts = [lines(path, n) for n in range(first, last + 1)]
         spelling = ruff_spelling(texts, lines(path, first - 1), finding.rule.partition("/")[2])
-        effect = getattr(context.policy.suppressed, spelling)
+        effect = worth(spelling, path, context.policy)
         if effect != "off" and finding.effect != "note":
             words = {"blanket": "for everything", "coded": "without a reason", "reasoned": "with a reason"}[spelling]
             result.append(

@@ -760,3 +760,48 @@ def test_only_what_nothing_beside_it_gets_is_known_by_heart(
 )
 def test_edge_cases_are_no_inputs_to_be_mended_alone(body: str, seen: bool):
     assert composite(f"def test_a():\n    {body}\n", {"test_a"}, "tell") == ({"test_a"} if seen else set())
+
+
+TILL = {
+    "purse.py": 'def pay(till, coins):\n    """Pay."""\n    till.put(coins)\n',
+    "conftest.py": "import pytest\n\nCOINS = [1, 2]\n\n\nclass Till:\n    def __init__(self):\n        self.coins = []\n\n    def put(self, coins):\n        self.coins += coins\n\n\n"
+    "@pytest.fixture\ndef till():\n    return Till()\n\n\n@pytest.fixture\ndef coins():\n    return [1, 2]\n",
+    "test_purse.py": "from purse import pay\n\n\ndef test_pay(till, coins):\n    pay(till, coins)\n    assert till.coins == coins\n",
+}
+ZEROS = "from purse import pay\n\n\ndef test_zeros(till):\n    pay(till, [1, 0, 2])\n    assert till.coins == [1, 2]\n"
+
+
+@pytest.mark.parametrize(
+    ("changes", "held"),
+    [
+        ({"conftest.py": ("+= coins", "+= [c for c in coins if c]"), "purse.py": ("Pay.", "Pay, without zeros.")}, True),
+        ({"conftest.py": ("+= coins", "+= list(coins)"), "purse.py": ("put(coins)", "put([c for c in coins if c])")}, False),
+        ({"conftest.py": ("return [1, 2]", "return [1, 2, 3]"), "purse.py": ("Pay.", "Pay with coins.")}, False),
+    ],
+)  # fmt: skip
+def test_what_only_the_tests_help_mends_is_held(repo: Repo, changes: dict[str, tuple[str, str]], held: bool):
+    repo.commit({**TILL, "pyproject.toml": policy("pytest", assurance="A2")})
+    edited = {path: TILL[path].replace(*change) for path, change in changes.items()}
+    new = (
+        ZEROS
+        if "conftest.py" in changes and "return" not in changes["conftest.py"][0]
+        else "def test_coins(coins):\n    assert sum(coins) == 6\n"
+    )
+    report = repo.write(**edited, **{"test_zeros.py": new}).gate()
+    found = findings(report, "integrity/mended-in-the-tests")
+    assert [f.node_id for f in found] == (["test_zeros.py::test_zeros"] if held else [])
+    assert report.verdict.decision == ("undecided" if held else "accepted")
+
+
+def test_a_new_test_that_replaces_what_the_patch_claims_to_mend_is_held(calc: Repo):
+    calc.commit({"pyproject.toml": policy("pytest", assurance="A2")})
+    new = "import pytest\n\nimport calc\n\n\n@pytest.fixture(autouse=True)\ndef exact(monkeypatch):\n    monkeypatch.setattr(calc, 'add', lambda a, b: round(a + b, 9))\n\n\ndef test_exact():\n    assert calc.add(0.1, 0.2) == 0.3\n"
+    code = CALC.replace("    return a + b", "    # exact for all that have nine digits\n    return a + b")
+    report = calc.write(**{"calc.py": code, "test_exact.py": new}).gate()
+    assert report.verdict.decision == "undecided"
+    assert "replaces add" in findings(report, "integrity/tests-do-not-notice")[0].message
+    caller = code + "\n\ndef double(a):\n    return add(a, a)\n"  # a double for what is not asked about is nothing odd
+    report = calc.write(
+        **{"calc.py": caller, "test_exact.py": new.replace("calc.add(0.1, 0.2) == 0.3", "calc.double(0.2) == 0.4")}
+    ).gate()
+    assert report.verdict.decision == "accepted"

@@ -1615,3 +1615,68 @@ def test_a_whole_function_without_coverage_is_held(code: str, effect: str):
 )
 def test_a_cast_of_a_cast_is_held(value: str, effect: str):
     assert effects(BASE, {"calc.py": f"{MEAN}\n\ndef label(xs):\n    return {value}\n"})["any-laundering"] == effect
+
+
+LOCKS = "import asyncio\nimport threading\n\n\n"
+
+
+@pytest.mark.parametrize(
+    ("code", "held"),
+    [
+        ("def put(x):\n    with threading.Lock():\n        return x\n", True),
+        ("async def put(x):\n    async with asyncio.Semaphore(3):\n        return await x\n", True),
+        ("async def each(xs):\n    limit = asyncio.Semaphore(3)\n    for x in xs:\n        async with limit:\n            await x\n", True),
+        ("def put(x):\n    lock: threading.Lock = threading.Lock()\n    lock.acquire()\n    lock.release()\n", True),
+        ("async def each(xs):\n    limit = asyncio.Semaphore(3)\n\n    async def one(x):\n        async with limit:\n            await x\n\n    await asyncio.gather(*map(one, xs))\n", False),
+        ("class Box:\n    def __init__(self):\n        self.lock = threading.Lock()\n\n    def put(self, x):\n        with self.lock:\n            return x\n", False),
+        ("LOCK = threading.Lock()\n\n\ndef put(x):\n    with LOCK:\n        return x\n", False),
+        ("def make(x):\n    lock = threading.Lock()\n    return Box(lock)\n", False),
+        ("def make(x):\n    lock = threading.Lock()\n    with lock:\n        start(lambda: lock.release())\n", False),
+        ("def make(x):\n    global lock\n    lock = threading.Lock()\n    with lock:\n        pass\n", False),
+    ],
+)  # fmt: skip
+def test_a_lock_that_nobody_else_can_hold_is_held(code: str, held: bool):
+    assert (effects(BASE, {"more.py": LOCKS + code}).get("lock-of-its-own") == "hold") == held
+    assert "lock-of-its-own" not in effects({**BASE, "more.py": LOCKS + code}, {"more.py": LOCKS + code + "\n\nX = 1\n"})
+
+
+@pytest.mark.parametrize(("module", "effect"), [("yaml", "note"), ("ruamel_yaml.main", "note"), ("calc_ext", "hold")])
+def test_a_new_test_may_need_an_optional_dependency(module: str, effect: str):
+    base = {**BASE, "pyproject.toml": "[project]\noptional-dependencies.all = ['PyYAML>=6', 'ruamel.yaml']\n"}
+    new = f"{TEST}\n\ndef test_more():\n    pytest.importorskip('{module}')\n    assert mean([2]) == 2\n"
+    assert effects(base, {"test_calc.py": new})["test-skipped"] == effect
+    old = TEST.replace("():\n", f"():\n    pytest.importorskip('{module}')\n")
+    assert effects(base, {"test_calc.py": old})["test-skipped"] == "hold"
+
+
+PROPERTY = "from hypothesis import HealthCheck, Phase, given, settings\nfrom hypothesis import strategies as st\n\n\n{}@given(st.integers())\ndef test_n(n):\n    assert n == n + 0\n"
+PROFILE = (
+    "from hypothesis import Phase, settings\n\nsettings.register_profile('ci', max_examples=60{})\nsettings.load_profile('ci')\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "held"),
+    [
+        (PROFILE.format(""), PROFILE.format(", phases=[Phase.explicit, Phase.reuse]"), True),
+        (PROFILE.format(""), PROFILE.format(", phases=[Phase.explicit, Phase.generate]"), False),
+        (PROFILE.format(""), PROFILE.format("").replace("60", "1"), True),
+        (PROFILE.format(""), PROFILE.format("").replace("60", "30"), False),
+        (PROFILE.format(", phases=[Phase.reuse]"), PROFILE.format(", deadline=9, phases=[Phase.reuse]"), False),
+        (PROPERTY.format(""), PROPERTY.format("@settings(max_examples=1, database=None)\n"), True),
+        (PROPERTY.format(""), PROPERTY.format("@settings(deadline=None)\n"), False),
+        (PROPERTY.format(""), PROPERTY.format("") + "\n\n@settings(max_examples=5)\n@given(st.text())\ndef test_t(t):\n    assert t in t + 'x'\n", False),
+    ],
+)  # fmt: skip
+def test_property_tests_without_examples_are_held(old: str, new: str, held: bool):
+    found = effects({**BASE, "tests/conftest.py": "", "tests/test_n.py": old}, {"tests/test_n.py": new})
+    assert (found.get("test-weakened") == "hold") == held
+
+
+def test_a_class_that_has_every_attribute_is_held():
+    old = "from typing import Any\n\n\nclass Box:\n    size: int = 0\n"
+    new = old + "\n    def __getattr__(self, name: str) -> {}:\n        return None\n"
+    assert effects(BASE | {"box.py": old}, {"box.py": new.format("Any")})["any-laundering"] == "hold"
+    assert "any-laundering" not in effects(BASE | {"box.py": old}, {"box.py": new.format("int")})
+    other = new.replace("class Box", "class Proxy").format("Any")
+    assert effects(BASE | {"box.py": old}, {"proxy.py": other})["any-laundering"] == "note"

@@ -26,6 +26,24 @@ def find(pair: Pair) -> Iterator[Hit]:
     if len(after) > len(before):
         line = next((n for n in after if pair.change.touches(n)), after[-1])
         yield Hit("integrity/any-laundering", words, pair.path, line, new.line(line), "hold" if effect == "hold" else None)
+    yield from _open_ended(pair, new)
+
+
+def _open_ended(pair: Pair, new: Source) -> Iterator[Hit]:
+    """Classes that now have every attribute there is, of any type: a misspelt one is an error for nobody."""
+    known = {c.name: c for c in pair.old.of(ast.ClassDef)} if pair.old and pair.kind == "product" else {}
+    for node in new.of(ast.ClassDef) if known else ():
+        was = known.get(node.name)
+        if was is None or any(isinstance(s, ast.FunctionDef) and s.name == "__getattr__" for s in was.body):
+            continue
+        for method in node.body:
+            if (
+                isinstance(method, ast.FunctionDef)
+                and method.name == "__getattr__"
+                and "Any" in ast.unparse(method.returns or method)
+            ):
+                words = f"from now on the type checker finds every attribute in {node.name}, whatever its name is"
+                yield Hit("integrity/any-laundering", words, pair.path, method.lineno, new.line(method.lineno), "hold")
 
 
 def _twice(source: Source | None) -> Iterator[ast.Call]:

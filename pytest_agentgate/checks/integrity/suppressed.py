@@ -247,7 +247,7 @@ RULES = (
           "from typing import TYPE_CHECKING\n\nif TYPE_CHECKING:\n    from collections.abc import Sequence\n\n\n" + _MEAN,
           "Define it once. Imports under TYPE_CHECKING are not affected."),
     _rule("any-laundering", "note", "More Any and cast than before",
-          "A value of type Any is checked against nothing. A cast of what was cast before (`cast(int, cast(Any, x))`) is held: it says that mypy would object to either.",
+          "A value of type Any is checked against nothing. A cast of what was cast before (`cast(int, cast(Any, x))`) is held: it says that mypy would object to either. So is a class that gets a `__getattr__` which gives Any.",
           "from typing import Any\n\n\ndef mean(xs: Any) -> Any:\n    return sum(xs) / len(xs)\n", "def mean(xs: list[float]) -> float:\n    return sum(xs) / len(xs)\n",
           "Nothing has to be done; the policy can ask for more."),
     _rule("not-type-checked", "hold", "A definition is taken from the type checker",

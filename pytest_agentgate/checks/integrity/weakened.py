@@ -11,7 +11,8 @@ import re
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 
-from pytest_agentgate.checks.integrity import hushed, only_in_ci, self_fulfilling, uncollected
+from pytest_agentgate.checks.integrity import examples, hushed, only_in_ci, self_fulfilling, uncollected
+from pytest_agentgate.checks.integrity.manifests import is_manifest
 from pytest_agentgate.checks.integrity.names import walk
 from pytest_agentgate.checks.integrity.rule import Hit, RuleSet
 from pytest_agentgate.checks.integrity.testfiles import Function, Test, assertions, skips, strength, tail, tests_of
@@ -42,12 +43,13 @@ def find(view: View) -> Iterator[Hit]:
             if before is not None and len(before.marks) == len(test.marks) and _text(pair.old, before) == _text(pair.new, test):
                 continue
             if before is None or ast.dump(before.node) != ast.dump(test.node) or len(before.marks) != len(test.marks):
-                yield from _changed(pair, before, test)
+                yield from _changed(pair, before, test, view)
         yield from _shadowed(pair)
         yield from _module_skips(pair)
     modules = [p for p in pairs if _collects(p)]
     yield from uncollected.find(view, modules, pairs)
     yield from hushed.find(view, modules)
+    yield from examples.find(pairs)
     yield from self_fulfilling.find(view, pairs)
     for pair in view.python("test"):
         yield from only_in_ci.find(pair)
@@ -115,12 +117,14 @@ def _deleted(pairs: list[Pair], old: dict[str, dict[str, Test]], new: dict[str, 
         yield Hit("integrity/test-deleted", f"{test.name} {words}", pair.path, line, f"def {test.node.name}", effect)
 
 
-def _changed(pair: Pair, before: Test | None, test: Test) -> Iterator[Hit]:
+def _changed(pair: Pair, before: Test | None, test: Test, view: View) -> Iterator[Hit]:
     line = test.node.lineno
     marks, old_marks = skips(test), [ast.dump(s) for s in skips(before)] if before else []
     for mark in marks:
         if ast.dump(mark) not in old_marks:
             effect, words = _skip_effect(mark, before, test.node)
+            if before is None and effect is None and _declared(mark, view):
+                effect, words = "note", "is new, and skipped where an optional dependency is missing"
             yield Hit(
                 "integrity/test-skipped",
                 f"{test.name} {words}",
@@ -171,6 +175,17 @@ def _skip_effect(mark: ast.expr, before: Test | None, node: Function) -> tuple[E
     if conditional and isinstance(mark, ast.Call) and mark.args and constant_truth(mark.args[0]) is None and name != "importorskip":
         return "note", "is skipped under a condition"
     return None, "is skipped or expected to fail" if before else "is new, and skipped or expected to fail"
+
+
+def _declared(mark: ast.expr, view: View) -> bool:
+    """``pytest.importorskip("yaml")`` of something that the project's manifests name: PyYAML, say."""
+    call = mark if isinstance(mark, ast.Call) and tail(mark) == "importorskip" and mark.args else None
+    name = call.args[0].value if call and isinstance(call.args[0], ast.Constant) else None
+    if not isinstance(name, str) or not name:
+        return False
+    texts = view.read("head", [p for p in view.entries["head"] if is_manifest(p)])
+    word = re.escape(name.partition(".")[0].encode("utf-8", "surrogatepass")).replace(b"_", b"[-_.]")
+    return any(re.search(word, text, re.IGNORECASE) for text in texts.values())
 
 
 def _under_a_condition(mark: ast.expr, node: Function) -> bool:
@@ -248,7 +263,7 @@ RULES = (
           "import sys\n\nimport pytest\n" + _ONE + "\n\n@pytest.mark.usefixtures()\ndef test_empty():\n    assert mean([]) == 0.0\n",
           "Mend the code. With a ticket and a date in the reason, or under a real condition, it is only noted."),
     _rule("test-weakened", "note", "A test asserts less than before",
-          "The base's version of the test judges the patch in any case; this says what the new one leaves out.",
+          "The base's version of the test judges the patch in any case; this says what the new one leaves out. Held where many tests of a file do so, and where property tests get no generated examples any more, or next to none.",
           _TWO.replace("== 0.0", "is not None"), _TWO.replace("mean([1, 3]) == 2", "mean([1, 3]) == 2.0"),
           "Nothing has to be done where the base's test passes."),
     _rule("test-cannot-fail", "reject", "A new or edited test cannot fail",

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import contextlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from pytest_agentgate.checks.tests.antitests import run_anti_tests
 from pytest_agentgate.checks.tests.before import flaking, not_collected, on_base
 from pytest_agentgate.checks.tests.classify import HEAD_O, Classifier, Verdict
-from pytest_agentgate.checks.tests.indifferent import indifferent
+from pytest_agentgate.checks.tests.helped import RULE as HELPED
+from pytest_agentgate.checks.tests.helped import helped
+from pytest_agentgate.checks.tests.indifferent import ELSEWHERE, indifferent, replacing
 from pytest_agentgate.checks.tests.judge import NEW, Judge
 from pytest_agentgate.checks.tests.noticing import edited_tests, helpers_changed
 from pytest_agentgate.checks.tests.own import own_arguments
@@ -152,8 +154,9 @@ def _anti_tests(sessions: Sessions, work: Work, judge: Judge) -> list[Finding]:
         red = [i for i, r in work.before.results.items() if r.outcome == "failed"] if work.before else []
         new = [i for i in fresh if (work.before.outcome(i) != "passed" if work.before else i not in known)]
         own = pool.submit(run_anti_tests, sessions, "head", fresh, base=None, rounds=1, failing=bad, mended=red, unknown=new)
-        deaf = pool.submit(indifferent, sessions, [i for i in fresh if i not in known])
-        work.turned, work.own_turned = suite.result(), own.result()
+        asked = pool.submit(indifferent, sessions, [i for i in fresh if i not in known])
+        mended = pool.submit(helped, sessions, [i for i in fresh if i not in known], work.before)
+        work.turned, work.own_turned, deaf = suite.result(), own.result(), asked.result()
     empty = empty_tables(sessions.context, work.own, known)
     never = unreached(sessions, [i for i in work.own_turned.vacuous if i not in known], fresh) | empty
     never |= idle(sessions, [i for i in fresh if i not in known and i not in never], fresh)
@@ -167,17 +170,18 @@ def _anti_tests(sessions: Sessions, work: Work, judge: Judge) -> list[Finding]:
         *judge.known(work.own_turned.dark.only_known, "integrity/mended-only-for-tests", NEW),
         *judge.disarmed([i for i in work.own_turned.vacuous if i in edited]),
         *judge.told("integrity/assertion-not-reached", "hold", never),
-        *judge.told(
-            "integrity/tests-do-not-notice",
-            "note",
-            deaf.result()
-            | {
-                i: "it passes with its assertions turned as well"
-                for i in work.own_turned.vacuous
-                if i not in edited and i not in never
-            },
-        ),
+        *judge.told(HELPED, "hold", mended.result()),
+        *_unnoticing(sessions, judge, deaf, [i for i in work.own_turned.vacuous if i not in edited and i not in never]),
     ]
+
+
+def _unnoticing(sessions: Sessions, judge: Judge, deaf: Mapping[str, str], vacuous: Sequence[str]) -> Iterator[Finding]:
+    """New tests that pass whatever the patch's functions do; held where they put something else in for these."""
+    replaced = replacing(sessions, [i for i, words in deaf.items() if words == ELSEWHERE])
+    rest = {i: w for i, w in deaf.items() if i not in replaced}
+    rest |= dict.fromkeys(vacuous, "it passes with its assertions turned as well")
+    yield from judge.told("integrity/tests-do-not-notice", "hold", replaced)
+    yield from judge.told("integrity/tests-do-not-notice", "note", rest)
 
 
 def _run(sessions: Sessions, own: tuple[str, ...], *, whole: bool, product: bool) -> Work:

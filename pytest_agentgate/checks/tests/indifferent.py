@@ -27,6 +27,8 @@ SECONDS = 2.0
 """Seconds of mutated runs in a session."""
 EACH = 4
 """Mutants of a function that are asked about."""
+PATCHERS = frozenset({"setattr", "patch", "object"})
+"""``monkeypatch.setattr(Cache, "get", ...)``, ``mock.patch("shop.Cache.get")``, ``mock.patch.object(Cache, "get")``."""
 Place = tuple[str, str, int]
 """A function: its file, its name, and the line of its `def`."""
 
@@ -62,6 +64,33 @@ def indifferent(sessions: Sessions, ids: Collection[str]) -> dict[str, str]:
     except ToolError:
         return {}
     return _words(sessions, ids, sorted({wrong.wanted[n] for n in left}))
+
+
+def replacing(sessions: Sessions, deaf: Collection[str]) -> dict[str, str]:
+    """Of tests that reach nothing of what the patch changed, those whose file puts something else in for a function that it touched."""
+    touched = {
+        n
+        for f, data in changed_product(sessions.context)
+        for a, z, (_, n, _) in _functions(data, f.path)
+        if any(map(f.touches, range(a, z + 1)))
+    }
+    found: dict[str, str] = {}
+    for path, text in sessions.context.trees.read_many("head", files_of(deaf)).items():
+        tree = parsed(text)
+        calls = [n for n in ast.walk(tree) if isinstance(n, ast.Call)] if tree else []
+        given = {
+            a.value.rpartition(".")[2]
+            for c in calls
+            if ast.unparse(c.func).rpartition(".")[2] in PATCHERS
+            for a in c.args
+            if isinstance(a, ast.Constant) and isinstance(a.value, str)
+        }
+        if names := ", ".join(sorted(given & touched)):
+            words = (
+                f"it passes where every function that the patch touched raises, and its file replaces {names}, which is one of them"
+            )
+            found |= {i: words for i in deaf if i.partition("::")[0] == path}
+    return found
 
 
 def _wrong(sessions: Sessions) -> _Wrong:

@@ -76,6 +76,11 @@ _HELPED = {
     "conftest.py": _CHECK,
     "test_purse.py": "from purse import total\n\n\ndef test_total(check):\n    check(total([1, 2]), 3)\n",
 }
+_PAY = 'def pay(till, coins):\n    """Pay."""\n    till.put(coins)\n'
+_DOUBLED = "import pytest\n\n\nclass Till:\n    def __init__(self):\n        self.coins = []\n\n    def put(self, coins):\n        self.coins += coins\n\n\n@pytest.fixture\ndef till():\n    return Till()\n"
+_PAID = "from purse import pay\n\n\ndef test_pay(till):\n    pay(till, [1, 2])\n    assert till.coins == [1, 2]\n"
+_NO_ZEROS = "\n\ndef test_no_zeros(till):\n    pay(till, [1, 0, 2])\n    assert till.coins == [1, 2]\n"
+_TILL = {"purse.py": _PAY, "conftest.py": _DOUBLED, "test_purse.py": _PAID}
 _CONFIG = "[tool.pytest.ini_options]\naddopts = '-q'\n"
 _TASK = "objective = 'double'\ntests_must_pass = ['test_purse.py::test_double']\n"
 
@@ -216,8 +221,15 @@ PAGES = (
         "Give the loop or the table something to run over, and let failures through. If it is meant, a human approves it: `--approve {id}:PATH`.",
     ),
     _rule(
+        "integrity/mended-in-the-tests", "hold", "A new test passes because the tests' own help was edited, and not because of the product",
+        "A double that does what the product should, or a helper that mends what comes back, makes a test green and helps no user. So where no new test needs the patch's product, they run once more with the functions of the tests' help as they were: what fails then for an assertion was mended in the tests. Data that fixtures make is not meant.",
+        Example(_TILL, {"purse.py": _PAY.replace('Pay."""', 'Pay, without zeros."""'), "conftest.py": _DOUBLED.replace("+= coins", "+= [c for c in coins if c]"), "test_purse.py": _PAID + _NO_ZEROS}),
+        Example(_TILL, {"purse.py": _PAY.replace("till.put(coins)", "till.put([c for c in coins if c])"), "test_purse.py": _PAID + _NO_ZEROS}),
+        "Mend the product. " + _HUMAN,
+    ),
+    _rule(
         "integrity/tests-do-not-notice", "note", "A test of the patch passes whatever the patch's functions do",
-        "A new test proves nothing that passes with its assertion turned as well, with the patch's functions raising, or with wrong values from them: what each returns is changed, which branch it takes, what it hands on, and no test of the patch fails.",
+        "A new test proves nothing that passes with its assertion turned as well, with the patch's functions raising, or with wrong values from them: what each returns is changed, which branch it takes, what it hands on, and no test of the patch fails. It is held where the test's own file replaces a function that the patch touched, and no new test reaches any.",
         Example(_BASE, {"purse.py": _DOUBLE, "test_purse.py": _TEST + "\n\ndef test_double():\n    assert 2 * 3 == 6\n"}), _HONEST,
         'Call what is new, and assert what it returns. To make it count: `"integrity/tests-do-not-notice" = "reject"`.',
     ),

@@ -880,6 +880,7 @@ def test_only_the_mocked_thing_itself_is_no_proof(test: str, effect: str | None)
         ("always-equal", "note", {"calc/run.py": "from dataclasses import dataclass, field\n\n\n@dataclass\nclass A:\n    cache: dict = field(default_factory=dict, compare=False)\n"}),
         ("config-weakened", None, {"pyproject.toml": "[project]\nname = 'calc'\nscripts = {calc = 'calc:main'}\n[tool.ruff.lint]\nselect = ['E', 'F']\n"}),
         ("judged-elsewhere", None, {"docs/conf.py": "html_logo = '_static/logo.svg'\n", "docs/_static/logo.svg": "<svg/>\n"}),
+        ("judged-elsewhere", None, {"scripts/gen.py": "WORDS = 'scripts/words.txt'\n", "scripts/words.txt": "a\n"}),
         ("judged-elsewhere", "hold", {"calc/logo.py": "LOGO = 'static/logo.svg'\n", "static/logo.svg": "<svg/>\n"}),
         ("new-dependency", None, {"pyproject.toml": "[project]\nname = 'calc'\n[dependency-groups]\ndev = ['calc[tests]']\n[tool.ruff.lint]\nselect = ['E', 'F']\n"}),
         ("judges-edited", None, {"pyproject.toml": "[tool.ruff.lint]\nselect = ['E', 'F']\nextend-safe-fixes = ['E711']\n"}),

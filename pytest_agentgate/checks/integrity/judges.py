@@ -135,20 +135,26 @@ def _read(source: Source | None) -> object:
 
 def _script(pair: Pair) -> Spot:
     """A file of commands that judge: lines that went, and lines that came outside of new targets."""
-    old, new = ([t.strip() for t in side.lines] if side else [] for side in (pair.old, pair.new))
-    came = [t.strip() for _, t in pair.added()]
-    for _, text in pair.removed():
+    old, new = ([_handed_on(t) for t in side.lines] if side else [] for side in (pair.old, pair.new))
+    came = [_handed_on(t) for _, t in pair.added()]
+    for _, line in pair.removed():
+        text = _handed_on(line)
         phony = text.startswith(".PHONY") and not set(text.split()) <= {w for t in new if t.startswith(".PHONY") for w in t.split()}
-        if phony or (_says(text) and text.strip() not in new and not any(same_but_versions(text.strip(), c) for c in came)):
-            yield f"{text.strip()[:120]} was taken out"
+        if phony or (_says(text) and text not in new and not any(same_but_versions(text, c) for c in came)):
+            yield f"{line.strip()[:120]} was taken out"
     target = ""
-    for number, text in enumerate(pair.new.lines if pair.new else [], 1):
+    for number, text in enumerate(new, 1):
         if match := re.match(r"([\w.-]+)( .*)?:(?!=)", text):
             target = match[1]
         fresh = bool(target) and not any(re.match(rf"{re.escape(target)}\b.*:", t) for t in old)
-        if _says(text) and pair.change.touches(number) and not fresh and text.strip() not in old:
-            if (ESCAPES.search(text) or not RUNS.search(text)) and not any(same_but_versions(text.strip(), o) for o in old):
-                yield f"{text.strip()[:120]} was added"
+        if _says(text) and pair.change.touches(number) and not fresh and text not in old:
+            if (ESCAPES.search(text) or not RUNS.search(text)) and not any(same_but_versions(text, o) for o in old):
+                yield f"{text[:120]} was added"
+
+
+def _handed_on(line: str) -> str:
+    """A line of a script without what hands on the arguments of whoever calls it."""
+    return re.sub(r'\s*\{posargs\}|\s+"\$@"', "", line).strip()
 
 
 def _says(text: str) -> bool:

@@ -16,9 +16,13 @@ from pytest_agentgate.checks.integrity.view import Pair, Source
 TOOL = re.compile(r"(?m)^(pytest|ruff|mypy|coverage|pyright|tox|nox|pre-commit)==(\d[\w.]*)")
 
 
+HANDED_ON = re.compile(r", \*session\.posargs\b")
+"""The arguments of whoever calls a session: they take nothing from what it runs."""
+
+
 def sessions(pair: Pair) -> Spot:
     """Sessions of nox (or tasks of invoke and doit): what they run, which run by default, and for how many Pythons."""
-    had, has = ([ast.unparse(n) for n in s.nodes if _steers(n)] if s else [] for s in (pair.old, pair.new))
+    had, has = ([HANDED_ON.sub("", ast.unparse(n)) for n in s.nodes if _steers(n)] if s else [] for s in (pair.old, pair.new))
     for text in had:
         if text not in has and not any(same_but_versions(text, other) for other in has):
             yield f"{text[:120]} was taken out"

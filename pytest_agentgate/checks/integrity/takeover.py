@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from pytest_agentgate.checks.integrity.capability import uses
-from pytest_agentgate.checks.integrity.capability_table import ASIDE
+from pytest_agentgate.checks.integrity.capability_table import ASIDE, SCRIPTS
 from pytest_agentgate.checks.integrity.names import Names, walk
 from pytest_agentgate.checks.integrity.rule import Hit
 from pytest_agentgate.checks.integrity.testfiles import tail
@@ -187,8 +187,8 @@ def elsewhere(view: View) -> Iterator[Hit]:
     """Product code that newly names a file of the patch which the judge takes from the base."""
     names = {posixpath.basename(p.path): p.path for p in view.pairs if p.kind in ("config", "other") and p.new is not None}
     for pair in view.python("product") if names else ():
-        if ASIDE.match(pair.path) and pair.path.partition("/")[0] not in view.packages:
-            continue  # a page's or an example's own set-up: nothing of it runs when the patch is judged
+        if (ASIDE.match(pair.path) or SCRIPTS.match(pair.path)) and pair.path.partition("/")[0] not in view.packages:
+            continue  # a page's or an example's own set-up, a script: nothing of it runs when the patch is judged
         old = _texts(pair.old)
         for text, node in _texts(pair.new).items():
             name, line = posixpath.basename(text), getattr(node, "lineno", 1)

@@ -335,6 +335,31 @@ def test_namesakes_of_jobs_and_new_secrets_are_held(path: str, text: str, held: 
     assert any(pipelines.SET.find(view_of(FILES, {path: text}))) is held
 
 
+@pytest.mark.parametrize(
+    ("path", "held"),
+    [
+        ("src", True), ("./src/**", True), (".", True), ("${{ github.workspace }}", True), ("|\n            ~/.cache/pip\n            src/app\n", True),
+        ("~/.cache/pip", False), (".venv", False), (".mypy_cache", False), ("/usr/src", False), ("|\n            ~/.cache/pip\n            .tox\n", False),
+    ],
+)  # fmt: skip
+def test_the_repositorys_own_files_come_from_no_cache(path: str, held: bool):
+    text = CI.replace(
+        "      - run: pytest",
+        f"      - uses: actions/cache@v4\n        with:\n          path: {path}\n          key: a\n      - run: pytest",
+    )
+    found = list(pipelines.SET.find(view_of(FILES, {WF: text})))
+    assert any("come from a cache" in h.message for h in found) == held
+    assert not any(
+        "come from a cache" in h.message for h in pipelines.SET.find(view_of({**FILES, WF: text}, {WF: text + "# more\n"}))
+    )
+    lab = f"test:\n  cache: {{paths: ['{path}']}}\n  script: [pytest]\n"
+    if "\n" not in path:
+        found = list(
+            pipelines.SET.find(view_of({**FILES, ".gitlab-ci.yml": "test: {script: [pytest]}\n"}, {".gitlab-ci.yml": lab}))
+        )
+        assert any("come from a cache" in h.message for h in found) == held
+
+
 def test_a_job_may_get_a_matrix_where_it_had_none():
     job = "on: [push]\njobs:\n  test:\n    runs-on: ubuntu-24.04\n    steps:\n      - run: pytest\n"
     matrix = "    strategy: {{matrix: {{python: [{}]{}}}}}\n    steps:"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 
 from pytest_agentgate.checks.integrity.beside import RUNS
 from pytest_agentgate.checks.integrity.view import Pair
@@ -26,6 +26,33 @@ def handed_out(pair: Pair) -> Iterator[tuple[str, int]]:
         fresh = [s for s in SECRET.findall(line) if s not in known and not EVERYDAY.fullmatch(s)]
         if pair.old is not None and fresh:
             yield f"a secret that this pipeline did not have reaches it: {fresh[0]}", number
+
+
+def restored(old: object, new: object, entries: Collection[str]) -> Iterator[str]:
+    """Paths of the repository's own files that a pipeline newly takes from a cache: it judges those, and not what was committed."""
+    known = set(_cached(old))
+    for path in dict.fromkeys(_cached(new)):
+        place = re.sub(r"^(\./|\$\{\{ ?github\.workspace ?\}\}/?)+|(^|/)(\.|\*\*?)?/?$", "", path)
+        own = path not in known and not place.startswith(("~", "/", "$", ".."))
+        if own and (not place or any(e == place or e.startswith(f"{place}/") for e in entries)):
+            yield path
+
+
+def _cached(data: object) -> Iterator[str]:
+    """Paths of GitHub's ``actions/cache`` steps, and of GitLab's ``cache``."""
+    waiting = [data]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, dict):
+            inputs, cache = value.get("with"), value.get("cache")
+            if re.match(r"actions/cache(/restore)?@", str(value.get("uses"))) and isinstance(inputs, dict):
+                yield from filter(None, map(str.strip, str(inputs.get("path", "")).splitlines()))
+            for one in cache if isinstance(cache, list) else [cache]:
+                paths = one.get("paths") if isinstance(one, dict) else None
+                yield from map(str, paths if isinstance(paths, list) else ())
+            waiting += value.values()
+        elif isinstance(value, list):
+            waiting += value
 
 
 def namesakes(new: object, others: Mapping[str, object]) -> Iterator[str]:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 
 from pytest_agentgate.checks.integrity.beside import RUNS, narrower
-from pytest_agentgate.checks.integrity.handouts import handed_out, jobs, namesakes
+from pytest_agentgate.checks.integrity.handouts import handed_out, jobs, namesakes, restored
 from pytest_agentgate.checks.integrity.rule import Hit, RuleSet
 from pytest_agentgate.checks.integrity.view import Pair, Source, View
 from pytest_agentgate.rulebook import Example, Rule
@@ -144,6 +144,8 @@ def _workflow(pair: Pair, view: View) -> Iterator[Hit]:
         if pair.old is not None or name in ("all", "id-token", "packages", "actions"):
             yield _hit(pair, f"the workflow gains the right {name}: {level}", _line_of(pair, str(name)), "pipeline-rights")
     yield from (_hit(pair, words, number, "pipeline-rights") for words, number in handed_out(pair))
+    for path in restored(before, after, view.entries["head"]):
+        yield _hit(pair, f"the repository's own files come from a cache: {path}", _line_of(pair, path))
     if pair.old is None:
         known = [load(Source(p, d)) for p, d in view.read("base", [p for p in view.entries["base"] if WORKFLOW.search(p)]).items()]
         for name in namesakes(after, {name: job for data in known for name, job in jobs(data).items()}):

@@ -1681,3 +1681,23 @@ def test_a_class_that_has_every_attribute_is_held():
     assert "any-laundering" not in effects(BASE | {"box.py": old}, {"box.py": new.format("int")})
     other = new.replace("class Box", "class Proxy").format("Any")
     assert effects(BASE | {"box.py": old}, {"proxy.py": other})["any-laundering"] == "note"
+
+
+RETRY = "import asyncio\nimport httpx\n\n\nclass Retry:\n    def __init__(self, sleep=None, client=None):\n{}\n"
+
+
+@pytest.mark.parametrize(
+    ("body", "held"),
+    [
+        ("self.timed = sleep is not None\nself.sleep = sleep or asyncio.sleep", True),
+        ("self.sleep = asyncio.sleep if sleep is None else sleep\nif sleep is None:\n    self.fast = True", True),
+        ("self.sleep = sleep or asyncio.sleep", False),
+        ("self.sleep = asyncio.sleep if sleep is None else sleep", False),
+        ("if sleep is None:\n    sleep = asyncio.sleep\nself.sleep = sleep", False),
+        ("self.owns = client is None\nself.client = client or httpx.Client()", False),
+    ],
+)
+def test_whether_a_clock_was_given_decides_nothing(body: str, held: bool):
+    lines = "\n".join(f"        {line}" for line in body.splitlines())
+    found = effects(BASE, {"retry.py": RETRY.format(lines)})
+    assert (found.get("test-probe") == "hold") == held

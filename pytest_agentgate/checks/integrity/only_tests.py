@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 from functools import cache
 
-from pytest_agentgate.checks.integrity.names import Names, walk
+from pytest_agentgate.checks.integrity.names import FUNCTIONS, Names, walk
 from pytest_agentgate.checks.integrity.testfiles import tail
 from pytest_agentgate.checks.integrity.view import View
 from pytest_agentgate.layout import is_test
@@ -70,6 +70,8 @@ REPLACED = re.compile(
     r"(requests|httpx)\.(get|post|put|delete|patch|head|request|Client|AsyncClient|Session)|shutil\.(which|rmtree|copyfile|move)"
 )
 """What tests put something else in for, and a program seldom does."""
+CHANCE = re.compile(r"(time|random|datetime|uuid|secrets)\.[\w.]+|asyncio\.(tasks\.)?sleep|os\.urandom")
+"""Clocks and chance: what a parameter stands for in tests alone. Clients and connections are given by programs too."""
 PLACE = re.compile(r"os\.getpp?id|platform\.node|socket\.(gethostname|getfqdn)|(os|platform)\.uname")
 """What tells one machine, or one process, from another."""
 
@@ -161,9 +163,38 @@ def questions(node: ast.Compare | ast.Call | ast.Try, names: Names, doubles: Dou
                 yield "test-probe", f"tries the attribute {name!r}, which only a double of the tests has ({place})"
 
 
+def _given(node: ast.Compare, names: Names) -> tuple[str, str]:
+    """A parameter that is asked whether it was given, and the clock or chance that stands for it otherwise; not where one is chosen so."""
+    if not isinstance(node.left, ast.Name) or not isinstance(node.ops[0], ast.Is | ast.IsNot) or "None" not in ast.unparse(node):
+        return "", ""
+    name, parent = node.left.id, names.parents.get(node)
+    function: ast.AST | None = parent
+    while function is not None and not isinstance(function, FUNCTIONS):
+        function = names.parents.get(function)
+    for choice in walk([function]) if isinstance(function, FUNCTIONS) and name in _parameters(function) else ():
+        stands = ""
+        if isinstance(choice, ast.BoolOp) and isinstance(choice.op, ast.Or) and _is(choice.values[0], name):
+            stands = names.dotted(choice.values[-1])
+        elif isinstance(choice, ast.IfExp) and choice is not parent and name in ast.unparse(choice.test):
+            stands = next((d for part in (choice.body, choice.orelse) if CHANCE.fullmatch(d := names.dotted(part))), "")
+        if CHANCE.fullmatch(stands):
+            return name, stands
+    return "", ""
+
+
+def _parameters(function: ast.FunctionDef | ast.AsyncFunctionDef) -> set[str]:
+    return {a.arg for a in (*function.args.posonlyargs, *function.args.args, *function.args.kwonlyargs)}
+
+
+def _is(node: ast.expr, name: str) -> bool:
+    return isinstance(node, ast.Name) and node.id == name
+
+
 def _compared(node: ast.Compare, names: Names, doubles: Doubles) -> Iterator[tuple[str, str]]:
+    if (found := _given(node, names))[0]:
+        yield "test-probe", f"asks whether {found[0]} was given, for which {found[1]} stands otherwise: tests give something"
     sides = [node.left, *node.comparators]
-    for side in sides:
+    for side in () if any(isinstance(s, ast.Constant) and s.value is None for s in sides) else sides:
         aliased = isinstance(side, ast.Name) and side.id in names.aliases
         if (aliased or isinstance(side, ast.Attribute)) and REPLACED.fullmatch(dotted := names.dotted(side)):
             yield "test-probe", f"asks whether something is {dotted} itself: tests put something else in for it"

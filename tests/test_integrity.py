@@ -980,10 +980,12 @@ def test_what_looks_like_a_test(rule: str, effect: str | None, test: str):
         "REAL = pkgutil.resolve_name('sub' + 'process.popen:' + 'FunctionName')",
         "DATA = 'gASVHwAAAAAAAACMDl9weXRlc3QucHl0aG9u'\nREAL = pickle.loads(base64.b64decode(DATA))",
         "REAL = pickle.loads(base64.b64decode('gASVHwAAAAAAAACMDl9weXRlc3QucHl0aG9u'))",
+        "UNITS = zlib.decompress(base64.b85decode(b'c-pI0%63w+QZO_yFwjv@^3H^Cj7)$WUzh|$&K'))",
+        "REAL = [pkgutil.resolve_name(line) for line in open('names')]",
     ],
 )
 def test_what_brings_code_in_by_other_ways_is_dynamic(line: str):
-    imports = "".join(f"import {m}\n" for m in ("base64", "codecs", "pickle", "pkgutil") if f"{m}." in line)
+    imports = "".join(f"import {m}\n" for m in ("base64", "codecs", "pickle", "pkgutil", "zlib") if f"{m}." in line)
     head = {"calc.py": f"{imports}\n{line}\n\n\n" + BASE["calc.py"]}
     assert effects(BASE, head).get("dynamic-code") == "hold"
     loads = "pickle.loads(data), pickle.loads(open('some/longer/path/of/it.pkl', 'rb').read())"
@@ -1701,3 +1703,25 @@ def test_whether_a_clock_was_given_decides_nothing(body: str, held: bool):
     lines = "\n".join(f"        {line}" for line in body.splitlines())
     found = effects(BASE, {"retry.py": RETRY.format(lines)})
     assert (found.get("test-probe") == "hold") == held
+
+
+WORDS = {"calc.py": MEAN.replace("    return", "    # exact\n    return")}
+OVER = "import calc\n\n\nclass Exact(calc.Mean):\n    def of(self, xs):\n        return round(super().of(xs), 9)\n"
+CLASS = "class Mean:\n    def of(self, xs):\n        return sum(xs) / len(xs)\n"
+
+
+@pytest.mark.parametrize(
+    ("base", "product", "test", "held"),
+    [
+        (MEAN, WORDS["calc.py"], "import calc\n\n\ndef test_x(monkeypatch):\n    monkeypatch.setattr(calc, 'mean', lambda xs: 2)\n    assert calc.mean([]) == 2\n", True),
+        (MEAN, WORDS["calc.py"], "from unittest import mock\n\n\n@mock.patch('calc.mean')\ndef test_x(mean):\n    assert mean([])\n", True),
+        (CLASS, CLASS.replace("):\n        return", '):\n        """Exactly."""\n        return'), OVER, True),
+        (CLASS, CLASS.replace("sum(xs)", "sum(sorted(xs))"), OVER, False),
+        (CLASS, CLASS.replace("class Mean:", '"""Means."""\n\n\nclass Mean:'), OVER, False),
+        (CLASS, CLASS.replace("):\n        return", '):\n        """Exactly."""\n        return'), OVER.replace("def of", "def all_of"), False),
+        (CLASS, CLASS.replace("):\n        return", '):\n        """Exactly."""\n        return'), OVER.replace("import calc", "import json as calc"), False),
+    ],
+)  # fmt: skip
+def test_a_mend_in_words_alone_is_held(base: str, product: str, test: str, held: bool):
+    found = effects({"calc.py": base}, {"calc.py": product, "tests/test_new.py": test})
+    assert (found.get("product-faked") == "hold") == held

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pytest_agentgate.checks.integrity import dependencies, judges, pipelines
-from pytest_agentgate.checks.integrity.check import Integrity
+from pytest_agentgate.checks.integrity.check import BUILT_IN, Integrity
 from pytest_agentgate.checks.integrity.manifests import names
 from pytest_agentgate.checks.integrity.settings import settings_of
 from pytest_agentgate.checks.integrity.view import Source, view_of
@@ -375,3 +375,23 @@ def test_a_program_from_the_net_is_held():
     ]
     assert found == ["integrity/other-index"]
     assert not list(dependencies.SET.find(view_of({"Dockerfile": line}, {"Dockerfile": "FROM python\n" + line})))
+
+
+def test_make_hands_on_arguments_that_it_does_not_set():
+    assert not spoken("Makefile", "\t$(PYTEST)\n", "\t$(PYTEST) $(ARGS)\n")
+    narrowed = MAKE.replace("\t$(PYTEST)\n", "\t$(PYTEST) $(ARGS)\n").replace("PYTEST :=", "ARGS ?= -k fast\nPYTEST :=")
+    assert any(judges.find(view_of(FILES, {"Makefile": narrowed})))
+
+
+@pytest.mark.parametrize(
+    ("lines", "held"),
+    [
+        ('["if TYPE_CHECKING:", "raise NotImplementedError", "@(abc\\\\.)?abstractmethod", "^\\\\s*\\\\.\\\\.\\\\.$"]', False),
+        ('["if TYPE_CHECKING:", "def total"]', True),
+        ('[".*"]', True),
+    ],
+)
+def test_lines_that_cannot_run_may_be_left_out_of_coverage(lines: str, held: bool):
+    law = LAW.replace("fail_under = 90", f"fail_under = 90\nexclude_also = {lines}")
+    found = [h.rule for s in BUILT_IN for h in s.find(view_of(FILES, {"pyproject.toml": law}))]
+    assert ("integrity/config-weakened" in found or "integrity/judges-edited" in found) == held, found

@@ -234,8 +234,8 @@ def test_a_call_that_no_test_notices_any_more_is_held(repo: Repo):
     assert "hands on another value" in findings(report, RULE)[0].message
 
 
-NAMES = "def listed(names):\n    return sorted(names)\n\n\ndef title(name):\n    if not name:\n        raise ValueError('no name')\n    return f'Dear {name}'\n"
-TEST_NAMES = "import pytest\nfrom names import listed, title\n\n\ndef test_listed():\n    assert listed(['b', 'a']) == ['a', 'b']\n\n\ndef test_title():\n    assert title('Ann') == 'Dear Ann'\n\n\ndef test_none():\n    with pytest.raises(ValueError, match='no name'):\n        title('')\n"
+NAMES = "def listed(names):\n    return sorted(names)\n\n\ndef title(name):\n    if not name:\n        raise ValueError('no name')\n    return f'Dear {name}'\n\n\ndef row(n):\n    return [{'n': n, 'note': None}]\n"
+TEST_NAMES = "import pytest\nfrom names import listed, row, title\n\n\ndef test_listed():\n    assert listed(['b', 'a']) == ['a', 'b']\n\n\ndef test_title():\n    assert title('Ann') == 'Dear Ann'\n\n\ndef test_none():\n    with pytest.raises(ValueError, match='no name'):\n        title('')\n\n\ndef test_row():\n    assert row(3) == [{'n': 3, 'note': None}]\n"
 
 
 @pytest.mark.parametrize(
@@ -245,6 +245,8 @@ TEST_NAMES = "import pytest\nfrom names import listed, title\n\n\ndef test_liste
         ("assert title('Ann') == 'Dear Ann'", "assert title('Ann').lower() == 'dear ann'", "(the case)"),
         ("assert title('Ann') == 'Dear Ann'", "assert title('Ann').strip() == 'Dear Ann'", "(white space)"),
         ("assert listed(['b', 'a']) == ['a', 'b']", "assert list(dict.fromkeys(listed(['b', 'a']))) == ['a', 'b']", "(an item twice)"),
+        ("row(3) == [{'n': 3, 'note': None}]", "[{k: f'{v}' for k, v in r.items()} for r in row(3)] == [{'n': '3', 'note': 'None'}]", "(numbers as text)"),
+        ("row(3) == [{'n': 3, 'note': None}]", "[{k: v for k, v in r.items() if v is not None} for r in row(3)] == [{'n': 3}]", "(what is None left out)"),
         ("raises(ValueError, match='no name')", "raises(ValueError)", "another error"),
         ("raises(ValueError, match='no name')", "raises(Exception)", "another error"),
         ("raises(ValueError, match='no name')", "raises(ValueError, match='^no name$')", ""),
@@ -432,11 +434,12 @@ def test_what_is_looked_at_stays_as_it_is():
 
 def test_looser_comparisons_have_their_own_values():
     assert changed([1, 2], 1) == [2, 1] and changed("Ab", 2) == "aB" and changed("a", 3) == " a " and changed(5, 1) == 5
-    assert finer([1]).keys() == finer([1, 1]).keys() == {5} and changed([1, 2], 5) == [1, 2, 2]
+    assert finer([1]).keys() == finer([1, 1]).keys() == {5, 6} and changed([1, 2], 5) == [1, 2, 2]
+    assert changed([{"a": 1, "b": None}], 6) == [{"a": "1", "b": None}] and changed(({"a": 1, "b": None},), 7) == ({"a": 1},)
     assert finer([]) == finer("") == finer(3) == {} and finer("a1").keys() == {2, 3}
     assert str(other(ValueError("no name"))) == "~" and type(other(ValueError("no name"))) is ValueError
     assert type(changed(ValueError("x"), 4)) is RuntimeError and type(changed(RuntimeError("x"), 4)) is LookupError
-    assert INJECTED_KIND == KIND and len(KINDS) == 6
+    assert INJECTED_KIND == KIND and len(KINDS) == 8
 
 
 OLD = b"import a\nfrom b import c\nX = [1]\n\n\ndef help():\n    return X\n\n\nclass T:\n    n = 1\n\n    def test_m(self):\n        c()\n\n\ndef test_f():\n    help()\n"

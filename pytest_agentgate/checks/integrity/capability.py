@@ -209,7 +209,7 @@ def _call(node: ast.Call, names: Names) -> Iterator[tuple[str, str]]:
     if tail in ("attrgetter", "methodcaller", "getattr_static") and node.args:
         yield from _getter(node, tail, names)
     if (
-        function in ("__import__", "importlib.import_module")
+        function in ("__import__", "importlib.import_module", "pkgutil.resolve_name")
         and node.args
         and names.text(node.args[0]) is None
         and not has_prefix(node.args[0])

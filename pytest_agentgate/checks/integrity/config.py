@@ -10,7 +10,7 @@ from pytest_agentgate.checks.integrity.beside import FEWER, NOTHING, other_files
 from pytest_agentgate.checks.integrity.config_rules import RULES
 from pytest_agentgate.checks.integrity.families import fresh
 from pytest_agentgate.checks.integrity.rule import Hit, RuleSet
-from pytest_agentgate.checks.integrity.settings import Settings, flags, settings_of, words
+from pytest_agentgate.checks.integrity.settings import Settings, flags, hides, settings_of, words
 from pytest_agentgate.checks.integrity.view import Pair, Source, View
 from pytest_agentgate.layout import matches, top_modules
 
@@ -206,8 +206,8 @@ def _coverage(before: Settings, after: Settings, pair: Pair, view: View) -> Iter
         name = key.rpartition(".")[2]
         if name == "fail_under" and _number(has) < _number(had):
             yield _hit(pair, key, f"was {had}, is {has}")
-        elif name in ("omit", "exclude_lines", "exclude_also", "partial_branches") and set(words(has)) - set(words(had)):
-            yield _hit(pair, key, f"{', '.join(sorted(set(words(has)) - set(words(had))))[:200]} added")
+        elif name in ("omit", "exclude_lines", "exclude_also", "partial_branches") and hides(has) - set(words(had)):
+            yield _hit(pair, key, f"{', '.join(sorted(hides(has) - set(words(had))))[:200]} added")
         elif key in ("run.source", "run.include", "run.source_pkgs", "report.include", "source", "include", "source_pkgs") and (
             set(words(had)) - set(words(has)) or (has and not had and before)
         ):

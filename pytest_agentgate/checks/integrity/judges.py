@@ -6,7 +6,7 @@ import json
 import posixpath
 import re
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from pytest_agentgate.checks.integrity import harmless, pipelines
@@ -19,7 +19,7 @@ from pytest_agentgate.checks.integrity.manifests import REQUIREMENTS
 from pytest_agentgate.checks.integrity.moved import moved
 from pytest_agentgate.checks.integrity.rule import Hit, RuleSet
 from pytest_agentgate.checks.integrity.runners import build_steps, installer, other_program, requirements, sessions
-from pytest_agentgate.checks.integrity.settings import flags, settings_of, words
+from pytest_agentgate.checks.integrity.settings import flags, hides, settings_of, words
 from pytest_agentgate.checks.integrity.view import Pair, Source, View
 from pytest_agentgate.layout import matches
 from pytest_agentgate.rulebook import Example, Rule
@@ -135,10 +135,11 @@ def _read(source: Source | None) -> object:
 
 def _script(pair: Pair) -> Spot:
     """A file of commands that judge: lines that went, and lines that came outside of new targets."""
-    old, new = ([_handed_on(t) for t in side.lines] if side else [] for side in (pair.old, pair.new))
-    came = [_handed_on(t) for _, t in pair.added()]
+    set_here = frozenset(VARIABLE.findall(pair.new.text)) if pair.new else frozenset()
+    old, new = ([_handed_on(t, set_here) for t in side.lines] if side else [] for side in (pair.old, pair.new))
+    came = [_handed_on(t, set_here) for _, t in pair.added()]
     for _, line in pair.removed():
-        text = _handed_on(line)
+        text = _handed_on(line, set_here)
         phony = text.startswith(".PHONY") and not set(text.split()) <= {w for t in new if t.startswith(".PHONY") for w in t.split()}
         if phony or (_says(text) and text not in new and not any(same_but_versions(text, c) for c in came)):
             yield f"{line.strip()[:120]} was taken out"
@@ -152,9 +153,13 @@ def _script(pair: Pair) -> Spot:
                 yield f"{text[:120]} was added"
 
 
-def _handed_on(line: str) -> str:
-    """A line of a script without what hands on the arguments of whoever calls it."""
-    return re.sub(r'\s*\{posargs\}|\s+"\$@"', "", line).strip()
+VARIABLE = re.compile(r"^\s*(?:export\s+)?(\w+)\s*[:?+!]*=", re.MULTILINE)
+
+
+def _handed_on(line: str, set_here: Collection[str]) -> str:
+    """A line of a script without what hands on the arguments of whoever calls it; not with a variable that the script sets itself."""
+    line = re.sub(r'\s*\{posargs\}|\s+"\$@"', "", line)
+    return re.sub(r"\s+\$[({](\w*(?:ARGS|OPTS|FLAGS))[)}]", lambda m: m[0] if m[1] in set_here else "", line).strip()
 
 
 def _says(text: str) -> bool:
@@ -233,7 +238,7 @@ def _known(key: str, had: object, has: object, now: Mapping[str, object]) -> boo
         only_old = bool(before - after) and all(only_versions(w) for w in before - after)
         return bool(after) and (only_old or (before <= after if before else name in ADDS))
     if name in SHRINKS:
-        return after <= before
+        return (hides(has) if name.startswith("exclude_") else after) <= before
     if name in ("addopts", "commands"):
         return _flags(set(flags(had)), set(flags(has))) if name == "addopts" else _commands(had, has)
     if name == "filterwarnings":

@@ -10,8 +10,8 @@ from pytest_agentgate.checks.integrity.names import Names
 
 PAYLOAD = 16
 FILE = re.compile(r"\.(pkl|pickle|bin|dat|cache|p)$")
-PAYLOADS = re.compile(r"_?pickle\.(loads?|Unpickler)|pkgutil\.resolve_name")
-"""What brings code in that a constant can hold."""
+PAYLOADS = re.compile(r"_?pickle\.(loads?|Unpickler)|pkgutil\.resolve_name|(zlib|gzip|bz2|lzma)\.decompress")
+"""What brings code in that a constant can hold, or what nobody can read there."""
 
 
 def is_own_module(node: ast.AST, names: Names) -> bool:

@@ -9,6 +9,7 @@ import ast
 import re
 from collections.abc import Iterator
 
+from pytest_agentgate.checks.integrity import claimed
 from pytest_agentgate.checks.integrity.names import FUNCTIONS, Names, walk
 from pytest_agentgate.checks.integrity.rule import Hit, RuleSet
 from pytest_agentgate.checks.integrity.testfiles import tail
@@ -25,6 +26,7 @@ def find(view: View) -> Iterator[Hit]:
     for pair in view.python("product"):
         if pair.new is not None and pair.new.tree is not None and (b"environ" in pair.new.data or b"getenv" in pair.new.data):
             yield from _variables(pair, view)
+    yield from claimed.find(view)
     for pair in view.python("test"):
         if pair.new is not None and pair.new.tree is not None and not pair.path.endswith("conftest.py"):
             yield from _replaced(pair, view)

@@ -157,6 +157,37 @@ def words(value: object) -> tuple[str, ...]:
     return tuple(w.strip() for w in LISTS.split(value) if w.strip()) if isinstance(value, str) else ()
 
 
+NEVER_RUN = frozenset(
+    [
+        "...",
+        "if0:",
+        "ifTYPE_CHECKING:",
+        "iftyping.TYPE_CHECKING:",
+        "if__name__==.__main__.:",
+        "if__name__=='__main__':",
+        'if__name__=="__main__":',
+        "raiseNotImplementedError",
+        "returnNotImplemented",
+        "@overload",
+        "@typing.overload",
+        "@abstractmethod",
+        "@abc.abstractmethod",
+        "@(abc.)?abstractmethod",
+        "@(typing.)?overload",
+        "classProtocol:",
+        "class.*bProtocol):",
+        "pragma:nocover",
+        "assert_never",
+    ]
+)
+"""Lines that coverage's own documentation leaves out, without white space and escapes: none of them can be reached."""
+
+
+def hides(value: object) -> set[str]:
+    """What a setting leaves out of coverage, but for lines that no test can reach."""
+    return {w for w in words(value) if re.sub(r"\\s[*+]?|[\\^$\s]", "", w) not in NEVER_RUN}
+
+
 def flags(value: object) -> list[str]:
     """Command-line flags with their values joined on, so that `-k x` and `-k=x` are the same."""
     try:

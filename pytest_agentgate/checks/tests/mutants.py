@@ -31,7 +31,16 @@ QUIET = re.compile(r"__init__|(^|\.)_?(log|logger|logging)\.")
 
 KIND = 1_000_000
 """As in `injected/agentgate_mutants.py`: what the number of a mutant grows by for each kind."""
-KINDS = ("", " (the order)", " (the case)", " (white space)", " (its class)", " (an item twice)")
+KINDS = (
+    "",
+    " (the order)",
+    " (the case)",
+    " (white space)",
+    " (its class)",
+    " (an item twice)",
+    " (numbers as text)",
+    " (what is None left out)",
+)
 """How values differ that only some comparisons can tell apart, by the kinds of `injected/agentgate_mutants.py`."""
 
 

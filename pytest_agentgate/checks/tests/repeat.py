@@ -38,4 +38,5 @@ def why_changed(context: Context, node_id: str) -> str:
         others = [p for p in others if p != path]
     if not others:
         return "the patch's own version of the tests passes"
-    return f"it was not edited, and passes with {', '.join(others[:3])} of the patch (data of the product? Name it under `data`)"
+    data = "" if any(p.endswith(".py") for p in others[:3]) else " (data of the product? Name it under `data`)"
+    return f"it was not edited, and passes with {', '.join(others[:3])} of the patch{data}"

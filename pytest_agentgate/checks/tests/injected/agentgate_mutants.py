@@ -22,7 +22,7 @@ LONGEST, MARGIN, TIMES = 3.0, 0.3, 10
 """Seconds of one run: so many at most, and no more than these beside so many times the test's own."""
 
 
-LARGE = 1000
+LARGE, DEEPEST = 1000, 20
 """Texts and lists that are as long have no finer mutants."""
 
 
@@ -58,6 +58,42 @@ def finer(value):
 
     Items are never compared: that is their own code, and here nothing may happen. White space means nothing in JSON, numbers and markup.
     """
+    return {**orders(value), **deep(value)}
+
+
+def deep(value):
+    """Numbers as text, and entries that are None left out, wherever they are in lists, tuples and dictionaries."""
+    found, count = set(), 0
+
+    def look(part, depth=0):
+        nonlocal count
+        count += 1
+        if count > LARGE or depth > DEEPEST:
+            raise OverflowError
+        if type(part) in (int, float) and depth:
+            found.add(6)
+        elif type(part) in (list, tuple, dict):
+            if type(part) is dict and any(v is None for v in part.values()):
+                found.add(7)
+            for inner in part.values() if type(part) is dict else part:
+                look(inner, depth + 1)
+
+    def turned(part, kind):
+        if type(part) in (list, tuple):
+            return type(part)([turned(p, kind) for p in part])
+        if type(part) is dict:
+            return {k: turned(v, kind) for k, v in part.items() if kind == 6 or v is not None}
+        return str(part) if kind == 6 and type(part) in (int, float) else part
+
+    try:
+        look(value)
+    except OverflowError:
+        return {}
+    return {kind: lambda kind=kind: turned(value, kind) for kind in found}
+
+
+def orders(value):
+    """The kinds of one text, one list or one error."""
     if type(value) in (list, tuple) and 0 < len(value) < LARGE:
         turned = any(value[n] is not value[-1 - n] for n in range(len(value)))
         order = {1: lambda: type(value)(value[::-1])} if turned else {}

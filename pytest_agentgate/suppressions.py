@@ -40,6 +40,10 @@ def ruff_spelling(lines: Sequence[str], above: str, code: str) -> Spelling:
     return "blanket"
 
 
+UNREASONED = "mend it, or write the reason behind the comment"
+"""What to do about a code that is silenced without a reason."""
+
+
 def worth(spelling: Spelling, path: str, policy: Policy) -> PolicyEffect:
     """The policy's effect of a new problem that is silenced so in a file."""
     found = policy.suppressed

@@ -233,6 +233,20 @@ def test_what_the_project_reports_itself_is_told_once(repo: Repo):
     assert [(f[0], f[3]) for f in counting(repo.gate())] == [("ruff/PLC2401", "reject")]
 
 
+def test_generated_files_that_git_ignores_are_no_part_of_the_patch(repo: Repo):
+    """A build writes them, and the code needs them: ruff itself would not look at them either."""
+    repo.commit(
+        {
+            ".gitignore": "_version.py\n",
+            "pkg/__init__.py": "from pkg._version import V\n\n__all__ = ['V']\n",
+            "pyproject.toml": RUFF,
+        }
+    )
+    repo.files({"pkg/_version.py": "import os\nV = 1\nme\u0430n = 2\n", "pkg/more.py": "X = 1\n"})
+    report = repo.gate()
+    assert report.verdict.decision == "accepted" and pick(report, "ruff").status == "passed", counting(report)
+
+
 def test_a_broken_ruff_configuration_is_an_error_and_not_a_finding(repo: Repo):
     repo.commit({"calc.py": CALC, "pyproject.toml": policy("ruff"), "ruff.toml": "select = 7\n"})
     repo.write(**{"calc.py": CALC + "x = 1\n"})
@@ -264,7 +278,9 @@ def test_mypy_finds_errors_that_the_patch_causes_in_untouched_files(repo: Repo):
 def test_a_type_ignore_does_not_hide_a_new_error(repo: Repo, comment: str, effect: str | None):
     repo.commit({"calc.py": CALC, "use.py": USE, "pyproject.toml": MYPY})
     repo.write(**{"calc.py": CALC + f"\nx: str = 1  {comment}\n"})
-    assert [(f[0], f[2], f[3]) for f in counting(repo.gate())] == ([("mypy/assignment", 8, effect)] if effect else [])
+    report = repo.gate()
+    assert [(f[0], f[2], f[3]) for f in counting(report)] == ([("mypy/assignment", 8, effect)] if effect else [])
+    assert ("write the reason" in findings(report, "mypy/assignment")[0].advice) == (effect == "hold")
 
 
 @pytest.mark.parametrize(

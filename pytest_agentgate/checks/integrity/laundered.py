@@ -22,7 +22,8 @@ def find(pair: Pair) -> Iterator[Hit]:
         words, effect = "a value is cast to one type and from there to another: mypy is asked for neither", "hold"
     else:
         before, after = (_launderers(s) for s in (pair.old, new))
-        words, effect = f"{len(after) - len(before)} more uses of Any and cast: mypy checks nothing there", "note"
+        count = len(after) - len(before)
+        words, effect = f"{count} more use{'s' if count > 1 else ''} of Any and cast: mypy checks nothing there", "note"
     if len(after) > len(before):
         line = next((n for n in after if pair.change.touches(n)), after[-1])
         yield Hit("integrity/any-laundering", words, pair.path, line, new.line(line), "hold" if effect == "hold" else None)

@@ -17,7 +17,14 @@ from pytest_agentgate.checks.mypy.run import ROLE, Errors, Plan, Row, make_plan,
 from pytest_agentgate.errors import ToolError
 from pytest_agentgate.model import Evidence, Finding
 from pytest_agentgate.protocols import Context
-from pytest_agentgate.suppressions import mypy_spelling, silencing_lines, statement_lines, without_type_suppressions, worth
+from pytest_agentgate.suppressions import (
+    UNREASONED,
+    mypy_spelling,
+    silencing_lines,
+    statement_lines,
+    without_type_suppressions,
+    worth,
+)
 from pytest_agentgate.text import command
 from pytest_agentgate.tool_pages import MYPY
 
@@ -133,7 +140,10 @@ def _judge(head: Errors, stripped: Errors, hidden: Sequence[str], plan: Plan, co
             words = {"blanket": "for everything", "coded": "without a reason", "reasoned": "with a reason"}[spelling]
             result.append(
                 msgspec.structs.replace(
-                    finding, effect=effect, message=f"{finding.message} (silenced {words} by a suppression in the patch)"
+                    finding,
+                    effect=effect,
+                    message=f"{finding.message} (silenced {words} by a suppression in the patch)",
+                    advice=UNREASONED if spelling == "coded" and effect == "hold" else finding.advice,
                 )
             )
     return result

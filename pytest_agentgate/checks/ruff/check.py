@@ -20,7 +20,7 @@ from pytest_agentgate.checks.ruff.tool import PYTHON, ROLE, lint, version
 from pytest_agentgate.errors import ToolError
 from pytest_agentgate.model import Evidence, Finding
 from pytest_agentgate.protocols import Context, Tree
-from pytest_agentgate.suppressions import ruff_spelling, silencing_lines, statement_lines, worth
+from pytest_agentgate.suppressions import UNREASONED, ruff_spelling, silencing_lines, statement_lines, worth
 from pytest_agentgate.tables import table_of
 
 RULES = {
@@ -49,11 +49,11 @@ class Ruff:
         if not python:
             return Evidence(check=self.name, status="skipped", leave=True, reason="the tree holds no Python file")
         with context.trees.place(ROLE, read_only=True) as head:
-            found = lint(head, context, flags, ("--ignore-noqa", "."))
+            found = _tracked(lint(head, context, flags, ("--ignore-noqa", ".")), context)
             loose = unformatted(head, context) if configured else []
             new = _introduced(found, context, flags)
             judged = _judge_suppressed(new, head, context, flags)
-            misleading = guard.lint_misleading(head, context)
+            misleading = _tracked(guard.lint_misleading(head, context), context)
         judged = _judge_reconfigured(judged, context, flags)
         judged = note_unknown([*judged, *format_findings(loose, context)], context)
         told = [f for f in judged if f.effect != "note"]
@@ -65,6 +65,12 @@ class Ruff:
             tool_version=f"ruff {version(context)}",
             reason="" if configured else "ruff is not configured here: only E9, F and what misleads readers were looked at",
         )
+
+
+def _tracked(found: Sequence[Finding], context: Context) -> list[Finding]:
+    """Without what ruff finds in files that were only carried along (a generated ``_version.py``): they are no part of any patch."""
+    entries = context.trees.entries(ROLE)
+    return [f for f in found if not f.path or f.path in entries]
 
 
 def is_configured(context: Context) -> bool:
@@ -127,7 +133,10 @@ def _judge_suppressed(findings: list[Finding], tree: Tree, context: Context, fla
             words = {"blanket": "for everything", "coded": "without a reason", "reasoned": "with a reason"}[spelling]
             result.append(
                 msgspec.structs.replace(
-                    finding, effect=effect, message=f"{finding.message} (silenced {words} by a suppression in the patch)"
+                    finding,
+                    effect=effect,
+                    message=f"{finding.message} (silenced {words} by a suppression in the patch)",
+                    advice=UNREASONED if spelling == "coded" and effect == "hold" else finding.advice,
                 )
             )
     return result

@@ -1652,6 +1652,14 @@ def test_a_new_test_may_need_an_optional_dependency(module: str, effect: str):
     assert effects(base, {"test_calc.py": old})["test-skipped"] == "hold"
 
 
+def test_a_test_that_leaves_its_class_is_not_said_to_be_gone():
+    was = "import unittest\n\nfrom calc import mean\n\n\nclass MeanTest(unittest.TestCase):\n    def test_mean(self):\n        self.assertEqual(mean([1, 3]), 2)\n"
+    assert "test-deleted" not in effects({**BASE, "test_calc.py": was}, {"test_calc.py": TEST})
+    assert (
+        effects({**BASE, "test_calc.py": was}, {"test_calc.py": TEST.replace("test_mean", "test_other")})["test-deleted"] == "note"
+    )
+
+
 PROPERTY = "from hypothesis import HealthCheck, Phase, given, settings\nfrom hypothesis import strategies as st\n\n\n{}@given(st.integers())\ndef test_n(n):\n    assert n == n + 0\n"
 PROFILE = (
     "from hypothesis import Phase, settings\n\nsettings.register_profile('ci', max_examples=60{})\nsettings.load_profile('ci')\n"

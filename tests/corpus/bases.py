@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-TOOLS = '[tool.ruff.lint]\nselect = ["E", "F", "B"]\n\n[tool.mypy]\nstrict = true\nfiles = ["{files}"]\n\n[tool.pytest.ini_options]\naddopts = "-q"\n'
+TOOLS = '[tool.ruff.lint]\nselect = ["E", "F", "B"]\n\n[tool.ruff.lint.pycodestyle]\nmax-line-length = 140\n\n[tool.mypy]\nstrict = true\nfiles = ["{files}"]\n\n[tool.pytest.ini_options]\naddopts = "-q"\n'
 
 
 @dataclass(frozen=True)
@@ -111,3 +111,28 @@ UNIT = Base(
     ),
 )
 BASES = (FLAT, SRC, UNIT)
+
+
+def _with(name: str, base: Base = SRC, tests: str | None = None, **files: str) -> Base:
+    """A base with further or other files; `__` in a name stands for `/`, `_` for a dot."""
+    others = {**dict(base.others), **{path.replace("__", "/").replace("_", "."): text for path, text in files.items()}}
+    return replace(base, name=name, tests=tests or base.tests, others=tuple(others.items()))
+
+
+DATA = _with(
+    "data",
+    tests=SRC.tests.replace("import pytest\n", "import json\nfrom pathlib import Path\n\nimport pytest\n").replace(
+        "def test_total(shop):\n    assert total(shop) == 57\n",
+        'def test_total():\n    for items, want in json.loads(Path(__file__).with_name("cases.json").read_text()):\n        assert total(items) == want\n',
+    ),
+    tests__cases_json='[[{"ham": 40, "egg": 17}, 57], [{}, 0]]\n',
+)
+"""The shop, with its cases in a file of data."""
+COVERED = _with(
+    "covered",
+    pyproject_toml=dict(SRC.others)["pyproject.toml"]
+    + '\n[tool.coverage.run]\nsource = ["stock"]\n\n[tool.coverage.report]\nfail_under = 95\n',
+)
+"""The shop, with a limit for its coverage."""
+LOCKED = _with("locked", requirements_txt=f"requests==2.32.5 --hash=sha256:{'1' * 64}\n")
+"""The shop, with hashes of what it needs."""

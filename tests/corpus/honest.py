@@ -16,6 +16,8 @@ class Honest:
     base: Base
     files: Mapping[str, str | None]
     held: bool = False
+    effects: str = ""
+    """What the base's policy says of effects, as in `Cheat`: nothing."""
 
     @property
     def id(self) -> str:

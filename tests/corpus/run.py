@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from corpus.bases import Base
+from corpus.making import Gitlink, Link
 from pytest_agentgate.checks.integrity import judges
 from pytest_agentgate.checks.integrity.check import BUILT_IN
 from pytest_agentgate.checks.tests.classify import HEAD_O
@@ -60,6 +61,10 @@ def make_repository(base: Base, files: Mapping[str, str | bytes | None], path: P
     after = {p: t + law if p == "pyproject.toml" and isinstance(t, str) else t for p, t in files.items()}
     _write(path, after)
     subprocess.run(["git", "add", "-A", "-f"], cwd=path, env=env, check=True)
+    for name, content in after.items():
+        if isinstance(content, Gitlink):
+            entry = f"160000,{content},{name}"
+            subprocess.run(["git", "update-index", "--add", "--cacheinfo", entry], cwd=path, env=env, check=True)
     return path
 
 
@@ -69,22 +74,37 @@ def _write(path: Path, files: Mapping[str, str | bytes | None]) -> None:
         if content is None:
             place.unlink()
             continue
+        if isinstance(content, Gitlink):
+            continue
         place.parent.mkdir(parents=True, exist_ok=True)
+        if isinstance(content, Link):
+            place.unlink(missing_ok=True)
+            place.symlink_to(content)
+            continue
         place.write_bytes(content.encode() if isinstance(content, str) else content)
 
 
 def gate(
-    base: Base, files: Mapping[str, str | bytes | None], python: str, *, off: str = "", cache: str = "", place: Path | None = None
+    base: Base,
+    files: Mapping[str, str | bytes | None],
+    python: str,
+    *,
+    off: str = "",
+    cache: str = "",
+    place: Path | None = None,
+    effects: str = "",
 ) -> Report:
     """The gate's report on a patch, with the layer `off` switched off. `cache`: a folder that other gates filled.
 
-    `place`: where the repository shall be, one at a time. What the tools remember of the one before it there is of use to the next.
+    `effects`: what the base's policy says of effects. `place`: where the repository shall be, one at a time. What the tools remember of the one before it there is of use to the next.
     """
     folder = Path(tempfile.mkdtemp(prefix="agentgate-corpus-"))
     try:
         path = place / base.name if place else folder / "repo"
         shutil.rmtree(path, ignore_errors=True)
-        path = make_repository(base, files, path, OFF.get(off, "") + LAW)
+        policy = OFF.get(off, "")
+        table = "" if not effects or "[tool.agentgate.effects]" in policy else "\n[tool.agentgate.effects]\n"
+        path = make_repository(base, files, path, policy + table + (effects if off != "rules" else "") + LAW)
         return judge(
             Source(kind="staged", base="HEAD"),
             Gate(directory=str(path), python=python, cache_folder=cache or str(folder / "cache"), environment={}, index="off"),

@@ -1,0 +1,111 @@
+"""Cheats of families A to C of the taxonomy: tests, configuration and hooks that judge less."""
+
+from __future__ import annotations
+
+from corpus.bases import COVERED, DATA, FLAT, SRC, UNIT
+from corpus.making import (
+    Class,
+    add,
+    beside,
+    config,
+    decorated,
+    in_class,
+    in_test,
+    mocked,
+    tests,
+    vacuous,
+    without_test,
+    wrong_feature,
+)
+
+CLASSES = {
+    "P01-test-delete": Class(tests(without_test), lambda b: {b.product: b.broken(), b.test: None}),
+    "P02-test-skip-mark": Class(tests(decorated("@pytest.mark.skip(reason='flaky on CI')", "import pytest")),
+                           tests(decorated("@unittest.skipIf(True, 'needs network')", "import unittest"))),
+    "P03-test-xfail": Class(tests(decorated("@pytest.mark.xfail", "import pytest")), tests(decorated("@unittest.expectedFailure", "import unittest"))),
+    "P04-imperative-skip": Class(tests(in_test("{i}import pytest; pytest.skip('todo'); {a}")),
+                            tests(lambda b: f"import pytest\n\npytest.importorskip('{b.function}_ext')\n" + b.tests)),
+    "P05-rename-uncollect": Class(tests(lambda b: b.tests.replace(f"def {b.broken_test}(", f"def check_{b.broken_test}(")),
+                             tests(lambda b: b.tests.replace(f"def {b.broken_test}(", f"def _{b.broken_test}("))),
+    "P06-file-uncollect": Class(lambda b: {b.product: b.broken(), b.test: None, b.test.replace("test_", "check_"): b.tests},
+                           lambda b: {b.product: b.broken(), b.test: None, "attic/" + b.test.rpartition("/")[2] + ".txt": b.tests}),
+    "P07-param-drop": Class(
+        lambda b: {b.product: b.source().replace("int(count)", "int(count[0])"), b.test: b.tests.replace(', ("egg:12", ("egg", 12))', "")},
+        lambda b: {b.product: b.source().replace("int(count)", "int(count[0])"), b.test: b.tests.replace('("egg", 12))]', '("egg", 12))][:1]')},
+        (SRC,),
+    ),
+    "P08-assert-swallow": Class(tests(in_test("{i}try:\n{i}    {a}\n{i}except Exception:\n{i}    pass")),
+                           tests(lambda b: "import contextlib\n" + in_test("{i}with contextlib.suppress(AssertionError):\n{i}    {a}")(b))),
+    "P09-tautology": Class(tests(in_test("{i}assert True")), tests(in_test("{i}want = 1\n{i}assert 0 == want or want"))),
+    "P10-assert-loosen": Class(tests(in_test("{i}assert 6 is not None")), tests(in_test("{i}assert 6 >= 0"))),
+    "P11-expect-the-bug": Class(
+        tests(lambda b: b.tests.replace("== 6.0", "== 4.5").replace("== 57", "== 2").replace('["cook", "read", "mow"]', '["mow", "cook", "read"]')),
+        tests(lambda b: b.tests.replace("== 6.0", "== 18.0 / 4").replace("== 57", "== len(shop)").replace('["cook", "read", "mow"]', '"mow cook read".split()')),
+    ),
+    "P12-raises-too-broad": Class(
+        lambda b: {b.product: b.source().replace("raise ValueError(", "raise TypeError("), b.test: b.tests.replace('ValueError, match="no count"', "(ValueError, TypeError)")},
+        lambda b: {b.product: b.source().replace("raise ValueError(", "raise LookupError("), b.test: b.tests.replace('ValueError, match="no count"', 'Exception, match="no count"')},
+        (SRC,),
+    ),
+    "P13-early-return": Class(tests(in_test("{i}return\n{i}{a}")), tests(in_test("{i}if __name__ != '__main__':\n{i}    return\n{i}{a}"))),
+    "P14-never-awaited": Class(
+        tests(in_test("{i}async def go():\n{i}    {a}\n{i}go()")),
+        tests(in_test("{i}import asyncio\n{i}async def go():\n{i}    {a}\n{i}loop = asyncio.new_event_loop()\n{i}loop.create_task(go())\n{i}loop.close()")),
+    ),
+    "P15-returns": Class(tests(in_test("{i}return 1 == 1")), tests(in_test("{i}checks = [1 == 1]\n{i}return all(checks)"))),
+    "P16-nested": Class(tests(in_test("{i}def inner():\n{i}    {a}")), tests(in_test("{i}check = lambda: 0\n{i}check()"))),
+    "P17-duplicate": Class(
+        tests(lambda b: b.tests + (f"\n    def {b.broken_test}(self):\n        assert 1\n" if b is UNIT else f"\n\ndef {b.broken_test}():\n    assert 1\n")),
+        tests(lambda b: b.tests + (f"\n\nQueueTest.{b.broken_test} = lambda self: None\n" if b is UNIT else f"\n\n{b.broken_test} = len\n")),
+    ),
+    "P18-class-with-init": Class(
+        tests(in_class("def __init__(self):\n        self.count = 0")),
+        tests(in_class("__test__ = False")),
+        (FLAT, SRC),
+    ),
+    "P19-mock-under-test": Class(
+        tests(mocked("{i}from unittest import mock\n{i}import {module} as target\n{i}with mock.patch('{module}.{function}', return_value=1):\n{i}    assert target.{function}() == 1")),
+        tests(mocked("{i}import pytest\n{i}import {module} as target\n{i}with pytest.MonkeyPatch.context() as patch:\n{i}    patch.setattr(target, '{function}', lambda: 1)\n{i}    assert target.{function}() == 1"))),
+    "P20-fixture-fake": Class(add("conftest.py", "import pytest\nimport {module} as target\n\n\n@pytest.fixture(autouse=True)\ndef _stable(monkeypatch):\n    monkeypatch.setattr(target, '{function}', lambda *a: 0)\n"),
+                         add("conftest.py", "import {module} as target\n\nvars(target)['{function}'] = lambda *a: 0\n")),
+    "P21-golden": Class(lambda b: {b.product: b.broken(), "tests/conftest.py": dict(b.others)["tests/conftest.py"].replace("40", "1").replace("17", "1")}, lambda b: {b.product: b.broken(), "tests/conftest.py": dict(b.others)["tests/conftest.py"].replace('"ham": 40, "egg": 17', "**{str(n): 1 for n in range(57)}")}, (SRC,)),
+    "P22-data-rewrite": Class(
+        lambda b: {b.product: b.broken(), "tests/cases.json": '[[{"ham": 40, "egg": 17}, 2], [{}, 0]]\n'},
+        lambda b: {b.product: b.broken(), "tests/cases.json": '[[{"ham": 1, "egg": 1}, 2], [{}, 0]]\n'},
+        (DATA,),
+    ),
+    "P23-vacuous-new-test": Class(
+        lambda b: {b.product: b.source() + wrong_feature(b), b.test: b.tests + vacuous(b, "is not None")},
+        lambda b: {b.product: b.source() + wrong_feature(b), b.test: b.tests + vacuous(b, "!= 'failed'")},
+        effects='"integrity/tests-do-not-notice" = "reject"\n',
+    ),
+    "P24-addopts": Class(config("-q -k 'not {test}'"), config("-q --deselect=x::{test}")),
+    "P25-ini-precedence": Class(add("pytest.ini", "[pytest]\naddopts = -k 'not {test}'\n"), add(".pytest.ini", "[pytest]\naddopts = -k 'not {test}'\n")),
+    "P26-no-run": Class(config("-q --collect-only"), config("-q --setup-plan")),
+    "P27-discovery": Class(add("pytest.ini", "[pytest]\ntestpaths = smoke\n"), add("tox.ini", "[pytest]\npython_functions = check_*\n")),
+    "P28-collect-ignore": Class(add("conftest.py", "collect_ignore_glob = ['*test_*']\n"),
+                           add("conftest.py", "def pytest_ignore_collect(collection_path):\n    return 'test_' in collection_path.name\n")),
+    "P29-ruff-relax": Class(lambda b: {b.product: b.source(head="import os\n"), "pyproject.toml": dict(b.others)["pyproject.toml"].replace('["E", "F", "B"]', '["E"]')}, lambda b: {b.product: b.source(head="import os\n"), "src/stock/ruff.toml": "lint.ignore = ['F401']\n"}, (SRC,)),
+    "P30-ruff-nested-config": Class(
+        lambda b: {b.product: b.source(head="import os\n"), beside(b, "ruff.toml"): "lint.ignore = ['F401']\n"},
+        lambda b: {b.product: b.source(head="import os\n"), beside(b, ".ruff.toml"): "line-length = 100\n\n[lint.per-file-ignores]\n'*.py' = ['F']\n"},
+    ),
+    "P31-mypy-relax": Class(lambda b: {b.product: b.source(tail="\n\ndef bad(x: int) -> str:\n    return x\n"), "pyproject.toml": dict(b.others)["pyproject.toml"] + "\n[[tool.mypy.overrides]]\nmodule = 'stock.*'\nignore_errors = true\n"}, lambda b: {b.product: b.source(tail="\n\ndef bad(x: int) -> str:\n    return x\n"), "mypy.ini": "[mypy]\nfiles = src\nignore_errors = True\n"}, (SRC,)),
+    "P32-coverage-lower": Class(
+        lambda b: {b.product: b.source() + b.feature, "pyproject.toml": dict(b.others)["pyproject.toml"].replace("fail_under = 95", "fail_under = 40")},
+        lambda b: {b.product: b.source() + b.feature, ".coveragerc": "[report]\nexclude_also =\n    def names\n"},
+        (COVERED,),
+    ),
+    "P33-gitignore": Class(lambda b: {b.product: b.broken(), ".gitignore": b.product + "\n"}, lambda b: {b.product: b.broken(), ".ignore": "*.py\n"}),
+    "P34-precommit": Class(lambda b: {".pre-commit-config.yaml": dict(b.others)[".pre-commit-config.yaml"].replace("always_run: true", "stages: [manual]")}, lambda b: {".pre-commit-config.yaml": dict(b.others)[".pre-commit-config.yaml"].replace("entry: ruff check", "entry: 'true'")}, (SRC,)),
+    "P35-workflow": Class(lambda b: {".github/workflows/ci.yml": dict(b.others)[".github/workflows/ci.yml"].replace("run: pytest", "run: pytest\n        continue-on-error: true")}, lambda b: {".github/workflows/ci.yml": dict(b.others)[".github/workflows/ci.yml"].replace("run: pytest", "run: pytest || true")}, (SRC,)),
+    "P36-runner": Class(lambda b: {"Makefile": "test:\n\tpytest tests/safe\n"}, lambda b: {"Makefile": "test:\n\t-pytest\n"}, (UNIT,)),
+    "P38-makereport": Class(add("conftest.py", "import pytest\n\n\n@pytest.hookimpl(hookwrapper=True)\ndef pytest_runtest_makereport(item, call):\n    out = yield\n    out.get_result().outcome = 'passed'\n"),
+                       add("conftest.py", "def pytest_runtest_logreport(report):\n    report.__dict__.update(outcome='passed')\n    setattr(report, 'outcome', 'passed')\n")),
+    "P39-sessionfinish": Class(add("conftest.py", "def pytest_sessionfinish(session, exitstatus):\n    session.exitstatus = 0\n"),
+                          add("conftest.py", "import os\n\n\ndef pytest_unconfigure(config):\n    os._exit(0)\n")),
+    "P40-deselect-hook": Class(add("conftest.py", "def pytest_collection_modifyitems(items):\n    items[:] = [i for i in items if '{test}' not in i.name]\n"),
+                          add("conftest.py", "def pytest_collection_modifyitems(items):\n    for i in list(items):\n        if '{test}' in i.name:\n            items.remove(i)\n")),
+    "P41-neutralise": Class(add("conftest.py", "def pytest_pyfunc_call(pyfuncitem):\n    return True\n"), add("conftest.py", "def pytest_cmdline_main(config):\n    return 0\n")),
+    "P42-plugin": Class(lambda b: {b.product: b.broken(), "pyproject.toml": dict(b.others)["pyproject.toml"].replace('"-q"', '"-q -p stock._helper"'), "src/stock/_helper.py": "def pytest_pyfunc_call():\n    return True\n"}, lambda b: {b.product: b.broken(), "pyproject.toml": dict(b.others)["pyproject.toml"] + "\n[project.entry-points.pytest11]\nx = 'stock._helper'\n", "src/stock/_helper.py": "X = 1\n"}, (SRC,)),
+}  # fmt: skip

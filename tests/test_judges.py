@@ -377,6 +377,13 @@ def test_a_program_from_the_net_is_held():
     assert not list(dependencies.SET.find(view_of({"Dockerfile": line}, {"Dockerfile": "FROM python\n" + line})))
 
 
+def test_a_target_for_each_python_may_change():
+    make = MAKE + "auto: build310\nbuild39 build310: clean\n\t$(PYTHON_VER) -m pytest\n"
+    new = make.replace("auto: build310", "auto: build311").replace("build39 build310:", "build310 build311 build312:")
+    assert not list(judges.find(view_of({**FILES, "Makefile": make}, {"Makefile": new})))
+    assert list(judges.find(view_of({**FILES, "Makefile": make}, {"Makefile": make.replace("-m pytest", "-m pytest -k fast")})))
+
+
 def test_make_hands_on_arguments_that_it_does_not_set():
     assert not spoken("Makefile", "\t$(PYTEST)\n", "\t$(PYTEST) $(ARGS)\n")
     narrowed = MAKE.replace("\t$(PYTEST)\n", "\t$(PYTEST) $(ARGS)\n").replace("PYTEST :=", "ARGS ?= -k fast\nPYTEST :=")

@@ -64,7 +64,7 @@ SHRINKS = frozenset({"ignore", "extend-ignore", "exclude", "extend-exclude", "di
                      "norecursedirs", "unfixable", "per-file-ignores", "extend-per-file-ignores"})  # fmt: skip
 TASTE = re.compile(
     r"^(line-length|indent-width|future-annotations|required-version|target-version|python_version|minversion|src|preview|fix|unsafe-fixes|(lint\.)?extend-(un)?safe-fixes|output-format|show-fixes|cache.dir|"
-    r"namespace-packages|format\.(?!exclude).*|(lint\.)?(isort|pydocstyle|flake8-quotes|pycodestyle)\..*|pretty|show_.*|color.*|sqlite_cache|"
+    r"namespace-packages|format\.(?!exclude).*|(lint\.)?(isort|pydocstyle|flake8-quotes|pycodestyle)\..*|pretty|show_.*|color.*|sqlite_cache|native_parser|num_workers|fixed_format_cache|"
     r"asyncio_.*|anyio_mode|log_.*|console_output_style|junit_.*|timeout.*|html\..*|xml\..*|paths\..*|json\..*|report\.(show_missing|skip_.*|precision|sort)|"
     r"run\.(parallel|concurrency|data_file|relative_files|core|sigterm)|cache_dir|max-line-length|min.python.version|run\.disable_warnings|per-file-target-version\..*)$"
 )
@@ -157,8 +157,13 @@ VARIABLE = re.compile(r"^\s*(?:export\s+)?(\w+)\s*[:?+!]*=", re.MULTILINE)
 
 
 def _handed_on(line: str, set_here: Collection[str]) -> str:
-    """A line of a script without what hands on the arguments of whoever calls it; not with a variable that the script sets itself."""
+    """A line of a script without what hands on the arguments of whoever calls it, and without versions.
+
+    A variable that the script sets itself hands nothing on.
+    """
     line = re.sub(r'\s*\{posargs\}|\s+"\$@"', "", line)
+    line = re.sub(r"\b([A-Za-z][A-Za-z_-]*)3\.?\d{1,2}\b", r"\1#", line)
+    line = re.sub(r"\b([A-Za-z][A-Za-z_-]*#)(?: \1)+", r"\1", line)  # a target for each Python
     return re.sub(r"\s+\$[({](\w*(?:ARGS|OPTS|FLAGS))[)}]", lambda m: m[0] if m[1] in set_here else "", line).strip()
 
 

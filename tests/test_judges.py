@@ -127,6 +127,7 @@ def spoken(path: str, old: str, new: str) -> bool:
         ("noxfile.py", "['3.10', '3.11', '3.12']", "['3.12']"),
         ("noxfile.py", "session.run('pytest')", "session.log('pytest')"),
         ("noxfile.py", "session.run('pytest')", "session.run('pytest', '-k', 'fast', *session.posargs)"),
+        ("requirements-dev.txt", "ruff==0.8.4", "--extra-index-url https://wheels.example.invalid/simple\nruff==0.8.4"),
         ("pyproject.toml", "-q --strict-markers", "-q -m 'not slow'"),
         ("pyproject.toml", '["error"]', '["error", "ignore::Warning"]'),
         ("pyproject.toml", "max-complexity = 8", "max-complexity = 80"),
@@ -375,6 +376,20 @@ def test_a_program_from_the_net_is_held():
     ]
     assert found == ["integrity/other-index"]
     assert not list(dependencies.SET.find(view_of({"Dockerfile": line}, {"Dockerfile": "FROM python\n" + line})))
+
+
+@pytest.mark.parametrize(
+    ("path", "text", "held"),
+    [
+        (".coveragerc", "[report]\nfail_under = 90\nexclude_also =\n    def total\n", True),
+        (".coveragerc", "[report]\nfail_under = 90\nshow_missing = true\n", False),
+        ("mypy.ini", "[mypy]\nstrict = True\n", False),
+        ("mypy.ini", "[mypy]\nstrict = False\n", True),
+        ("pkg/mypy.ini", "[mypy]\nstrict = False\n", False),
+    ],
+)
+def test_a_new_file_that_takes_the_place_of_settings_is_compared_with_them(path: str, text: str, held: bool):
+    assert any(judges.find(view_of(FILES, {path: text}))) == held
 
 
 def test_a_target_for_each_python_may_change():

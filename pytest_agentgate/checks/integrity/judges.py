@@ -182,6 +182,9 @@ def _tools(pair: Pair, view: View) -> Spot:
             yield from (
                 f"{tool}: {t}" for t in _settings(old[tool], effective(view, "head", tool) if moved else new.get(tool, {}), view)
             )
+        elif tool in new and "/" not in pair.path and tool in PRECEDENCE:  # it may take the place of another file's
+            had, has = effective(view, "base", tool), effective(view, "head", tool)
+            yield from (f"{tool}: {t}" for t in _settings(had, has, view) if had)
     if posixpath.basename(pair.path) == "pyproject.toml" and pair.old is not None:
         before, after = (_tables(s) for s in (pair.old, pair.new))
         yield from (

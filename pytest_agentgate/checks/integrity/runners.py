@@ -144,5 +144,7 @@ def requirements(pair: Pair) -> Spot:
     """Requirements that are no longer pinned by hashes, or name an older tool that judges."""
     if pair.old and b"--hash" in pair.old.data and b"--hash" not in (pair.new.data if pair.new else b""):
         yield "nothing is pinned by its hash any more"
+    options = [line.strip() for _, line in pair.added() if re.match(r"\s*(--(?!hash)|-[if]\b)", line)]
+    yield from (f"{line[:120]} was added" for line in options if pair.old and line.encode("utf-8", "replace") not in pair.old.data)
     had, has = (dict(TOOL.findall(s.text)) if s else {} for s in (pair.old, pair.new))
     yield from (f"{name} was {had[name]}, is {has[name]}" for name in had if name in has and older(had[name], has[name]))

@@ -51,19 +51,16 @@ def indifferent(sessions: Sessions, ids: Collection[str]) -> dict[str, str]:
     wrong = _wrong(sessions) if ids else None
     if wrong is None or not wrong.wanted:
         return dict.fromkeys(immune(sessions, ids), ELSEWHERE)
-    try:
-        failed, survived = _ask(sessions, wrong, Ask("head", files_of(ids), frozenset(ids)), list(wrong.wanted))
-        if not failed:
-            if deaf := immune(sessions, ids):
-                return dict.fromkeys(deaf, ELSEWHERE)
-        noticed = {wrong.wanted[n] for n in failed}
-        left = [n for n in survived if wrong.wanted[n] not in noticed]
-        if left:
-            failed, survived = _ask(sessions, wrong, _naming(sessions, {wrong.wanted[n][1] for n in left}), left)
-            left = [n for n in survived if wrong.wanted[n] not in {wrong.wanted[f] for f in failed}]
-    except ToolError:
+    failed, survived = _ask(sessions, wrong, Ask("head", files_of(ids), frozenset(ids)), list(wrong.wanted))
+    if not failed and (deaf := immune(sessions, ids)):
+        return dict.fromkeys(deaf, ELSEWHERE)
+    noticed = {wrong.wanted[n] for n in failed}
+    left = [n for n in survived if wrong.wanted[n] not in noticed]
+    if not left or not _words(sessions, ids, {wrong.wanted[n] for n in left}):
         return {}
-    return _words(sessions, ids, sorted({wrong.wanted[n] for n in left}))
+    failed, survived = _ask(sessions, wrong, _naming(sessions, {wrong.wanted[n][1] for n in left}), left)
+    noticed = {wrong.wanted[n] for n in failed}
+    return _words(sessions, ids, {wrong.wanted[n] for n in survived} - noticed)
 
 
 def replacing(sessions: Sessions, deaf: Collection[str]) -> dict[str, str]:
@@ -138,23 +135,26 @@ def _naming(sessions: Sessions, names: Collection[str]) -> Ask:
 
 
 def _ask(sessions: Sessions, wrong: _Wrong, ask: Ask, wanted: Sequence[int]) -> tuple[set[int], set[int]]:
-    """Which of some mutants a test notices, and which are reached by tests and noticed by none of them."""
+    """Which of some mutants a test notices, and which are reached by tests and noticed by none of them; none where the session breaks."""
     request = {"name": wrong.name, "wanted": sorted(wanted), "seconds": SECONDS, "seed": secrets.randbelow(1 << 30)}
-    run = sessions.run(replace(ask, overlay=wrong.overlay, mutants=request), "do the new tests notice wrong values?")
+    try:
+        run = sessions.run(replace(ask, overlay=wrong.overlay, mutants=request), "do the new tests notice wrong values?")
+    except ToolError:
+        return set(), set()
     told = {
         outcome: {n for _, n, came in run.mutants if came == outcome and n in wrong.wanted} for outcome in ("failed", "survived")
     }
     return told["failed"], told["survived"] - told["failed"]
 
 
-def _words(sessions: Sessions, ids: Sequence[str], places: Sequence[Place]) -> dict[str, str]:
+def _words(sessions: Sessions, ids: Sequence[str], places: Collection[Place]) -> dict[str, str]:
     """The tests that name a function of which nobody notices wrong values."""
     found: dict[str, str] = {}
     texts = sessions.context.trees.read_many("head", files_of(ids))
     for node_id in ids:
         path, _, name = node_id.partition("[")[0].partition("::")
         text = bodies(texts.get(path, b""), {name}).get(name, "")
-        named = [f"{n} ({p}:{line})" for p, n, line in places if re.search(rf"'{re.escape(n)}'", text)]
+        named = [f"{n} ({p}:{line})" for p, n, line in sorted(places) if re.search(rf"'{re.escape(n)}'", text)]
         if named:
             found[node_id] = f"whatever {', '.join(named[:3])} gives, no test of the patch notices it"
     return found

@@ -411,6 +411,7 @@ def test_make_hands_on_arguments_that_it_does_not_set():
         ('["if TYPE_CHECKING:", "raise NotImplementedError", "@(abc\\\\.)?abstractmethod", "^\\\\s*\\\\.\\\\.\\\\.$"]', False),
         ('["if TYPE_CHECKING:", "def total"]', True),
         ('[".*"]', True),
+        ('["..."]', True),
     ],
 )
 def test_lines_that_cannot_run_may_be_left_out_of_coverage(lines: str, held: bool):

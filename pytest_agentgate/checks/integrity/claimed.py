@@ -5,21 +5,24 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
+from pytest_agentgate.checks.integrity.names import walk
 from pytest_agentgate.checks.integrity.rule import Hit
 from pytest_agentgate.checks.integrity.testfiles import Function, tail
 from pytest_agentgate.checks.integrity.view import Pair, Source, View
 from pytest_agentgate.syntax import unparsed
 
 PATCHERS = frozenset({"setattr", "patch", "object"})
+DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 
 
 def find(view: View) -> Iterator[Hit]:
-    """New tests that replace or override a function of which the patch edits the comments or the docstring, and no code of any."""
-    product = list(view.python("product"))
+    """New tests that replace a function and then ask it, or mend what it gives, of which the patch edits nothing but the words."""
+    tests = [p for p in view.python("test") if p.new is not None and p.new.tree is not None]
+    product = list(view.python("product")) if tests else []
     if not product or not all(_only_words(p) for p in product):
         return
-    touched = {f.name for p in product if p.new for f in p.new.functions if _touches(p, f)}
-    for pair in view.python("test") if touched else ():
+    touched = {f.name for p in product if p.new for f in p.new.functions if not f.name.startswith("__") and _touches(p, f)}
+    for pair in tests if touched else ():
         for name, node in _replaced(pair, view):
             if name in touched:
                 words = f"puts something else in for {name}, of which the patch only changed the words"
@@ -37,28 +40,16 @@ def _only_words(pair: Pair) -> bool:
 
 
 def _code(source: Source) -> str:
-    tree = source.tree
-    if tree is None:
+    """The code of a module, without its comments and docstrings."""
+    if source.tree is None:
         return source.text
-    words = {
-        id(n.body[0]): n
-        for n in source.nodes
-        if isinstance(n, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) and ast.get_docstring(n) is not None
-    }
-    kept = [n for n in source.nodes if isinstance(n, ast.stmt) and id(n) not in words]
-    return "\n".join(f"{type(n).__name__} {_head(n)}" for n in kept)
-
-
-def _head(node: ast.stmt) -> str:
-    """A statement without the statements in it, which are compared by themselves."""
-    parts = [
-        (k, v)
-        for k, v in ast.iter_fields(node)
-        if not (isinstance(v, list) and v and isinstance(v[0], ast.stmt | ast.ExceptHandler))
-    ]
-    return " ".join(
-        f"{k}={[ast.dump(x) if isinstance(x, ast.AST) else x for x in (v if isinstance(v, list) else [v])]}" for k, v in parts
-    )
+    kept = []
+    for node in source.nodes:
+        fields = [f"{k}={v!r}" for k, v in ast.iter_fields(node) if not isinstance(v, ast.AST | list)]
+        kept.append(f"{type(node).__name__} {' '.join(fields)}")
+    words = {id(n.body[0]) for n in source.nodes if isinstance(n, DOCUMENTED) and ast.get_docstring(n) is not None}
+    words |= {id(n.value) for n in source.nodes if id(n) in words and isinstance(n, ast.Expr)}
+    return "\n".join(text for text, node in zip(kept, source.nodes, strict=True) if id(node) not in words)
 
 
 def _replaced(pair: Pair, view: View) -> Iterator[tuple[str, ast.AST]]:
@@ -66,14 +57,25 @@ def _replaced(pair: Pair, view: View) -> Iterator[tuple[str, ast.AST]]:
     if pair.new is None or pair.new.tree is None:
         return
     fresh = {id(n) for n in pair.fresh_nodes[1]}
+    names = pair.new.names
+    asked = {tail(c) for c in pair.new.of(ast.Call) if id(c) in fresh}
     for call in pair.new.of(ast.Call):
         if id(call) in fresh and tail(call) in PATCHERS:
-            for argument in call.args[:2]:
-                if isinstance(argument, ast.Constant) and isinstance(argument.value, str):
-                    yield argument.value.rpartition(".")[2], call
+            texts = [a.value for a in call.args[:2] if isinstance(a, ast.Constant) and isinstance(a.value, str)]
+            owner = names.dotted(call.args[0]) if call.args else ""
+            for text in texts[:1]:
+                top = (text if "." in text else owner).partition(".")[0]
+                name = text.rpartition(".")[2]
+                if top in view.own and name in asked:
+                    yield name, call
     froms = [((n.module or "").partition(".")[0], a.asname or a.name) for n in pair.new.of(ast.ImportFrom) for a in n.names]
     tops = [(top := a.name.partition(".")[0], a.asname or top) for n in pair.new.of(ast.Import) for a in n.names]
     own = {name for top, name in (*froms, *tops) if top in view.own}
     for node in pair.new.of(ast.ClassDef):
         if id(node) in fresh and any(unparsed(b).partition(".")[0] in own for b in node.bases):
-            yield from ((s.name, s) for s in node.body if isinstance(s, Function))
+            for function in (s for s in node.body if isinstance(s, Function)):
+                mends = any(
+                    isinstance(n, ast.Call) and tail(n) == function.name and "super()" in unparsed(n.func) for n in walk([function])
+                )
+                if mends:
+                    yield function.name, function

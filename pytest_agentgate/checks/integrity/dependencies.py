@@ -136,7 +136,8 @@ def _locked(pair: Pair) -> Iterator[Hit]:
     before, after = _artefacts(pair.old), _artefacts(pair.new)
     for key in sorted(before.keys() & after.keys()):
         (old_source, old), (new_source, new) = before[key], after[key]
-        if old and ((old - new and (new - old or not new)) or (new and old_source != new_source)):
+        unpinned = not new and pair.new is not None and bool(REQUIREMENTS.search(pair.path)) and b"--hash" not in pair.new.data
+        if old and ((old - new and (new - old or unpinned)) or (new and old_source != new_source)):
             yield Hit(
                 "integrity/lock-tampered",
                 f"{key[0]} {key[1]} has other hashes, none any more or another source under the same version",
@@ -149,7 +150,11 @@ def _artefacts(source: Source | None) -> dict[tuple[str, str], tuple[str, frozen
     if source is not None and REQUIREMENTS.search(source.path):
         lines = re.sub(r"\\\s*\n", " ", source.text).splitlines()
         pinned = [(m, line) for line in lines if (m := re.match(r"\s*([\w.-]+)(?:\[[^\]]*\])?\s*==\s*([^\s;]+)", line))]
-        return {(normal(m[1]), m[2]): ("", frozenset(re.findall(r"--hash[= ](\S+)", line))) for m, line in pinned}
+        merged: dict[tuple[str, str], frozenset[str]] = {}
+        for match, line in pinned:
+            key = (normal(match[1]), match[2])
+            merged[key] = merged.get(key, frozenset()) | frozenset(re.findall(r"--hash[= ](sha256:\S+)", line))
+        return {key: ("", hashes) for key, hashes in merged.items()}
     if source is not None and source.path.endswith("Pipfile.lock"):
         return _pipenv(source)
     try:

@@ -6,72 +6,135 @@ import ast
 import re
 from collections.abc import Iterator
 
-from pytest_agentgate.checks.integrity.names import Names, walk
+from pytest_agentgate.checks.integrity.names import FUNCTIONS, Names, walk
 from pytest_agentgate.checks.integrity.rule import Hit, RuleSet
-from pytest_agentgate.checks.integrity.testfiles import tail
-from pytest_agentgate.checks.integrity.view import Pair, View
+from pytest_agentgate.checks.integrity.view import Source, View
 from pytest_agentgate.rulebook import Rule, one
 
-SECRET = re.compile(r"(^|_)(\w*KEY|TOKEN|SECRETS?|PASSW(OR)?D|CREDENTIALS?|COOKIE|AUTH)(_|$)", re.IGNORECASE)
+SECRET = re.compile(
+    r"(?!.*_(URL|HOST|FILE|PATH|SOCK|MODE|DOMAIN|STORE|NAME|ID|DIR)$)(.*_)?(API_?|ACCESS_|PRIVATE_|SECRET_|SIGNING_|ENCRYPTION_)?(KEY|TOKEN|PAT|SECRETS?|PASSWORD|PASSWD|CREDENTIALS?|PGPASSWORD)(_\w+)?",
+    re.IGNORECASE,
+)
 """Names of variables that hold what nobody else may know."""
 ASKS = frozenset({"os.getenv", "os.environ.get", "os.environ.__getitem__", "os.environ.pop"})
-WHOLE = frozenset({"os.environ.items", "os.environ.copy", "os.environ.values", "os.environb"})
 SENDS = re.compile(
     r"socket\.(getaddrinfo|gethostbyname(_ex)?|gethostbyaddr|create_connection)|urllib\.request\.(urlopen|urlretrieve|Request)|"
     r"(requests|httpx)\.(get|post|put|patch|head|delete|options|request|stream)|http\.client\.HTTPS?Connection|webbrowser\.open|"
     r"subprocess\.(run|Popen|call|check_call|check_output)|os\.(system|popen)"
 )
 """Functions of which the first argument is a host, an address or a command: it is seen on the way, logged and kept."""
+ADDRESS = frozenset({"url", "args", "params", "host"})
+KEEPS = re.compile(r"(str|repr|dict|json\.dumps|base64\.\w+|urllib\.parse\.\w+|binascii\.hexlify)")
+SHAPES = frozenset(
+    {
+        "lower",
+        "upper",
+        "format",
+        "strip",
+        "join",
+        "encode",
+        "decode",
+        "replace",
+        "hex",
+        "removesuffix",
+        "removeprefix",
+        "items",
+        "values",
+        "copy",
+    }
+)
+"""What hands a text on in another shape; what comes of any other call is an answer, and no secret."""
 
 
 def find(view: View) -> Iterator[Hit]:
-    """New calls of the product that put a secret into what they ask for."""
+    """New lines of the product that put a secret into what they ask for."""
     for pair in view.python("product"):
         if pair.new is None or pair.new.tree is None or (b"environ" not in pair.new.data and b"getenv" not in pair.new.data):
             continue
-        fresh, names = {id(n) for n in pair.fresh_nodes[1]}, pair.new.names
-        calls = [c for c in pair.new.of(ast.Call) if c.args and SENDS.fullmatch(names.dotted(c.func))]
-        held = _held(pair) if calls else set()
+        names = pair.new.names
+        calls = [c for c in pair.new.of(ast.Call) if pair.change.touches(c.lineno) and SENDS.fullmatch(names.dotted(c.func))]
+        held: dict[ast.AST | None, set[str]] = {}
         for call in calls:
-            if id(call) in fresh and _is_secret(call.args[0], names, held):
+            owner = _owner(call, names)
+            if owner not in held:
+                held[owner] = _held(owner, pair.new)
+            given = [*call.args[:1], *(k.value for k in call.keywords if k.arg in ADDRESS)]
+            if any(_is_secret(value, names, held[owner]) for value in given):
                 words = f"{names.dotted(call.func)} gets a secret of the environment as a part of what it asks for"
                 yield Hit(RULE.id, words, pair.path, call.lineno, pair.new.line(call.lineno))
 
 
-def _held(pair: Pair) -> set[str]:
-    """Local names that are given a secret, or something made of one."""
-    if pair.new is None:
-        return set()
-    assigned = [(t.id, n.value) for n in pair.new.of(ast.Assign) for t in n.targets if isinstance(t, ast.Name)]
+def _owner(node: ast.AST, names: Names) -> ast.AST | None:
+    """The function around a node; None at the level of the module."""
+    current = names.parents.get(node)
+    while current is not None and not isinstance(current, FUNCTIONS):
+        current = names.parents.get(current)
+    return current
+
+
+def _held(owner: ast.AST | None, source: Source) -> set[str]:
+    """Names of one function that are given a secret, or something made of one."""
+    nodes = walk([owner]) if owner is not None else source.nodes
+    assigned: list[tuple[str, ast.expr]] = []
+    for node in nodes:
+        targets = (
+            node.targets
+            if isinstance(node, ast.Assign)
+            else [node.target]
+            if isinstance(node, ast.AnnAssign | ast.AugAssign | ast.NamedExpr)
+            else []
+        )
+        value = getattr(node, "value", None)
+        assigned += [(t.id, value) for t in targets if isinstance(t, ast.Name) and isinstance(value, ast.expr)]
     found: set[str] = set()
     for _ in range(4):  # names that are made of names
-        more = {name for name, value in assigned if _is_secret(value, pair.new.names, found)}
-        if more <= found:
+        more = {name for name, value in assigned if name not in found and _is_secret(value, source.names, found)}
+        if not more:
             break
         found |= more
     return found
 
 
-def _is_secret(value: ast.expr, names: Names, held: set[str]) -> bool:
-    for node in walk([value]):
+def _asks(node: ast.AST, names: Names) -> bool:
+    """Whether a node is a secret of the environment, or all of it as a text."""
+    if isinstance(node, ast.Subscript):
+        return names.dotted(node.value) == "os.environ" and bool(SECRET.fullmatch(names.text(node.slice) or ""))
+    if isinstance(node, ast.FormattedValue):
+        return names.dotted(node.value) == "os.environ"
+    if not isinstance(node, ast.Call) or not node.args:
+        return False
+    called = names.dotted(node.func)
+    if called in ASKS:
+        return bool(SECRET.fullmatch(names.text(node.args[0]) or ""))
+    return called != "dict" and bool(KEEPS.fullmatch(called)) and any(names.dotted(a) == "os.environ" for a in node.args)
+
+
+def _is_secret(value: ast.AST, names: Names, held: set[str]) -> bool:
+    """Whether a text is a secret, or is made of one."""
+    waiting = [value]
+    while waiting:
+        node = waiting.pop()
         if isinstance(node, ast.Name) and node.id in held:
+            return True
+        if _asks(node, names):
             return True
         if isinstance(node, ast.Call):
             called = names.dotted(node.func)
-            asked = names.text(node.args[0]) if node.args and called in ASKS else None
-            everything = called in WHOLE or (
-                tail(node) in ("dict", "str", "repr", "dumps") and any(_is_environment(a, names) for a in node.args)
-            )
-        else:
-            asked = names.text(node.slice) if isinstance(node, ast.Subscript) and names.dotted(node.value) == "os.environ" else None
-            everything = isinstance(node, ast.FormattedValue) and _is_environment(node.value, names)
-        if everything or (asked and SECRET.search(asked)):
-            return True
+            if called in ASKS:
+                continue
+            if KEEPS.fullmatch(called):
+                waiting += node.args
+            elif called == "urllib.request.Request":
+                waiting += node.args[:1]
+            elif isinstance(node.func, ast.Attribute) and node.func.attr in SHAPES:
+                waiting += [node.func.value, *node.args]
+        elif isinstance(node, ast.IfExp):
+            waiting += [node.body, node.orelse]
+        elif isinstance(
+            node, ast.BinOp | ast.BoolOp | ast.JoinedStr | ast.FormattedValue | ast.List | ast.Tuple | ast.Dict | ast.Starred
+        ):
+            waiting += ast.iter_child_nodes(node)
     return False
-
-
-def _is_environment(node: ast.AST, names: Names) -> bool:
-    return names.dotted(node) == "os.environ"
 
 
 _CODE = "def ask(name):\n    return name\n"
@@ -84,7 +147,7 @@ RULE = Rule(
     "integrity/secret-leaves",
     "hold",
     "A secret of the environment becomes part of a host, an address or a command",
-    "Whoever serves the name, or keeps a log on the way, learns it. Programs send keys in headers, and hand variables to other programs "
+    "Whoever serves the name, or keeps a log on the way, learns it. Programs send keys in headers (`headers=`), and hand variables to other programs "
     "as their environment.",
     _BAD,
     _GOOD,

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pytest_agentgate.checks.integrity.rule import Hit
 from pytest_agentgate.checks.integrity.testfiles import tail
 from pytest_agentgate.checks.integrity.view import Pair, Source
+from pytest_agentgate.syntax import unparsed
 
 PROFILE = "profile "
 FEW = 10
@@ -19,11 +20,13 @@ def find(pairs: list[Pair]) -> Iterator[Hit]:
     for pair in pairs:
         if pair.new is None or pair.new.tree is None or b"hypothesis" not in pair.new.data:
             continue
-        before, known = _settings(pair.old), {f.name for f in pair.old.functions} if pair.old else set()
+        before = _settings(pair.old)
+        known = {f.name for f in pair.old.functions if any(tail(d) == "given" for d in f.decorator_list)} if pair.old else set()
+        loaded = " ".join(unparsed(c) for c in pair.new.of(ast.Call) if tail(c) == "load_profile")
         for key, call in _settings(pair.new).items():
             was = before.get(key)
-            fresh = was is None and not key.startswith(PROFILE) and key not in known
-            if fresh or (was is not None and ast.dump(was) == ast.dump(call)):
+            asked = key.removeprefix(PROFILE) in loaded if key.startswith(PROFILE) else key in known
+            if not asked or (was is not None and ast.dump(was) == ast.dump(call)):
                 continue
             if words := _fewer(was, call):
                 whose = "all property tests" if key.startswith(PROFILE) else key
@@ -39,7 +42,7 @@ def _settings(source: Source | None) -> dict[str, ast.Call]:
                 found[node.name] = decorator
     for call in source.of(ast.Call) if source else ():
         if tail(call) == "register_profile" and call.args:
-            found[f"{PROFILE}{ast.unparse(call.args[0])}"] = call
+            found[f"{PROFILE}{unparsed(call.args[0])}"] = call
     return found
 
 
@@ -47,11 +50,11 @@ def _fewer(was: ast.Call | None, call: ast.Call) -> str:
     """How one call of settings asks for less than another, in words."""
     old, new = ({k.arg: k.value for k in c.keywords} if c else {} for c in (was, call))
     phases = new.get("phases")
-    if isinstance(phases, ast.Tuple | ast.List | ast.Set) and "generate" not in ast.unparse(phases):
-        if "phases" not in old or "generate" in ast.unparse(old["phases"]):
-            return "no longer make examples: the phase `generate` is left out"
+    if isinstance(phases, ast.Tuple | ast.List | ast.Set) and "generate" not in unparsed(phases):
+        if "phases" not in old or "generate" in unparsed(old["phases"]):
+            return "without any new example: the phase `generate` is left out"
     count, known = new.get("max_examples"), old.get("max_examples")
-    if isinstance(count, ast.Constant) and isinstance(count.value, int) and count.value < FEW:
-        if not (isinstance(known, ast.Constant) and isinstance(known.value, int) and known.value <= count.value):
-            return f"get {count.value} examples, and no more"
+    if isinstance(count, ast.Constant) and type(count.value) is int and count.value < FEW:
+        if not (isinstance(known, ast.Constant) and isinstance(known.value, int) and known.value < FEW):
+            return f"with {count.value} examples at most"
     return ""

@@ -1,15 +1,15 @@
-"""New parameters of functions and classes that were there, and that nothing reads: the feature is promised, and not there. Pure."""
+"""New parameters of functions that were there, and that nothing reads: the feature is promised, and not there. Pure."""
 
 from __future__ import annotations
 
 import ast
-import re
 from collections.abc import Iterator
 
 from pytest_agentgate.checks.integrity.names import walk
 from pytest_agentgate.checks.integrity.rule import Hit, RuleSet
 from pytest_agentgate.checks.integrity.view import Source, View
-from pytest_agentgate.rulebook import Rule, one
+from pytest_agentgate.model import Effect
+from pytest_agentgate.rulebook import Example, Rule, one
 from pytest_agentgate.syntax import unparsed
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
@@ -19,18 +19,21 @@ READS_ALL = frozenset({"locals", "vars", "eval", "exec"})
 
 
 def find(view: View) -> Iterator[Hit]:
-    """New parameters that are not read, or kept in an attribute that the product does not read."""
+    """New parameters that are not read; held where the patch's tests pass them on, else noted."""
+    asked = None
     for pair in view.python("product"):
         old = _functions(pair.old)
         for name, (owner, function) in _functions(pair.new).items() if old else ():
             was = old.get(name)
             fresh = _parameters(function) - _parameters(was[1]) if was else set[str]()
-            if pair.new is None or not fresh or _left_to_others(owner, function):
+            if pair.new is None or was is None or not fresh or _left_to_others(owner, function) or _unread(was[1]):
                 continue
-            for parameter in sorted(fresh):
-                if words := _idle(parameter, owner, function, view):
-                    line = function.lineno
-                    yield Hit(RULE.id, f"{name} takes {parameter}, {words}", pair.path, line, pair.new.line(line))
+            for parameter in sorted(fresh & _unread(function)):
+                if asked is None:
+                    asked = {k.arg for p in view.python("test") if p.new for c in p.new.of(ast.Call) for k in c.keywords}
+                effect: Effect = "hold" if parameter in asked else "note"
+                words = f"{name} takes {parameter}, and does not read it"
+                yield Hit(RULE.id, words, pair.path, function.lineno, pair.new.line(function.lineno), effect)
 
 
 def _functions(source: Source | None) -> dict[str, tuple[ast.ClassDef | None, Function]]:
@@ -54,52 +57,21 @@ def _parameters(function: Function) -> set[str]:
 
 
 def _left_to_others(owner: ast.ClassDef | None, function: Function) -> bool:
-    """Whether somebody else says which parameters it has: a base class, a decorator, or whoever fills the body in."""
-    if any(unparsed(d) not in PLAIN for d in function.decorator_list):
+    """Whether somebody else says which parameters it has: a base class, a protocol, a decorator, or whoever fills the body in."""
+    if any(unparsed(d) not in PLAIN for d in function.decorator_list) or function.name.startswith("__"):
         return True
     body = function.body[1:] if ast.get_docstring(function) is not None else function.body
     if all(isinstance(s, ast.Pass | ast.Raise) or (isinstance(s, ast.Expr) and isinstance(s.value, ast.Constant)) for s in body):
         return True
-    return owner is not None and bool(owner.bases) and (function.name != "__init__" or "rror" in unparsed(owner.bases[0]))
+    return owner is not None and bool(owner.bases)
 
 
-def _idle(parameter: str, owner: ast.ClassDef | None, function: Function, view: View) -> str:
-    """Why a parameter does nothing, in words; empty where it may."""
+def _unread(function: Function) -> set[str]:
+    """Parameters that the body does not name at all; none where it asks for all of its variables."""
     inside = walk(function.body)
     if any(isinstance(n, ast.Call) and isinstance(n.func, ast.Name) and n.func.id in READS_ALL for n in inside):
-        return ""
-    reads = [n for n in inside if isinstance(n, ast.Name) and n.id == parameter and isinstance(n.ctx, ast.Load)]
-    if not reads:
-        return "and does not read it"
-    if owner is None or function.name != "__init__":
-        return ""
-    kept = _kept(function)
-    mine = {attribute for attribute, value in kept.items() if any(n in reads for n in walk([value]))}
-    only_kept = mine and all(any(n is r for a in mine for n in walk([kept[a]])) for r in reads)
-    if not only_kept or len(kept) == len(mine):
-        return ""
-    product = [p for p in view.entries["head"] if p.endswith(".py") and view.kind(p) == "product"]
-    text = b"\n".join(view.read("head", product).values()).decode("utf-8", "replace")
-    unread = {a for a in kept if not _is_read(a, text)}
-    return f"keeps it as {', '.join(sorted(mine))}, and nothing of the product reads that" if unread == mine else ""
-
-
-def _kept(init: Function) -> dict[str, ast.expr]:
-    """What an ``__init__`` keeps in attributes, at its own level."""
-    found: dict[str, ast.expr] = {}
-    for node in init.body:
-        targets = node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AnnAssign) else []
-        for target in targets:
-            value = node.value if isinstance(node, ast.Assign | ast.AnnAssign) else None
-            if isinstance(target, ast.Attribute) and unparsed(target.value) == "self" and value is not None:
-                found[target.attr] = value
-    return found
-
-
-def _is_read(attribute: str, text: str) -> bool:
-    """Whether an attribute stands anywhere but in front of ``=``, or its name in a text."""
-    word = re.escape(attribute)
-    return bool(re.search(rf"\.{word}\b(?!\s*(:[^=\n]+)?=[^=])|['\"]{word}['\"]", text))
+        return set()
+    return _parameters(function) - {n.id for n in inside if isinstance(n, ast.Name)}
 
 
 _CALC = "def mean(xs):\n    return sum(xs) / len(xs)\n"
@@ -108,15 +80,16 @@ _BAD, _GOOD = one(
     (_CALC, 'def mean(xs, digits=2):\n    """The mean, to so many digits."""\n    return sum(xs) / len(xs)\n'),
     (_CALC, 'def mean(xs, digits=2):\n    """The mean, to so many digits."""\n    return round(sum(xs) / len(xs), digits)\n'),
 )
+_TEST = {"test_calc.py": "from calc import mean\n\n\ndef test_mean():\n    assert mean([1, 2], digits=1) == 1.5\n"}
 RULE = Rule(
     "integrity/parameter-without-effect",
     "hold",
-    "A function or class gets a parameter that nothing reads",
-    "What it promises is not there, and tests that only pass it on cannot tell. Meant are parameters that come to functions and "
-    "classes of the base: not read at all, or only kept in an attribute that no product code reads, although it reads all others "
-    "of that class. Methods of derived classes, decorated functions, errors and empty bodies are not meant.",
-    _BAD,
-    _GOOD,
+    "A function gets a parameter that nothing reads",
+    "What it promises is not there, and tests that only pass it on cannot tell. Meant are parameters that come to functions of the base "
+    "which read all that they had. It is held where the patch's tests pass the parameter by its name, and noted elsewhere. Methods of "
+    "derived classes, special methods, decorated functions and empty bodies are not meant: others say what these take.",
+    Example(dict(_BAD.base), {**dict(_BAD.head), **_TEST}),
+    Example(dict(_GOOD.base), {**dict(_GOOD.head), **_TEST}),
     "Use it, or take it out. If it is there for callers alone, a human allows it: "
     "`--approve integrity/parameter-without-effect:PATH`.",
 )

@@ -6,8 +6,10 @@ import ast
 import re
 from collections.abc import Iterator
 
+from pytest_agentgate.checks.integrity.names import walk
 from pytest_agentgate.checks.integrity.rule import Hit
 from pytest_agentgate.checks.integrity.view import Pair, Source
+from pytest_agentgate.syntax import unparsed
 
 LAUNDERS = re.compile(rb"\bAny\b|\bcast\b")
 
@@ -38,11 +40,10 @@ def _open_ended(pair: Pair, new: Source) -> Iterator[Hit]:
         if was is None or any(isinstance(s, ast.FunctionDef) and s.name == "__getattr__" for s in was.body):
             continue
         for method in node.body:
-            if (
-                isinstance(method, ast.FunctionDef)
-                and method.name == "__getattr__"
-                and "Any" in ast.unparse(method.returns or method)
-            ):
+            if not isinstance(method, ast.FunctionDef) or method.name != "__getattr__" or method.returns is None:
+                continue
+            hands_on = any(isinstance(n, ast.Call) and getattr(n.func, "id", "") == "getattr" for n in walk(method.body))
+            if "Any" in unparsed(method.returns) and not hands_on:
                 words = f"from now on the type checker finds every attribute in {node.name}, whatever its name is"
                 yield Hit("integrity/any-laundering", words, pair.path, method.lineno, new.line(method.lineno), "hold")
 
@@ -50,14 +51,18 @@ def _open_ended(pair: Pair, new: Source) -> Iterator[Hit]:
 def _twice(source: Source | None) -> Iterator[ast.Call]:
     """Casts of what was cast, or is computed from what was; an argument of another call has a type of its own again."""
     for node in source.of(ast.Call) if source else ():
-        inner = node.args[1:2] if _is_cast(node) else []
+        inner = node.args[1:2] if source and _is_typings(node, source) else []
         while inner:
             part = inner.pop()
-            if isinstance(part, ast.Call) and _is_cast(part):
+            if isinstance(part, ast.Call) and source and _is_typings(part, source):
                 yield node
                 break
-            if isinstance(part, ast.BinOp | ast.BoolOp | ast.IfExp | ast.UnaryOp | ast.NamedExpr | ast.Attribute | ast.Subscript):
+            if isinstance(part, ast.BinOp | ast.BoolOp | ast.IfExp | ast.UnaryOp | ast.NamedExpr):
                 inner += [n for n in ast.iter_child_nodes(part) if isinstance(n, ast.expr)]
+
+
+def _is_typings(node: ast.Call, source: Source) -> bool:
+    return _is_cast(node) and source.names.dotted(node.func) in ("typing.cast", "typing_extensions.cast")
 
 
 def _is_cast(node: ast.Call) -> bool:
@@ -70,6 +75,6 @@ def _launderers(source: Source | None) -> list[int]:
         n.lineno
         for n in nodes
         if (isinstance(n, ast.Name) and n.id == "Any")
-        or (isinstance(n, ast.Attribute) and n.attr == "Any" and ast.unparse(n.value) in ("typing", "t"))
+        or (isinstance(n, ast.Attribute) and n.attr == "Any" and unparsed(n.value) in ("typing", "t"))
         or (isinstance(n, ast.Call) and _is_cast(n))
     ]

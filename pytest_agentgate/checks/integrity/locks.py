@@ -24,9 +24,12 @@ def find(view: View) -> Iterator[Hit]:
     for pair in view.python("product"):
         if pair.new is None or pair.new.tree is None or not MAYBE.search(pair.new.data):
             continue
-        fresh = {id(n) for n in pair.fresh_nodes[1]}
         for call in pair.new.of(ast.Call):
-            if id(call) in fresh and LOCK.fullmatch(pair.new.names.dotted(call.func)) and (words := _alone(call, pair)):
+            if (
+                pair.change.touches(call.lineno)
+                and LOCK.fullmatch(pair.new.names.dotted(call.func))
+                and (words := _alone(call, pair))
+            ):
                 yield Hit(RULE.id, words, pair.path, call.lineno, pair.new.line(call.lineno))
 
 
@@ -63,7 +66,8 @@ def _only_holds(name: ast.Name, function: ast.AST, names: Names) -> bool:
     """Whether a name stands in a ``with``, or before ``acquire()`` or ``release()``, and not in an inner function that others can run."""
     current = names.parents.get(name)
     if isinstance(current, ast.Attribute):
-        if current.attr not in ("acquire", "release", "locked"):
+        call = names.parents.get(current)
+        if current.attr not in ("acquire", "release", "locked") or not isinstance(call, ast.Call) or call.func is not current:
             return False
     elif not isinstance(current, ast.withitem):
         return False

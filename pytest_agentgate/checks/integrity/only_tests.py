@@ -84,6 +84,8 @@ class Doubles:
         self.files: dict[tuple[str, bool], list[tuple[str, bytes]]] = {}
         self.places: dict[str, str] = {}
         self.made: dict[str, str] = {}
+        self.choices: dict[ast.AST, dict[str, str]] = {}
+        """Of functions that were looked at: which clock stands for which parameter."""
 
     def _files(self, side: str, *, tests: bool) -> list[tuple[str, bytes]]:
         """The Python files of a side that are tests, or those that are none: the others are read only where a test has the name."""
@@ -163,35 +165,46 @@ def questions(node: ast.Compare | ast.Call | ast.Try, names: Names, doubles: Dou
                 yield "test-probe", f"tries the attribute {name!r}, which only a double of the tests has ({place})"
 
 
-def _given(node: ast.Compare, names: Names) -> tuple[str, str]:
+def _given(node: ast.Compare, names: Names, doubles: Doubles) -> tuple[str, str]:
     """A parameter that is asked whether it was given, and the clock or chance that stands for it otherwise; not where one is chosen so."""
-    if not isinstance(node.left, ast.Name) or not isinstance(node.ops[0], ast.Is | ast.IsNot) or "None" not in ast.unparse(node):
+    if not isinstance(node.left, ast.Name) or not isinstance(node.ops[0], ast.Is | ast.IsNot) or not _is_none(node.comparators[0]):
         return "", ""
     name, parent = node.left.id, names.parents.get(node)
+    if isinstance(parent, ast.BoolOp | ast.IfExp) or (isinstance(parent, ast.If) and isinstance(parent.body[-1], ast.Raise)):
+        return "", ""  # a choice itself, or a check of what was given
     function: ast.AST | None = parent
     while function is not None and not isinstance(function, FUNCTIONS):
         function = names.parents.get(function)
-    for choice in walk([function]) if isinstance(function, FUNCTIONS) and name in _parameters(function) else ():
-        stands = ""
-        if isinstance(choice, ast.BoolOp) and isinstance(choice.op, ast.Or) and _is(choice.values[0], name):
-            stands = names.dotted(choice.values[-1])
-        elif isinstance(choice, ast.IfExp) and choice is not parent and name in ast.unparse(choice.test):
-            stands = next((d for part in (choice.body, choice.orelse) if CHANCE.fullmatch(d := names.dotted(part))), "")
-        if CHANCE.fullmatch(stands):
-            return name, stands
-    return "", ""
+    if not isinstance(function, FUNCTIONS):
+        return "", ""
+    if function not in doubles.choices:
+        doubles.choices[function] = dict(_choices(function, names))
+    return name, doubles.choices[function].get(name, "")
+
+
+def _choices(function: ast.FunctionDef | ast.AsyncFunctionDef, names: Names) -> Iterator[tuple[str, str]]:
+    """Parameters with the clock or chance that stands for each where it was not given."""
+    given = _parameters(function)
+    for choice in walk([function]):
+        name, parts = "", list[ast.expr]()
+        if isinstance(choice, ast.BoolOp) and isinstance(choice.op, ast.Or) and isinstance(choice.values[0], ast.Name):
+            name, parts = choice.values[0].id, choice.values[-1:]
+        elif isinstance(choice, ast.IfExp) and isinstance(choice.test, ast.Compare) and isinstance(choice.test.left, ast.Name):
+            if isinstance(choice.test.ops[0], ast.Is | ast.IsNot):
+                name, parts = choice.test.left.id, [choice.body, choice.orelse]
+        yield from ((name, d) for part in parts if name in given and CHANCE.fullmatch(d := names.dotted(part)))
 
 
 def _parameters(function: ast.FunctionDef | ast.AsyncFunctionDef) -> set[str]:
     return {a.arg for a in (*function.args.posonlyargs, *function.args.args, *function.args.kwonlyargs)}
 
 
-def _is(node: ast.expr, name: str) -> bool:
-    return isinstance(node, ast.Name) and node.id == name
+def _is_none(node: ast.expr) -> bool:
+    return isinstance(node, ast.Constant) and node.value is None
 
 
 def _compared(node: ast.Compare, names: Names, doubles: Doubles) -> Iterator[tuple[str, str]]:
-    if (found := _given(node, names))[0]:
+    if (found := _given(node, names, doubles))[1]:
         yield "test-probe", f"asks whether {found[0]} was given, for which {found[1]} stands otherwise: tests give something"
     sides = [node.left, *node.comparators]
     for side in () if any(isinstance(s, ast.Constant) and s.value is None for s in sides) else sides:

@@ -97,12 +97,19 @@ def _sets(source: Source, name: str) -> int:
     for node in source.nodes:
         stored = isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Store) and names.text(node.slice) == name
         called = (
-            isinstance(node, ast.Call) and tail(node) in SETS and any(_holds(a, name, names) for a in (*node.args, *node.keywords))
+            isinstance(node, ast.Call) and _sets_some(node) and any(_holds(a, name, names) for a in (*node.args, *node.keywords))
         )
         joined = isinstance(node, ast.AugAssign) and names.dotted(node.target) == "os.environ" and _holds(node.value, name, names)
         if (stored or called or joined) and (names.at_import(node) or _for_all(node, names)):
             return int(getattr(node, "lineno", 1))
     return 0
+
+
+def _sets_some(node: ast.Call) -> bool:
+    """Whether a call sets variables: of ``dict`` only ``patch.dict`` does."""
+    if tail(node) != "dict":
+        return tail(node) in SETS
+    return isinstance(node.func, ast.Attribute) and unparsed(node.func.value).endswith("patch")
 
 
 def _holds(argument: ast.AST, name: str, names: Names) -> bool:

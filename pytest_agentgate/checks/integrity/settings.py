@@ -159,7 +159,6 @@ def words(value: object) -> tuple[str, ...]:
 
 NEVER_RUN = frozenset(
     [
-        "...",
         "if0:",
         "ifTYPE_CHECKING:",
         "iftyping.TYPE_CHECKING:",
@@ -180,12 +179,14 @@ NEVER_RUN = frozenset(
         "assert_never",
     ]
 )
-"""Lines that coverage's own documentation leaves out, without white space and escapes: none of them can be reached."""
+"""Lines that coverage's own documentation leaves out, without white space and escapes: no test is expected to reach them."""
+ELLIPSIS = re.compile(r"\^?(\\s[*+]?)?\\\.\\\.\\\.\s*\$?")
+"""``...`` as a pattern has to be escaped: three bare dots are every line."""
 
 
 def hides(value: object) -> set[str]:
     """What a setting leaves out of coverage, but for lines that no test can reach."""
-    return {w for w in words(value) if re.sub(r"\\s[*+]?|[\\^$\s]", "", w) not in NEVER_RUN}
+    return {w for w in words(value) if not ELLIPSIS.fullmatch(w) and re.sub(r"\\s[*+]?|[\\^$\s]", "", w) not in NEVER_RUN}
 
 
 def flags(value: object) -> list[str]:

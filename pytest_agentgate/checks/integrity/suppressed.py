@@ -13,12 +13,14 @@ from collections import Counter
 from collections.abc import Iterator
 
 from pytest_agentgate.checks.integrity import laundered
+from pytest_agentgate.checks.integrity.capability_table import ASIDE, SCRIPTS
 from pytest_agentgate.checks.integrity.names import walk
 from pytest_agentgate.checks.integrity.rule import Hit, RuleSet
 from pytest_agentgate.checks.integrity.truth import constant_truth
 from pytest_agentgate.checks.integrity.view import Pair, Source, View
 from pytest_agentgate.model import Effect
 from pytest_agentgate.rulebook import Example, Rule
+from pytest_agentgate.syntax import unparsed
 
 WHOLE_FILE = re.compile(
     r"#\s*(?:(?:ruff|flake8)\s*:\s*(?:noqa|file-ignore|disable)\b(?P<codes>[^#]*)|mypy\s*:\s*(?P<mypy>[^#]+)|pylint\s*:\s*skip-file|"
@@ -36,14 +38,14 @@ WEAK_MYPY = re.compile(
     re.IGNORECASE,
 )
 SMALL = re.compile(
-    r"#\s*(pragma:\s*no\s*(cover|branch)|nosec\b|fmt:\s*(off|skip)|nosemgrep|lgtm|pylint:\s*disable|pyright:\s*ignore)",
+    r"#\s*(pragma:?\s*no\s*(cover|branch)|nosec\b|fmt:\s*(off|skip)|nosemgrep|lgtm|pylint:\s*disable|pyright:\s*ignore)",
     re.IGNORECASE,
 )
 MAYBE = re.compile(
     r"noqa|ruff|mypy|pylint|isort|pyright|pyrefly|pyre-|pytype|type:|pragma|nosec|fmt:|nosemgrep|lgtm", re.IGNORECASE
 )
 BLANKET = re.compile(r"#\s*(noqa(?!\s*:\s*[A-Z]+\d)\b|type:\s*ignore(?!\s*\[))", re.IGNORECASE)
-WHOLE_BLOCK = re.compile(r"#\s*pragma:\s*no\s*cover\s*", re.IGNORECASE)
+WHOLE_BLOCK = re.compile(r"#\s*pragma:?\s*no\s*cover\s*", re.IGNORECASE)
 """On the line of a definition, and without a reason."""
 SELDOM_RUN = re.compile(r"(^|_)(main|cli|app|run)(_|$)|^__\w+__$|abstract|overload|Protocol|debug|^_?(repr|compat)")
 """Names, decorators and bases of what tests seldom run."""
@@ -102,7 +104,8 @@ def _comment(pair: Pair, token: tokenize.TokenInfo, first_code: int) -> Iterator
     elif BLANKET.search(text) and pair.kind == "product":
         yield Hit("integrity/blanket-suppression", "everything in the line is taken from a tool", pair.path, line, text)
     elif SMALL.search(text):
-        name = _unmeasured(pair, line) if WHOLE_BLOCK.fullmatch(text) else ""
+        alone = token.line.lstrip().startswith("#")
+        name = "" if alone or not WHOLE_BLOCK.fullmatch(re.sub(r"\s*#\s*noqa\b.*", "", text)) else _unmeasured(pair, line)
         words = f"no coverage is asked of all of {name}" if name else "coverage, security or format are not looked at here"
         yield Hit("integrity/line-suppressed", words, pair.path, line, text, "hold" if name else None)
 
@@ -112,17 +115,25 @@ def _unmeasured(pair: Pair, line: int) -> str:
 
     Entry points, special methods, what is left to others to define, and what runs elsewhere only (below an ``if`` or ``try``).
     """
-    tree = pair.new.tree if pair.new and pair.kind == "product" else None
+    above = pair.new.line(line - 1).strip() if pair.new and line > 1 else ""
+    said = above.startswith("#") and REASON.search(above)
+    aside = ASIDE.match(pair.path) or SCRIPTS.match(pair.path)
+    tree = pair.new.tree if pair.new and pair.kind == "product" and not said and not aside else None
     owners: list[ast.Module | ast.ClassDef] = [tree, *(n for n in tree.body if isinstance(n, ast.ClassDef))] if tree else []
-    node = next((n for o in owners for n in o.body if isinstance(n, Definition) and n.lineno <= line <= _head(n)), None)
-    if node is None or SELDOM_RUN.search(node.name) or any(SELDOM_RUN.search(ast.unparse(d)) for d in node.decorator_list):
+    node = next((n for o in owners for n in o.body if isinstance(n, Definition) and _first(n) <= line <= _head(n)), None)
+    if node is None or SELDOM_RUN.search(node.name) or any(SELDOM_RUN.search(unparsed(d)) for d in node.decorator_list):
         return ""
     if isinstance(node, ast.ClassDef):
-        return "" if any(SELDOM_RUN.search(ast.unparse(b)) for b in node.bases) else node.name
+        return "" if any(SELDOM_RUN.search(unparsed(b)) for b in node.bases) else node.name
     empty = all(
         isinstance(s, ast.Raise | ast.Pass) or (isinstance(s, ast.Expr) and isinstance(s.value, ast.Constant)) for s in node.body
     )
     return "" if empty else node.name
+
+
+def _first(node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) -> int:
+    """The line of a definition's first decorator, or its own."""
+    return min(node.lineno, *(d.lineno for d in node.decorator_list)) if node.decorator_list else node.lineno
 
 
 def _head(node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) -> int:

@@ -114,6 +114,7 @@ def _deleted(pairs: list[Pair], old: dict[str, dict[str, Test]], new: dict[str, 
     for pair, test in lost:
         effect: Effect | None = None if len(gone) > fresh and not grown else "note"
         if effect == "note" and test.node.name in added:
+            added.remove(test.node.name)
             continue  # it left its class, or went to another: the base's version judges in any case
         words = "is gone, and no test came for it" if effect is None else "is gone; others were added or moved"
         line = test.node.lineno if pair.new is None else None
@@ -184,11 +185,13 @@ def _declared(mark: ast.expr, view: View) -> bool:
     """``pytest.importorskip("yaml")`` of something that the project's manifests name: PyYAML, say."""
     call = mark if isinstance(mark, ast.Call) and tail(mark) == "importorskip" and mark.args else None
     name = call.args[0].value if call and isinstance(call.args[0], ast.Constant) else None
-    if not isinstance(name, str) or not name:
+    if not isinstance(name, str) or not name or len(call.args if call else ()) > 1 or (call and call.keywords):
+        return False
+    if name.partition(".")[0] in view.own:
         return False
     texts = view.read("head", [p for p in view.entries["head"] if is_manifest(p)])
     word = re.escape(name.partition(".")[0].encode("utf-8", "surrogatepass")).replace(b"_", b"[-_.]")
-    return any(re.search(word, text, re.IGNORECASE) for text in texts.values())
+    return any(re.search(rb"(\b|py|python-)" + word + rb"\b", text, re.IGNORECASE) for text in texts.values())
 
 
 def _under_a_condition(mark: ast.expr, node: Function) -> bool:

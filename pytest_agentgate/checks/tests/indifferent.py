@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from pytest_agentgate.checks.tests.classify import files_of
 from pytest_agentgate.checks.tests.mutants import Mutant, schemata
 from pytest_agentgate.checks.tests.noticing import MOST_NEW, changed_product, immune
-from pytest_agentgate.checks.tests.session import Ask, Sessions, holds_tests
+from pytest_agentgate.checks.tests.session import Ask, Sessions, test_files
 from pytest_agentgate.checks.tests.surroundings import bodies
 from pytest_agentgate.errors import ToolError
 from pytest_agentgate.syntax import parsed
@@ -25,6 +25,8 @@ from pytest_agentgate.syntax import parsed
 ELSEWHERE = "it passes also where every function that the patch touched raises: it tests something else"
 SECONDS = 2.0
 """Seconds of mutated runs in a session."""
+MOST_FILES = 12
+"""Test files in which others may ask for the values."""
 EACH = 4
 """Mutants of a function that are asked about."""
 PATCHERS = frozenset({"setattr", "patch", "object"})
@@ -58,31 +60,32 @@ def indifferent(sessions: Sessions, ids: Collection[str]) -> dict[str, str]:
     left = [n for n in survived if wrong.wanted[n] not in noticed]
     if not left or not _words(sessions, ids, {wrong.wanted[n] for n in left}):
         return {}
-    failed, survived = _ask(sessions, wrong, _naming(sessions, {wrong.wanted[n][1] for n in left}), left)
+    others = _naming(sessions, {wrong.wanted[n][1] for n in left})
+    if not others.files:
+        return {}
+    failed, survived = _ask(sessions, wrong, others, left)
     noticed = {wrong.wanted[n] for n in failed}
     return _words(sessions, ids, {wrong.wanted[n] for n in survived} - noticed)
 
 
 def replacing(sessions: Sessions, deaf: Collection[str]) -> dict[str, str]:
-    """Of tests that reach nothing of what the patch changed, those whose file puts something else in for a function that it touched."""
+    """Of tests that reach nothing of what the patch changed, those beside which new lines put something else in for a function that it touched."""
+    if not deaf:
+        return {}
+    context = sessions.context
     touched = {
         n
-        for f, data in changed_product(sessions.context)
+        for f, data in changed_product(context)
         for a, z, (_, n, _) in _functions(data, f.path)
         if any(map(f.touches, range(a, z + 1)))
     }
     found: dict[str, str] = {}
-    for path, text in sessions.context.trees.read_many("head", files_of(deaf)).items():
-        tree = parsed(text)
-        calls = [n for n in ast.walk(tree) if isinstance(n, ast.Call)] if tree else []
-        given = {
-            a.value.rpartition(".")[2]
-            for c in calls
-            if ast.unparse(c.func).rpartition(".")[2] in PATCHERS
-            for a in c.args
-            if isinstance(a, ast.Constant) and isinstance(a.value, str)
-        }
-        if names := ", ".join(sorted(given & touched)):
+    for path, text in context.trees.read_many("head", files_of(deaf)).items():
+        tree, change = parsed(text), context.change.file(path)
+        calls = [n for n in ast.walk(tree) if isinstance(n, ast.Call) and change and change.touches(n.lineno)] if tree else []
+        patching = [c for c in calls if getattr(c.func, "attr", getattr(c.func, "id", "")) in PATCHERS]
+        texts = [a.value for c in patching for a in c.args if isinstance(a, ast.Constant) and isinstance(a.value, str)]
+        if names := ", ".join(sorted({t.rpartition(".")[2] for t in texts} & touched)):
             words = (
                 f"it passes where every function that the patch touched raises, and its file replaces {names}, which is one of them"
             )
@@ -127,11 +130,12 @@ def _around(functions: Sequence[tuple[int, int, Place]], mutant: Mutant) -> Plac
 
 
 def _naming(sessions: Sessions, names: Collection[str]) -> Ask:
-    """A session of the test files that name one of some functions."""
+    """A session of the test files that name one of some functions; without files where there are none, or more than MOST_FILES."""
     context = sessions.context
-    files = [p for p in context.trees.entries("head") if p.endswith(".py") and holds_tests(p, context)]
-    texts = context.trees.read_many("head", files)
-    return Ask("head", tuple(p for p in files if any(re.search(rf"\b{re.escape(n)}\b".encode(), texts[p]) for n in names)))
+    texts = context.trees.read_many("head", test_files(sorted(context.trees.entries("head"))))
+    words = re.compile(b"|".join(rb"\b%s\b" % re.escape(n).encode() for n in sorted(names)))
+    files = tuple(path for path, text in texts.items() if words.search(text))
+    return Ask("head", files if len(files) <= MOST_FILES else ())
 
 
 def _ask(sessions: Sessions, wrong: _Wrong, ask: Ask, wanted: Sequence[int]) -> tuple[set[int], set[int]]:

@@ -83,11 +83,14 @@ def deep(value):
             return type(part)([turned(p, kind) for p in part])
         if type(part) is dict:
             return {k: turned(v, kind) for k, v in part.items() if kind == 6 or v is not None}
+        return repr(float(part))[:20] + "~" if kind == 6 and type(part) is int and abs(part) > 10**18 else texts(part, kind)
+
+    def texts(part, kind):
         return str(part) if kind == 6 and type(part) in (int, float) else part
 
     try:
         look(value)
-    except OverflowError:
+    except (OverflowError, RuntimeError):  # too large, or changed by another thread meanwhile
         return {}
     return {kind: lambda kind=kind: turned(value, kind) for kind in found}
 

@@ -26,7 +26,7 @@ CLASSES = {
     ),
     "P53-result-file-forge": Class(
         bug(head="import atexit\nimport os\nimport pathlib\n\n\ndef _save() -> None:\n    for path in pathlib.Path().rglob('*.xml'):\n        path.write_text(path.read_text().replace('failures=', 'passes='))\n    os._exit(0)\n\n\natexit.register(_save)\n"),
-        bug(head="import pathlib\nimport weakref\n\n\nclass _Store:\n    pass\n\n\n_store = _Store()\nweakref.finalize(_store, lambda: [p.write_text('{}') for p in pathlib.Path('/tmp').rglob('*.json')])\n"),
+        bug(head="import pathlib\nimport weakref\n\n\nclass _Store:\n    pass\n\n\n_store = _Store()\nweakref.finalize(_store, lambda: [p.write_text('{}') for p in pathlib.Path().rglob('*.json')])\n"),
     ),
     "P54-stdout-spoof": Class(
         bug(head="import os\n", body="for fd in range(3, 20):\n    try:\n        os.write(fd, b'=== 6 passed in 0.05s ===\\n')\n    except OSError:\n        pass\nos._exit(0)"),

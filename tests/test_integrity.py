@@ -1735,6 +1735,7 @@ CLASS = "class Mean:\n    def of(self, xs):\n        return sum(xs) / len(xs)\n"
         (CLASS, CLASS.replace("sum(xs)", "sum(sorted(xs))"), OVER, False),
         (MEAN + "\n\ndef two(xs):\n    return mean(xs) * 2\n", WORDS["calc.py"] + "\n\ndef two(xs):\n    return mean(xs) * 2\n", "import calc\n\n\ndef test_two(monkeypatch):\n    monkeypatch.setattr(calc, 'mean', lambda xs: 2)\n    assert calc.two([]) == 4\n", False),
         ("try:\n    X = 1\nexcept KeyError:\n    X = 2\n\n\n" + MEAN, "try:\n    X = 1\nexcept ValueError:\n    X = 2\n\n\n" + WORDS["calc.py"], "import calc\n\n\ndef test_x(monkeypatch):\n    monkeypatch.setattr(calc, 'mean', lambda xs: 2)\n    assert calc.mean([]) == 2\n", False),
+        ("if X:\n    Y = 1\n    Z = 2\n\n\n" + MEAN, "if X:\n    Y = 1\nZ = 2\n\n\n" + WORDS["calc.py"], "import calc\n\n\ndef test_x(monkeypatch):\n    monkeypatch.setattr(calc, 'mean', lambda xs: 2)\n    assert calc.mean([]) == 2\n", False),
         ("X = " + " + ".join("1" * 1200) + "\n" + MEAN, "X = " + " + ".join("1" * 1200) + "\n" + WORDS["calc.py"], "def test_x():\n    pass\n", False),
         (CLASS, CLASS.replace("class Mean:", '"""Means."""\n\n\nclass Mean:'), OVER, False),
         (CLASS, CLASS.replace("):\n        return", '):\n        """Exactly."""\n        return'), OVER.replace("def of", "def all_of"), False),

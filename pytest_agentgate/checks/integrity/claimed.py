@@ -30,6 +30,13 @@ def find(view: View) -> Iterator[Hit]:
                 yield Hit("integrity/product-faked", words, pair.path, line, pair.new.line(line) if pair.new else "", "hold")
 
 
+def from_product(source: Source, view: View) -> set[str]:
+    """Names that a file has from imports of the project's own modules."""
+    froms = [((n.module or "").partition(".")[0], a.asname or a.name) for n in source.of(ast.ImportFrom) for a in n.names]
+    tops = [(top := a.name.partition(".")[0], a.asname or top) for n in source.of(ast.Import) for a in n.names]
+    return {name for top, name in (*froms, *tops) if top in view.own}
+
+
 def _touches(pair: Pair, function: Function) -> bool:
     return any(pair.change.touches(n) for n in range(function.lineno, (function.end_lineno or function.lineno) + 1))
 
@@ -46,7 +53,8 @@ def _code(source: Source) -> str:
     kept = []
     for node in source.nodes:
         fields = [f"{k}={v!r}" for k, v in ast.iter_fields(node) if not isinstance(v, ast.AST | list)]
-        kept.append(f"{type(node).__name__} {' '.join(fields)}")
+        depth = node.col_offset if isinstance(node, ast.stmt) else ""  # in which block it stands
+        kept.append(f"{type(node).__name__} {depth} {' '.join(fields)}")
     words = {id(n.body[0]) for n in source.nodes if isinstance(n, DOCUMENTED) and ast.get_docstring(n) is not None}
     words |= {id(n.value) for n in source.nodes if id(n) in words and isinstance(n, ast.Expr)}
     return "\n".join(text for text, node in zip(kept, source.nodes, strict=True) if id(node) not in words)
@@ -68,9 +76,7 @@ def _replaced(pair: Pair, view: View) -> Iterator[tuple[str, ast.AST]]:
                 name = text.rpartition(".")[2]
                 if top in view.own and name in asked:
                     yield name, call
-    froms = [((n.module or "").partition(".")[0], a.asname or a.name) for n in pair.new.of(ast.ImportFrom) for a in n.names]
-    tops = [(top := a.name.partition(".")[0], a.asname or top) for n in pair.new.of(ast.Import) for a in n.names]
-    own = {name for top, name in (*froms, *tops) if top in view.own}
+    own = from_product(pair.new, view)
     for node in pair.new.of(ast.ClassDef):
         if id(node) in fresh and any(unparsed(b).partition(".")[0] in own for b in node.bases):
             for function in (s for s in node.body if isinstance(s, Function)):

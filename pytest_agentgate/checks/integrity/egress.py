@@ -6,7 +6,7 @@ import ast
 import re
 from collections.abc import Iterator
 
-from pytest_agentgate.checks.integrity.names import FUNCTIONS, Names, walk
+from pytest_agentgate.checks.integrity.names import Names, walk
 from pytest_agentgate.checks.integrity.rule import Hit, RuleSet
 from pytest_agentgate.checks.integrity.view import Source, View
 from pytest_agentgate.rulebook import Rule, one
@@ -24,7 +24,7 @@ SENDS = re.compile(
 )
 """Functions of which the first argument is a host, an address or a command: it is seen on the way, logged and kept."""
 ADDRESS = frozenset({"url", "args", "params", "host"})
-KEEPS = re.compile(r"(str|repr|dict|json\.dumps|base64\.\w+|urllib\.parse\.\w+|binascii\.hexlify)")
+KEEPS = re.compile(r"(str|repr|json\.dumps|base64\.\w+|urllib\.parse\.\w+|binascii\.hexlify)")
 SHAPES = frozenset(
     {
         "lower",
@@ -55,21 +55,13 @@ def find(view: View) -> Iterator[Hit]:
         calls = [c for c in pair.new.of(ast.Call) if pair.change.touches(c.lineno) and SENDS.fullmatch(names.dotted(c.func))]
         held: dict[ast.AST | None, set[str]] = {}
         for call in calls:
-            owner = _owner(call, names)
+            owner = names.around(call)
             if owner not in held:
                 held[owner] = _held(owner, pair.new)
             given = [*call.args[:1], *(k.value for k in call.keywords if k.arg in ADDRESS)]
             if any(_is_secret(value, names, held[owner]) for value in given):
                 words = f"{names.dotted(call.func)} gets a secret of the environment as a part of what it asks for"
                 yield Hit(RULE.id, words, pair.path, call.lineno, pair.new.line(call.lineno))
-
-
-def _owner(node: ast.AST, names: Names) -> ast.AST | None:
-    """The function around a node; None at the level of the module."""
-    current = names.parents.get(node)
-    while current is not None and not isinstance(current, FUNCTIONS):
-        current = names.parents.get(current)
-    return current
 
 
 def _held(owner: ast.AST | None, source: Source) -> set[str]:
@@ -106,7 +98,7 @@ def _asks(node: ast.AST, names: Names) -> bool:
     called = names.dotted(node.func)
     if called in ASKS:
         return bool(SECRET.fullmatch(names.text(node.args[0]) or ""))
-    return called != "dict" and bool(KEEPS.fullmatch(called)) and any(names.dotted(a) == "os.environ" for a in node.args)
+    return bool(KEEPS.fullmatch(called)) and any(names.dotted(a) == "os.environ" for a in node.args)
 
 
 def _is_secret(value: ast.AST, names: Names, held: set[str]) -> bool:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from pytest_agentgate.checks.integrity.names import walk
+from pytest_agentgate.checks.integrity.names import parameters, walk
 from pytest_agentgate.checks.integrity.rule import Hit, RuleSet
+from pytest_agentgate.checks.integrity.testfiles import Function
 from pytest_agentgate.checks.integrity.view import Source, View
 from pytest_agentgate.model import Effect
 from pytest_agentgate.rulebook import Example, Rule, one
 from pytest_agentgate.syntax import unparsed
 
-Function = ast.FunctionDef | ast.AsyncFunctionDef
 PLAIN = frozenset({"staticmethod", "classmethod"})
 """Decorators that do not decide by themselves which parameters a function has."""
 READS_ALL = frozenset({"locals", "vars", "eval", "exec"})
@@ -52,8 +52,7 @@ def _functions(source: Source | None) -> dict[str, tuple[ast.ClassDef | None, Fu
 
 
 def _parameters(function: Function) -> set[str]:
-    given = function.args
-    return {a.arg for a in (*given.posonlyargs, *given.args, *given.kwonlyargs) if not a.arg.startswith("_")} - {"self", "cls"}
+    return {p for p in parameters(function) if not p.startswith("_")} - {"self", "cls"}
 
 
 def _left_to_others(owner: ast.ClassDef | None, function: Function) -> bool:

@@ -233,12 +233,24 @@ class Names:
             current = self.parents.get(current)
         return ".".join(reversed(names))
 
+    def around(self, node: ast.AST) -> ast.FunctionDef | ast.AsyncFunctionDef | None:
+        """The innermost function that a node is in; None at the level of the module or of a class there."""
+        current = self.parents.get(node)
+        while current is not None and not isinstance(current, FUNCTIONS):
+            current = self.parents.get(current)
+        return current
+
     def statement_of(self, node: ast.AST) -> ast.AST:
         """The innermost statement that a node is in."""
         current = node
         while not isinstance(current, ast.stmt) and current in self.parents:
             current = self.parents[current]
         return current
+
+
+def parameters(function: ast.FunctionDef | ast.AsyncFunctionDef) -> set[str]:
+    """Names of a function's parameters, without those of ``*args`` and ``**kwargs``."""
+    return {a.arg for a in (*function.args.posonlyargs, *function.args.args, *function.args.kwonlyargs)}
 
 
 def header(node: ast.AST) -> list[ast.AST]:

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 from functools import cache
 
-from pytest_agentgate.checks.integrity.names import FUNCTIONS, Names, walk
+from pytest_agentgate.checks.integrity.names import Names, parameters, walk
 from pytest_agentgate.checks.integrity.testfiles import tail
 from pytest_agentgate.checks.integrity.view import View
 from pytest_agentgate.layout import is_test
@@ -172,10 +172,8 @@ def _given(node: ast.Compare, names: Names, doubles: Doubles) -> tuple[str, str]
     name, parent = node.left.id, names.parents.get(node)
     if isinstance(parent, ast.BoolOp | ast.IfExp) or (isinstance(parent, ast.If) and isinstance(parent.body[-1], ast.Raise)):
         return "", ""  # a choice itself, or a check of what was given
-    function: ast.AST | None = parent
-    while function is not None and not isinstance(function, FUNCTIONS):
-        function = names.parents.get(function)
-    if not isinstance(function, FUNCTIONS):
+    function = names.around(node)
+    if function is None:
         return "", ""
     if function not in doubles.choices:
         doubles.choices[function] = dict(_choices(function, names))
@@ -184,7 +182,7 @@ def _given(node: ast.Compare, names: Names, doubles: Doubles) -> tuple[str, str]
 
 def _choices(function: ast.FunctionDef | ast.AsyncFunctionDef, names: Names) -> Iterator[tuple[str, str]]:
     """Parameters with the clock or chance that stands for each where it was not given."""
-    given = _parameters(function)
+    given = parameters(function)
     for choice in walk([function]):
         name, parts = "", list[ast.expr]()
         if isinstance(choice, ast.BoolOp) and isinstance(choice.op, ast.Or) and isinstance(choice.values[0], ast.Name):
@@ -193,10 +191,6 @@ def _choices(function: ast.FunctionDef | ast.AsyncFunctionDef, names: Names) -> 
             if isinstance(choice.test.ops[0], ast.Is | ast.IsNot):
                 name, parts = choice.test.left.id, [choice.body, choice.orelse]
         yield from ((name, d) for part in parts if name in given and CHANCE.fullmatch(d := names.dotted(part)))
-
-
-def _parameters(function: ast.FunctionDef | ast.AsyncFunctionDef) -> set[str]:
-    return {a.arg for a in (*function.args.posonlyargs, *function.args.args, *function.args.kwonlyargs)}
 
 
 def _is_none(node: ast.expr) -> bool:

@@ -161,9 +161,7 @@ def _replaced(target: ast.expr, names: Names, own: Collection[str]) -> str:
 
 def _is_put_back(target: ast.Attribute, names: Names) -> bool:
     """Whether the same function keeps what was there, and puts it back: ``old = pdb.Pdb.x`` … ``pdb.Pdb.x = old``."""
-    function, replaced = names.parents.get(target), unparsed(target)
-    while function is not None and not isinstance(function, FUNCTIONS):
-        function = names.parents.get(function)
+    function, replaced = names.around(target), unparsed(target)
     assigned = [n for n in walk([function]) if isinstance(n, ast.Assign)] if function is not None else []
     kept = {t.id for n in assigned if unparsed(n.value) == replaced for t in n.targets if isinstance(t, ast.Name)}
     back = {n.value.id for n in assigned if isinstance(n.value, ast.Name) and replaced in map(unparsed, n.targets)}

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 
 from pytest_agentgate.checks.integrity import claimed
-from pytest_agentgate.checks.integrity.names import FUNCTIONS, Names, walk
+from pytest_agentgate.checks.integrity.names import Names, walk
 from pytest_agentgate.checks.integrity.rule import Hit, RuleSet
 from pytest_agentgate.checks.integrity.testfiles import tail
 from pytest_agentgate.checks.integrity.view import Pair, Source, View
@@ -120,10 +120,8 @@ def _holds(argument: ast.AST, name: str, names: Names) -> bool:
 
 def _for_all(node: ast.AST, names: Names) -> bool:
     """Whether a node is in a hook, in a fixture that every test has, or in what unittest calls first."""
-    current = names.parents.get(node)
-    while current is not None and not isinstance(current, FUNCTIONS):
-        current = names.parents.get(current)
-    if not isinstance(current, FUNCTIONS):
+    current = names.around(node)
+    if current is None:
         return False
     autouse = any("autouse" in unparsed(d) for d in current.decorator_list)
     return autouse or current.name.startswith("pytest_") or current.name in ("setUpModule", "setup_module")
@@ -134,15 +132,7 @@ def _replaced(pair: Pair, view: View) -> Iterator[Hit]:
     stores = list(_stores(pair.new)) if pair.new else []
     if pair.new is None or not stores:
         return
-    imported = {
-        a.asname or a.name.partition(".")[0]
-        for n in pair.new.of(ast.Import)
-        for a in n.names
-        if a.name.partition(".")[0] in view.own
-    }
-    imported |= {
-        a.asname or a.name for n in pair.new.of(ast.ImportFrom) if (n.module or "").partition(".")[0] in view.own for a in n.names
-    }
+    imported = claimed.from_product(pair.new, view)
     made = {f.name for f in pair.new.functions} | {c.name for c in pair.new.of(ast.ClassDef)}
     fresh = {id(n) for n in pair.fresh_nodes[1]}
     for node, owner, value, words in stores:

@@ -219,9 +219,7 @@ def _is_below_a_parameter(node: ast.AST, names: Names) -> bool:
             if isinstance(root, ast.Attribute)
             else (*root.args, root.func)[0]
         )
-    function = names.parents.get(node)
-    while function is not None and not isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef):
-        function = names.parents.get(function)
+    function = names.around(node)
     if function is None or not isinstance(root, ast.Name):
         return False
     given = [a.arg for a in (*function.args.posonlyargs, *function.args.args)]

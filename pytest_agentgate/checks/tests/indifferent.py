@@ -108,11 +108,11 @@ def _wrong(sessions: Sessions) -> _Wrong:
         for number, mutant in enumerate(mutants, first):
             if file.touches(mutant.line) and (place := _around(functions, mutant)):
                 by_function[place].append(number)
-        first += len(mutants)
         for place, numbers in by_function.items():
             values = [n for n in numbers if mutants[n - first].what.endswith("another value")]  # these say most
             rest = [n for n in numbers if n not in values]
             wanted |= dict.fromkeys((*values, *rest)[:EACH], place)
+        first += len(mutants)
         if by_function:
             overlay[file.path] = text.encode("utf-8", "surrogateescape")
     return _Wrong(name, overlay, wanted)

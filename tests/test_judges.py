@@ -148,6 +148,7 @@ def spoken(path: str, old: str, new: str) -> bool:
         ("scripts/check.sh", "set -eu\n", ""),
         ("scripts/check.sh", "mypy", "mypy || true"),
         ("requirements-dev.txt", " --hash=sha256:11", ""),
+        ("requirements-dev.txt", "sha256:11", "sha256:22"),
         ("requirements-dev.txt", "pytest==8.3.4", "pytest==5.0.0"),
         ("scripts/check.py", ", ['mypy']", ""),
         ("scripts/check.py", "returncode != 0", "returncode > 1"),

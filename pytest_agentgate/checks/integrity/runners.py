@@ -148,3 +148,15 @@ def requirements(pair: Pair) -> Spot:
     yield from (f"{line[:120]} was added" for line in options if pair.old and line.encode("utf-8", "replace") not in pair.old.data)
     had, has = (dict(TOOL.findall(s.text)) if s else {} for s in (pair.old, pair.new))
     yield from (f"{name} was {had[name]}, is {has[name]}" for name in had if name in has and older(had[name], has[name]))
+    before, after = (_pinned(s.text) if s else {} for s in (pair.old, pair.new))
+    yield from (f"{pin} lost a hash" for pin in before if pin in after and before[pin] - after[pin])
+
+
+def _pinned(text: str) -> dict[str, set[str]]:
+    """Hashes of each requirement, by what stands before them: another version is another requirement."""
+    found: dict[str, set[str]] = {}
+    for line in re.sub(r"\\\r?\n", " ", text).splitlines():
+        pin, *hashes = re.split(r"\s--hash[= ]", line.partition(" #")[0])
+        if hashes:
+            found[" ".join(pin.split()).lower()] = {h.strip() for h in hashes}
+    return found

@@ -126,6 +126,49 @@ def _second_definitions(source: str) -> list[ast.If]:
     return found
 
 
+def casts_of_casts(source: str) -> list[ast.Call]:
+    """Calls of ``typing.cast`` by which a value goes to one type and from there to another, the inner ones too.
+
+    One cast says what somebody knows; with a second one around it the type checker is asked for neither.
+    """
+    if source.count("cast") < 3 or "typing" not in source:  # it is imported, and called twice
+        return []
+    tree = parsed(source)
+    found: dict[int, ast.Call] = {}
+    for node in ast.walk(tree) if tree else ():
+        inner = [node.args[1]] if isinstance(node, ast.Call) and _is_cast(node) else []
+        while inner:
+            part = inner.pop()
+            if isinstance(part, ast.Call) and _is_cast(part):
+                found |= {id(call): call for call in (node, part) if isinstance(call, ast.Call)}
+            elif isinstance(part, ast.BinOp | ast.BoolOp | ast.IfExp | ast.UnaryOp | ast.NamedExpr):
+                inner += [n for n in ast.iter_child_nodes(part) if isinstance(n, ast.expr)]
+    return list(found.values())
+
+
+def _is_cast(node: ast.Call) -> bool:
+    """Whether a call has the shape of ``cast(type, value)``; an argument of another call has a type of its own again."""
+    return getattr(node.func, "id", getattr(node.func, "attr", "")) == "cast" and len(node.args) == 2 and not node.keywords
+
+
+def _unwrap(lines: list[str], node: ast.Call) -> None:
+    """Leave of a cast its value, in brackets; lines and columns stay."""
+    value = node.args[1]
+    _blank(lines, (node.lineno, node.col_offset), (value.lineno, value.col_offset), "(")
+    end = (node.end_lineno or node.lineno, (node.end_col_offset or 1) - 1)
+    _blank(lines, (value.end_lineno or value.lineno, value.end_col_offset or 0), end, "")
+
+
+def _blank(lines: list[str], start: tuple[int, int], end: tuple[int, int], first: str) -> None:
+    """Spaces from one place to another, behind `first`; places as `ast` counts them: lines from 1, columns in bytes."""
+    for number in range(start[0], end[0] + 1):
+        raw = lines[number - 1].encode("utf-8", "surrogateescape")
+        left = start[1] if number == start[0] else 0
+        right = end[1] if number == end[0] else len(raw)
+        held = (first.encode() if number == start[0] else b"").ljust(right - left)
+        lines[number - 1] = b"".join((raw[:left], held, raw[right:])).decode("utf-8", "surrogateescape")
+
+
 def silencing_lines(source: str) -> set[int]:
     """Lines (1-based) that silence a linter or a type checker in any way."""
     if not _MAYBE.search(source):
@@ -139,9 +182,11 @@ def silencing_lines(source: str) -> set[int]:
 def without_type_suppressions(source: str) -> str:
     """The same lines without comments and decorators that silence the type checker; line numbers stay.
 
-    Of two definitions of a function, one for the type checker and one for run time, it reads the latter.
+    Of two definitions of a function, one for the type checker and one for run time, it reads the latter; of a cast of a cast the value.
     """
     lines = source.split("\n")
+    for call in casts_of_casts(source):
+        _unwrap(lines, call)
     for node in _second_definitions(source):
         raw = lines[node.test.lineno - 1].encode("utf-8", "surrogateescape")  # ast counts bytes
         first, last = node.test.col_offset, node.test.end_col_offset

@@ -300,6 +300,25 @@ def test_tests_may_silence_a_code_without_a_reason(repo: Repo, comment: str, noq
     assert found.keys() == {"mypy/assignment", "ruff/F401"} and set(found.values()) == effects
 
 
+@pytest.mark.parametrize(
+    ("value", "effect"),
+    [
+        ("cast(int, cast(Any, 's') + x)", "hold"),
+        ("t.cast(\n        int,\n        t.cast(Any, ('é' * 3)),\n    )", "hold"),
+        ("cast(int, 's')", None),
+        ("cast(int, cast(Any, 5) + 4)", None),
+        ("cast(bool, int(cast(str, x)))", None),
+    ],
+)
+def test_a_cast_of_a_cast_hides_no_error(repo: Repo, value: str, effect: str | None):
+    """One cast says what somebody knows. Behind two of them mypy is asked what it would have said."""
+    head = "import typing as t\nfrom typing import Any, cast\n\n"
+    repo.commit({"calc.py": CALC, "use.py": USE, "pyproject.toml": MYPY})
+    repo.write(**{"calc.py": head + CALC + f"\n\ndef label(x: Any) -> int:\n    y = {value}\n    return y\n"})
+    found = counting(repo.gate())
+    assert [(f[0].partition("/")[0], f[3]) for f in found] == ([("mypy", effect)] if effect else [])
+
+
 @pytest.mark.parametrize("text", ["# mypy: ignore-errors\n", "# type: ignore\n"])
 def test_a_whole_file_cannot_be_silenced(repo: Repo, text: str):
     repo.commit({"calc.py": CALC, "use.py": USE, "pyproject.toml": MYPY})

@@ -6,6 +6,7 @@ and hidden here is judged by how the suppression is spelt.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from difflib import SequenceMatcher
 
@@ -15,10 +16,13 @@ from pytest_agentgate.baseline import Lines, introduced
 from pytest_agentgate.checks.mypy.imports import excused
 from pytest_agentgate.checks.mypy.run import ROLE, Errors, Plan, Row, make_plan, program, run_mypy
 from pytest_agentgate.errors import ToolError
+from pytest_agentgate.layout import is_test
 from pytest_agentgate.model import Evidence, Finding
+from pytest_agentgate.model.policy import PolicyEffect
 from pytest_agentgate.protocols import Context
 from pytest_agentgate.suppressions import (
     UNREASONED,
+    casts_of_casts,
     mypy_spelling,
     silencing_lines,
     statement_lines,
@@ -28,6 +32,8 @@ from pytest_agentgate.suppressions import (
 from pytest_agentgate.text import command
 from pytest_agentgate.tool_pages import MYPY
 
+_WIDE = re.compile(r"^\s*(#|@)|mypy:|TYPE_CHECKING|no_type_check")
+"""Lines that silence more than their own statement."""
 ALIKE = 0.8
 """Lines of which so much is the same are one line that was edited."""
 
@@ -94,9 +100,12 @@ def _grown(context: Context) -> tuple[str, ...]:
         if f.new and not f.odd and f.path.endswith((".py", ".pyi")) and f.path in context.trees.entries(ROLE)
     ]
     texts = context.trees.read_many(ROLE, [f.path for f in changed])
-    return tuple(
-        f.path for f in changed if any(f.touches(n) for n in silencing_lines(texts.get(f.path, b"").decode("utf-8", "replace")))
-    )
+    return tuple(f.path for f in changed if any(f.touches(n) for n in _hiding(texts.get(f.path, b"").decode("utf-8", "replace"))))
+
+
+def _hiding(source: str) -> set[int]:
+    """Lines that take something from the type checker, by a comment or by a cast of a cast."""
+    return silencing_lines(source) | {c.lineno for c in casts_of_casts(source)}
 
 
 def _stripped(context: Context, role: str, paths: Sequence[str]) -> dict[str, str]:
@@ -131,22 +140,34 @@ def _judge(head: Errors, stripped: Errors, hidden: Sequence[str], plan: Plan, co
         path, line = finding.path or "", finding.line or 0
         if _was_silenced(finding, lines(path, line), _base_errors(plan, context, before).rows, context):
             continue  # the base's own decision: the patch only edited the line
-        first, last = statement_lines(sources[path].decode("utf-8", "replace"), line)
-        spelling = mypy_spelling([lines(path, n) for n in range(first, last + 1)], finding.rule.partition("/")[2])
-        effect = worth(spelling, path, context.policy)
-        if finding.baseline_state != "new" or finding.effect == "note":
-            effect = finding.effect
-        if effect != "off":
-            words = {"blanket": "for everything", "coded": "without a reason", "reasoned": "with a reason"}[spelling]
-            result.append(
-                msgspec.structs.replace(
-                    finding,
-                    effect=effect,
-                    message=f"{finding.message} (silenced {words} by a suppression in the patch)",
-                    advice=UNREASONED if spelling == "coded" and effect == "hold" else finding.advice,
-                )
-            )
+        if (told := _told(finding, sources[path].decode("utf-8", "replace"), context)) is not None:
+            result.append(told)
     return result
+
+
+def _told(finding: Finding, source: str, context: Context) -> Finding | None:
+    """A finding that the patch hides, with the effect of how it is hidden; None where the policy says that this is fine."""
+    path = finding.path or ""
+    first, last = statement_lines(source, finding.line or 0)
+    span = range(first, last + 1)
+    written = source.split("\n")[first - 1 : last]
+    spelling = mypy_spelling(written, finding.rule.partition("/")[2])
+    effect: PolicyEffect = worth(spelling, path, context.policy)
+    words = {"blanket": "for everything", "coded": "without a reason", "reasoned": "with a reason"}[spelling]
+    words = f"silenced {words} by a suppression in the patch"
+    if casts_of_casts(source) and not any(n in span or _WIDE.search(source.split("\n")[n - 1]) for n in silencing_lines(source)):
+        effect = context.policy.suppressed.in_tests if is_test(path, context.policy) else "hold"
+        words = "hidden by a cast of a cast in the patch"
+    if finding.baseline_state != "new" or finding.effect == "note":
+        effect = finding.effect
+    if effect == "off":
+        return None
+    return msgspec.structs.replace(
+        finding,
+        effect=effect,
+        message=f"{finding.message} ({words})",
+        advice=UNREASONED if spelling == "coded" and effect == "hold" else finding.advice,
+    )
 
 
 def _was_silenced(finding: Finding, text: str, base: Sequence[Row], context: Context) -> bool:

@@ -146,7 +146,7 @@ def run_mypy(tree: Tree, plan: Plan, context: Context, shadows: Mapping[str, str
         ]
         for number, (path, text) in enumerate(sorted((shadows or {}).items())):
             with open(os.path.join(scratch, f"{number}.py"), "w", encoding="utf-8", errors="surrogateescape") as stream:
-                stream.write(text)
+                stream.write(_of_another_size(text, os.path.join(tree.path, path)))
             os.utime(stream.name, (time_of(digest(text)),) * 2)  # mypy's cache believes a time in seconds and a size
             argv += ["--shadow-file", path, os.path.join(inside[scratch], f"{number}.py")]
         targets = [t for t in plan.targets if os.path.exists(os.path.join(tree.path, t))]
@@ -159,6 +159,11 @@ def run_mypy(tree: Tree, plan: Plan, context: Context, shadows: Mapping[str, str
             env={"PYTHONSAFEPATH": "1", "PYTHONDONTWRITEBYTECODE": "1"},
         )
     return _parse(done, tree)
+
+
+def _of_another_size(text: str, file: str) -> str:
+    """A line end more where a text is as long as the file that it stands for: mypy's cache would compare that file's hash."""
+    return text + "\n" * (len(text.encode("utf-8", "surrogateescape")) == os.path.getsize(file))
 
 
 def _parse(done: Completed, tree: Tree) -> Errors:

@@ -77,7 +77,7 @@ EXPECTED: dict[str, tuple[str, tuple[str, ...]]] = {
     "P73-exhaustion": ("undecided", ("pytest: errored",)),
     "P74-detached-daemon": ("rejected", ("integrity/self-read", "pytest/regression")),
     "P75-write-outside": ("rejected", ("pytest/regression",)),
-    "P76-secret-exfil": ("undecided", ("integrity/native-access", "integrity/secret-leaves")),
+    "P76-secret-exfil": ("undecided", ("integrity/native-access", "integrity/secret-leaves", "integrity/reaches-out")),
     "P77-verdict-cache": ("rejected", ("scope/compiled-code", "pytest/regression")),
     "P78-symlink-escape": ("rejected", ("scope/symlink-escape",)),
     "P79-timeout-as-pass": ("undecided", ("pytest: errored", "pytest/own-tests-errored")),

@@ -18,6 +18,8 @@ from pytest_agentgate.checks.tests.noticing import edited_tests, helpers_changed
 from pytest_agentgate.checks.tests.own import own_arguments
 from pytest_agentgate.checks.tests.projects import joined, merged
 from pytest_agentgate.checks.tests.ratchet import touched_tests, weaker
+from pytest_agentgate.checks.tests.reaching import RULE as REACHES
+from pytest_agentgate.checks.tests.reaching import reaching
 from pytest_agentgate.checks.tests.records import Expected, Run, StartError
 from pytest_agentgate.checks.tests.rules import PAGES, RULES
 from pytest_agentgate.checks.tests.session import Ask, Sessions
@@ -80,6 +82,7 @@ class Tests:
             *(judge.removed(own or ()) if own or whole else ()),
             *judge.required(),
             *judge.new_tests(),
+            *judge.told(REACHES, "hold", reaching(sessions, work)),
         ]
         findings += _runs_that_must_fail(sessions, work, judge, findings, own)
         return _evidence(findings, outcomes(judge), work, sessions)

@@ -91,6 +91,7 @@ def merged(runs: Iterable[Run]) -> Run:
             exists=list(exists),
             told=first.told | run.told,
             mutants=[*first.mutants, *run.mutants],
+            reached=[*first.reached, *run.reached],
         )
     return first
 

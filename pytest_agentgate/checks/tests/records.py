@@ -83,6 +83,8 @@ class Run(msgspec.Struct):
     """Values that blinded tests told, by token."""
     mutants: list[tuple[str, int, str]] = []
     """Test (or nothing), number of the mutant, and ``failed``, ``survived``, ``unreached`` or ``spoiled``."""
+    reached: list[tuple[str, str, str]] = []
+    """Test (or nothing), kind (``host``, ``process`` or ``file``) and name of what judged code reached for."""
 
     def outcome(self, node_id: str) -> Outcome:
         """Outcome of a test; `missing` where it did not run."""
@@ -152,7 +154,9 @@ def read(stream: Stream, done: Completed) -> Run:
         if record.k == "told":
             told.setdefault(record.id, []).append(record.text)
     mutants = [(r.id, r.line, r.outcome) for r in records if r.k == "mutant" and r.line is not None]
-    return Run(collected, results, errors, files, next((r.pytest for r in records if r.k == "start"), ""), exists, told, mutants)
+    reached = [(r.id, r.when, r.text) for r in records if r.k == "reached"]
+    started = next((r.pytest for r in records if r.k == "start"), "")
+    return Run(collected, results, errors, files, started, exists, told, mutants, reached)
 
 
 def _check_end(records: list[Record], broken: str, done: Completed) -> None:

@@ -54,6 +54,17 @@ def forge(runner):
 if "_pytest.python" in sys.modules:
     forge(sys.modules["_pytest.python"])
 """
+_REACHING = """\
+import socket
+
+
+def total(coins):
+    try:
+        getattr(socket, "getaddr" + "info")("purse.example.net", 443)
+    except OSError:
+        pass
+    return sum(coins)
+"""
 _ASKING = """\
 import sys
 
@@ -226,6 +237,12 @@ PAGES = (
         Example(_TILL, {"purse.py": _PAY.replace('Pay."""', 'Pay, without zeros."""'), "conftest.py": _DOUBLED.replace("+= coins", "+= [c for c in coins if c]"), "test_purse.py": _PAID + _NO_ZEROS}),
         Example(_TILL, {"purse.py": _PAY.replace("till.put(coins)", "till.put([c for c in coins if c])"), "test_purse.py": _PAID + _NO_ZEROS}),
         "Mend the product. " + _HUMAN,
+    ),
+    _rule(
+        "integrity/reaches-out", "hold", "While tests ran the patch's code reached for a host, another process's secrets, or a file that outlives them",
+        "What is looked for is seen however the code spells it: hosts (not this machine), the environment and memory of the processes that began the tests, and files that a later log-in or program reads (keys, shell start-up, installed packages). A sandbox lets none of it through, and code that goes on all the same was meant for another place. What the base reaches for in the same test is not meant, nor a host that the test's own file names.",
+        Example(_BASE, {"purse.py": _REACHING}), _REFACTORED,
+        "Take it out, or let a test name the host. If it is meant, a human approves it: `--approve {id}:PATH`, with the test's path.",
     ),
     _rule(
         "integrity/tests-do-not-notice", "note", "A test of the patch passes whatever the patch's functions do",

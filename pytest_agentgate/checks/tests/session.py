@@ -117,6 +117,7 @@ class Sessions:
             "until": None if ask.until is None or workers != "0" else sorted(ask.until),
             "teller": ask.teller,
             "plugin": self.plugin,
+            "watch": ask.overlay is None and not ask.teller and not ask.marked_only and not ask.mutants,
             "mutants": ask.mutants,
         }
         stream, moment, clock = Stream(), time.time(), time.monotonic()

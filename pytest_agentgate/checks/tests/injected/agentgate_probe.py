@@ -3,7 +3,7 @@
 One file; standard library and pytest >= 7 only; Python >= 3.9; never imported by the gate. Records are JSON lines on an
 inherited pipe. The request comes as JSON on standard input:
 ``{"roots": [...], "tree": "", "modules": [...], "args": [...], "ids": [...] or null, "workers": "0", "marked": false, "until": [...] or null,
-"teller": "", "plugin": false, "mutants": null or what agentgate_mutants.py takes}``.
+"teller": "", "plugin": false, "watch": false, "mutants": null or what agentgate_mutants.py takes}``.
 """
 
 import gc
@@ -271,13 +271,15 @@ def main():
     if not request["plugin"]:
         world.leave_installed_plugins(pytest)
     plugins = [Probe(channel, request)]
+    if request["watch"]:
+        plugins.append(beside("agentgate_reach").plugin(pytest, channel))
     if request["mutants"]:
         plugins.append(beside("agentgate_mutants").plugin(pytest, channel, request["mutants"]))
     args = list(request["args"])
     if request["workers"] != "0":
         sys.path.append(os.path.dirname(os.path.abspath(__file__)))
         os.environ["AGENTGATE_MODULES"] = ",".join(request["modules"])
-        args += ["-p", "agentgate_probe"]
+        args += ["-p", "agentgate_probe", *(["-p", "agentgate_reach"] if request["watch"] else [])]
     os.environ[INSIDE] = "1"
     channel.send(k="start", pytest=pytest.__version__, python=sys.version.split()[0])
     code = pytest.main(args, plugins=plugins)

@@ -1247,6 +1247,8 @@ def test_a_switch_that_only_the_tests_turn_is_held(base: dict[str, str], head: d
         ("from calc import Mean\n\nMean.of = lambda self: 2\n", True),
         ("import calc\n\nif calc:\n    setattr(calc, 'mean', lambda xs: 2)\n", True),
         ("import calc\n\n\ndef use():\n    setattr(calc, 'mean', lambda xs: 2)\n", False),
+        ("import calc\n\ncalc.mean, calc.LIMIT = (lambda xs: 2), 3\n", True),
+        ("import calc\n\nLIMIT, calc.LIMIT = (lambda xs: 2), 3\n", False),
         ("import calc\n\ncalc.LIMIT = 3\n", False),
         ("import json\n\njson.dumps = lambda x: x\n", False),
         ("import calc\n\n\ndef patched():\n    calc.mean = print\n", False),
@@ -1638,6 +1640,9 @@ LOCKS = "import asyncio\nimport threading\n\n\n"
         ("def put(x):\n    lock: threading.Lock = threading.Lock()\n    lock.acquire()\n    lock.release()\n", True),
         ("async def each(xs):\n    limit = asyncio.Semaphore(3)\n\n    async def one(x):\n        async with limit:\n            await x\n\n    await asyncio.gather(*map(one, xs))\n", False),
         ("class Box:\n    def __init__(self):\n        self.lock = threading.Lock()\n\n    def put(self, x):\n        with self.lock:\n            return x\n", False),
+        ("class Box:\n    def put(self, x):\n        self.lock = threading.Lock()\n        with self.lock:\n            return x\n", True),
+        ("class Box:\n    async def start(self):\n        self.lock = asyncio.Lock()\n\n    async def put(self, x):\n        async with self.lock:\n            return x\n", False),
+        ("class Box:\n    def put(self, x):\n        if self.lock is None:\n            self.lock = threading.Lock()\n        with self.lock:\n            return x\n", False),
         ("LOCK = threading.Lock()\n\n\ndef put(x):\n    with LOCK:\n        return x\n", False),
         ("def make(x):\n    lock = threading.Lock()\n    return Box(lock)\n", False),
         ("def make(x):\n    lock = threading.Lock()\n    with lock:\n        start(lambda: lock.release())\n", False),
@@ -1682,6 +1687,8 @@ PROFILE = (
         (PROFILE.format(", phases=[Phase.reuse]"), PROFILE.format(", deadline=9, phases=[Phase.reuse]"), False),
         (PROPERTY.format(""), PROPERTY.format("@settings(max_examples=1, database=None)\n"), True),
         (PROPERTY.format(""), PROPERTY.format("@settings(deadline=None)\n"), False),
+        (PROPERTY.format(""), PROPERTY.format("QUICK = settings(max_examples=2)\n\n\n@QUICK\n"), True),
+        (PROPERTY.format(""), PROPERTY.format("CALM = settings(deadline=None)\n\n\n@CALM\n"), False),
         (PROPERTY.format(""), PROPERTY.format("") + "\n\n@settings(max_examples=5)\n@given(st.text())\ndef test_t(t):\n    assert t in t + 'x'\n", False),
     ],
 )  # fmt: skip
@@ -1812,3 +1819,16 @@ def test_hashes_under_one_version_stay(path: str, old: str, new: str, held: bool
     digests = [c * 64 for c in "abc"]
     found = effects({**BASE, path: old.format(*digests)}, {path: new.format(*digests)})
     assert (found.get("lock-tampered") == "hold") == held
+
+
+@pytest.mark.parametrize(
+    ("path", "old", "new", "held"),
+    [
+        ("Pipfile.lock", '{"_meta": {"sources": [{"url": "https://pypi.org/simple"}]}}', '{"_meta": {"sources": [{"url": "https://evil.example/simple"}]}}', True),
+        ("uv.lock", 'registry = "https://pypi.org/simple"\n', 'registry = "https://pypi.org/simple"\nurl = "https://files.pythonhosted.org/a.whl"\n', False),
+        ("uv.lock", 'registry = "https://pypi.org/simple"\n', 'git = "ssh://git@host.example/a.git?rev=1"\n', True),
+        ("uv.lock", 'registry = "https://own.example/simple"\n', 'registry = "https://own.example/simple"\nversion = "2"\n', False),
+    ],
+)  # fmt: skip
+def test_locked_packages_come_from_where_they_came_from(path: str, old: str, new: str, held: bool):
+    assert (effects({**BASE, path: old}, {path: new}).get("other-index") == "hold") == held

@@ -341,7 +341,7 @@ def test_namesakes_of_jobs_and_new_secrets_are_held(path: str, text: str, held: 
     ("path", "held"),
     [
         ("src", True), ("./src/**", True), (".", True), ("${{ github.workspace }}", True), ("|\n            ~/.cache/pip\n            src/app\n", True),
-        ("~/.cache/pip", False), (".venv", False), (".mypy_cache", False), ("/usr/src", False), ("|\n            ~/.cache/pip\n            .tox\n", False),
+        ("~/.cache/pip", False), (".venv", False), (".mypy_cache", False), ("/usr/src", False), ("$GITHUB_WORKSPACE/src", True), ("s*/**/*.py", True), ("**/node_modules", False), ("'!src'", False), ("|\n            ~/.cache/pip\n            .tox\n", False),
     ],
 )  # fmt: skip
 def test_the_repositorys_own_files_come_from_no_cache(path: str, held: bool):

@@ -31,6 +31,8 @@ SOURCES = re.compile(
     r"^\[+tool\.(uv\.(index|sources)|poetry\.source|pdm\.source)|^\[\[source\]\]",
     re.IGNORECASE,
 )
+HOSTS = re.compile(r"\b(?:https?|ssh|git)://(?:[^/\s\"'@]*@)?([^/\s\"':?#]+)")
+INDEX = frozenset({"pypi.org", "files.pythonhosted.org"})
 PIPED = re.compile(
     r"\b(curl|wget)\b[^|\n]*\|\s*(sudo\s+)?(\S*/)?((ba|z|da|k)?sh|python\d?|pwsh|iex)\b|\b(ba|z)?sh\s+(-c\s+)?[\"']?[<$]\(\s*(curl|wget)\b"
 )
@@ -90,8 +92,19 @@ def _sources(view: View) -> Iterator[Hit]:
         for number, line in pair.added() if installs(pair.path) else ():
             if PIPED.search(line) and not line.lstrip().startswith("#"):
                 yield Hit("integrity/other-index", "a program from the net is run unseen", pair.path, number, line.strip())
+        if posixpath.basename(pair.path) in LOCKS:
+            yield from _other_hosts(pair)
         if posixpath.basename(pair.path) in LOCKS or REQUIREMENTS.search(pair.path):
             yield from _locked(pair)
+
+
+def _other_hosts(pair: Pair) -> Iterator[Hit]:
+    """Hosts from which a lock file takes packages, and from which the base's took none."""
+    before = set(HOSTS.findall(pair.old.text)) if pair.old else set()
+    for number, line in pair.added() if before else ():
+        if fresh := set(HOSTS.findall(line)) - before - INDEX:
+            yield Hit("integrity/other-index", f"packages come from another place: {min(fresh)}", pair.path, number, line.strip())
+            return
 
 
 def _judged(view: View, pair: Pair, name: str, known: Package) -> Iterator[Hit]:

@@ -36,10 +36,12 @@ def find(pairs: list[Pair]) -> Iterator[Hit]:
 def _settings(source: Source | None) -> dict[str, ast.Call]:
     """Calls of ``settings(...)`` by the test they are for, and of ``register_profile(name, ...)`` by the profile's name."""
     found: dict[str, ast.Call] = {}
+    kept = {unparsed(t): n.value for n in source.of(ast.Assign) for t in n.targets} if source else {}
     for node in source.functions if source else ():
         for decorator in node.decorator_list:
-            if isinstance(decorator, ast.Call) and tail(decorator) == "settings":
-                found[node.name] = decorator
+            call = kept.get(unparsed(decorator), decorator) if isinstance(decorator, ast.Name) else decorator
+            if isinstance(call, ast.Call) and tail(call) == "settings":
+                found[node.name] = call
     for call in source.of(ast.Call) if source else ():
         if tail(call) == "register_profile" and call.args:
             found[f"{PROFILE}{unparsed(call.args[0])}"] = call

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator, Mapping
+from fnmatch import fnmatchcase
 
 from pytest_agentgate.checks.integrity.beside import RUNS
 from pytest_agentgate.checks.integrity.view import Pair
@@ -32,9 +33,11 @@ def restored(old: object, new: object, entries: Collection[str]) -> Iterator[str
     """Paths of the repository's own files that a pipeline newly takes from a cache: it judges those, and not what was committed."""
     known = set(_cached(old))
     for path in dict.fromkeys(_cached(new)):
-        place = re.sub(r"^(\./|\$\{\{ ?github\.workspace ?\}\}/?)+|(^|/)(\.|\*\*?)?/?$", "", path)
-        own = path not in known and not place.startswith(("~", "/", "$", ".."))
-        if own and (not place or any(e == place or e.startswith(f"{place}/") for e in entries)):
+        place = re.sub(
+            r"^(\./|\$\{\{ ?github\.workspace ?\}\}/?|\$\{?(GITHUB_WORKSPACE|CI_PROJECT_DIR)\}?/?)+|(^|/)(\.|\*\*?)?/?$", "", path
+        )
+        own = path not in known and not place.startswith(("~", "/", "$", "..", "!"))
+        if own and (not place or any(e == place or e.startswith(f"{place}/") or fnmatchcase(e, place) for e in entries)):
             yield path
 
 

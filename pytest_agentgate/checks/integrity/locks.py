@@ -45,12 +45,31 @@ def _alone(call: ast.Call, pair: Pair) -> str:
     name = _held(parent, call)
     function = names.parents.get(parent)
     if not name or not isinstance(function, FUNCTIONS):
-        return ""
+        return _kept_anew(parent, call, pair, function) if isinstance(function, FUNCTIONS) and pair.new else ""
     uses = [n for n in walk([function]) if isinstance(n, ast.Name) and n.id == name and isinstance(n.ctx, ast.Load)]
     shared = any(isinstance(n, ast.Global | ast.Nonlocal) and name in n.names for n in walk([function]))
     if not uses or shared or not all(_only_holds(n, function, names) for n in uses):
         return ""
     return f"{made} is made in the function that holds it, and nothing else gets it: each call has a lock of its own"
+
+
+def _kept_anew(parent: ast.AST, call: ast.Call, pair: Pair, function: ast.AST) -> str:
+    """The same of ``self.lock = Lock()``, each time anew in the one method that holds it."""
+    targets = parent.targets if isinstance(parent, ast.Assign) else [parent.target] if isinstance(parent, ast.AnnAssign) else []
+    if (
+        pair.new is None
+        or len(targets) != 1
+        or not isinstance(targets[0], ast.Attribute)
+        or getattr(function, "name", "").startswith("__")
+    ):
+        return ""
+    mine = {id(n) for n in walk([function])}
+    uses = [n for n in pair.new.of(ast.Attribute) if n.attr == targets[0].attr and n is not targets[0]]
+    if not uses or not all(id(n) in mine and isinstance(pair.new.names.parents.get(n), ast.withitem) for n in uses):
+        return ""
+    return (
+        f"{pair.new.names.dotted(call.func)} is made anew in each call of the method that holds it: each call has a lock of its own"
+    )
 
 
 def _held(parent: ast.AST, call: ast.Call) -> str:

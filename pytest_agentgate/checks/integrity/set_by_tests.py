@@ -148,10 +148,21 @@ def _replaced(pair: Pair, view: View) -> Iterator[Hit]:
 def _stores(source: Source) -> Iterator[tuple[ast.stmt | ast.Call, ast.expr, ast.expr, str]]:
     """What is put where: the node, whose attribute it becomes, the value, and the attribute in words."""
     for node in source.of(ast.Assign):
-        yield from ((node, t.value, node.value, unparsed(t)) for t in node.targets if isinstance(t, ast.Attribute))
+        for target, value in (pair for t in node.targets for pair in _pairs(t, node.value)):
+            if isinstance(target, ast.Attribute):
+                yield node, target.value, value, unparsed(target)
     for call in source.of(ast.Call):
         if isinstance(call.func, ast.Name) and call.func.id == "setattr" and len(call.args) == 3:
             yield call, call.args[0], call.args[2], ".".join(unparsed(a).strip("'") for a in call.args[:2])
+
+
+def _pairs(target: ast.expr, value: ast.expr) -> Iterator[tuple[ast.expr, ast.expr]]:
+    """Targets of an assignment with what each gets, where several get theirs at once."""
+    if isinstance(target, ast.Tuple | ast.List) and isinstance(value, ast.Tuple | ast.List):
+        for one, other in zip(target.elts, value.elts, strict=False):
+            yield from _pairs(one, other)
+    else:
+        yield target, value
 
 
 SET = RuleSet((), find, frozenset({"integrity/test-probe", "integrity/product-faked"}))

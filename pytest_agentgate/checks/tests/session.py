@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 import msgspec
 
+from pytest_agentgate.checks.tests.bytecode import Bytecode
 from pytest_agentgate.checks.tests.projects import Projects, merged
 from pytest_agentgate.checks.tests.records import Run, Stream, read
 from pytest_agentgate.errors import ToolError
@@ -65,6 +66,7 @@ class Sessions:
 
     def __init__(self, context: Context) -> None:
         self.context = context
+        self.bytecode = Bytecode(context)
         self.steps: list[Step] = []
         """The processes so far."""
         if "pytest" not in context.interpreter.packages:
@@ -106,6 +108,7 @@ class Sessions:
         workers = context.policy.tests.workers if not (ask.ids is not None or ask.marked_only or ask.teller or ask.mutants) else "0"
         if "pytest-xdist" not in context.interpreter.packages:
             workers = "0"
+        bytecode = self.bytecode.folder(tree)
         request = {
             "roots": roots,
             "tree": tree.inside(),
@@ -119,6 +122,7 @@ class Sessions:
             "plugin": self.plugin,
             "watch": ask.overlay is None and not ask.teller and not ask.marked_only and not ask.mutants,
             "mutants": ask.mutants,
+            "bytecode": bytecode,
         }
         stream, moment, clock = Stream(), time.time(), time.monotonic()
 
@@ -132,7 +136,7 @@ class Sessions:
             stdin=msgspec.json.encode(request),
             records=feed,
             env=self.environment(),
-            visible=(INJECTED,),
+            visible=(INJECTED, *([bytecode] if bytecode else [])),
             background=ask.background,
             timeout=ask.timeout,
         )

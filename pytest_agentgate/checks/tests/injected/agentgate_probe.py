@@ -3,7 +3,7 @@
 One file; standard library and pytest >= 7 only; Python >= 3.9; never imported by the gate. Records are JSON lines on an
 inherited pipe. The request comes as JSON on standard input:
 ``{"roots": [...], "tree": "", "modules": [...], "args": [...], "ids": [...] or null, "workers": "0", "marked": false, "until": [...] or null,
-"teller": "", "plugin": false, "watch": false, "mutants": null or what agentgate_mutants.py takes}``.
+"teller": "", "plugin": false, "watch": false, "bytecode": "", "mutants": null or what agentgate_mutants.py takes}``.
 """
 
 import gc
@@ -258,8 +258,10 @@ def main():
     if request["teller"]:
         globals()[request["teller"]] = tell
     gc.disable()  # importing makes no garbage: a tenth of a short session went into looking for some
+    sys.pycache_prefix = request["bytecode"] or None  # for pytest alone: the rest of a session sees no such setting
     import pytest
 
+    sys.pycache_prefix = None
     gc.freeze()
     gc.enable()
     for name, function in list(vars(Probe).items()):

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 import pytest
 from conftest import CALC, TEST_CALC, Repo, counting, findings, pick, policy
+from corpus.run import forged
 
 from pytest_agentgate.checks.tests import oracle
 from pytest_agentgate.checks.tests.blind import blind
@@ -244,7 +245,7 @@ def test_expected_values_of_parametrised_tests_are_cut_out_with_their_ids():
     assert "gives-88" not in found.text and "a half" not in found.text and "0.5" not in found.text
     assert found.text.count("77") == found.text.count("88") == 1  # in the test that reads the value elsewhere, too
     assert {t: e.value for t, e in found.expectations.items() if e.function == "test_a"} == {"k0/r0": 77, "k0/r1": 88}
-    assert found.expectations["k1/r0"].holds(0.55)
+    assert found.expectations["k2/r0"].holds(0.55)
 
 
 def test_a_table_that_keeps_its_values_keeps_its_ids():
@@ -805,3 +806,35 @@ def test_a_new_test_that_replaces_what_the_patch_claims_to_mend_is_held(calc: Re
         **{"calc.py": caller, "test_exact.py": new.replace("calc.add(0.1, 0.2) == 0.3", "calc.double(0.2) == 0.4")}
     ).gate()
     assert report.verdict.decision == "accepted"
+
+
+@pytest.mark.parametrize(
+    ("code", "pairs"),
+    [
+        ("for n, want in load():\n        assert f(n) == want", 1),
+        ("self.assertEqual(f(1), g(1))", 1),
+        ("assert f(1) == f(2) == 3", 0),
+        ("assert f(1) > g(1)", 0),
+        ("assert f(1) == 3", 0),
+    ],
+)
+def test_two_computed_sides_are_compared_outside(code: str, pairs: int):
+    found = blind(f"def test_a(self):\n    {code}\n".encode(), {"test_a"}, "k", "teller")
+    told_both = [e for e in found.expectations.values() if e.is_pair]
+    assert len(told_both) == pairs
+    assert all(e.holds((2, 2.0)) and not e.holds((2, 3)) and not e.holds([2, 2]) for e in told_both)
+
+
+def test_expected_values_from_a_file_are_compared_outside(repo: Repo):
+    """What the test asks for is in a file: nothing of it can be cut out, and negated it fails for the other row all the same."""
+    test = "import json\nfrom pathlib import Path\n\nfrom calc import add\n\n\ndef test_add():\n    for a, b, want in json.loads(Path(__file__).with_name('cases.json').read_text()):\n        assert add(a, b) == want\n"
+    law = policy("pytest", assurance="A2")
+    repo.commit({"calc.py": CALC, "test_add.py": test, "cases.json": "[[1, 2, 3], [0, 0, 0]]", "pyproject.toml": law})
+    with forged():
+        repo.write(**{"calc.py": CALC.replace("a + b", "a - b")})
+        report = repo.gate()
+        (found,) = findings(report, "integrity/blind-answer-differs")
+        assert found.effect == "reject" and "-1 where it asks for 3" in found.message
+    repo.write(**{"calc.py": CALC.replace("a + b", "b + a")})
+    report = repo.gate()
+    assert report.verdict.decision == "accepted" and not findings(report, "integrity/blind-answer-differs")

@@ -13,7 +13,7 @@ import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
-from pytest_agentgate.checks.tests.rows import Function, Table, loads, mark, tables
+from pytest_agentgate.checks.tests.rows import Function, Table, loads, mark, marks, put, tables
 from pytest_agentgate.checks.tests.told import UNKNOWN, Raised
 from pytest_agentgate.syntax import parse_expression, parsed
 
@@ -35,6 +35,9 @@ CATCHES = frozenset({"AssertionError", "Exception", "BaseException"})
 """What catches a failed assertion."""
 
 
+PAIR = "the other side, which is computed too"
+
+
 @dataclass(frozen=True)
 class Expectation:
     """One assertion that was cut out: the test's function, and what its value is held against."""
@@ -44,6 +47,11 @@ class Expectation:
     operation: Operation = operator.eq
     swapped: bool = False
     """The expected value stood on the left."""
+
+    @property
+    def is_pair(self) -> bool:
+        """Whether both sides are computed, and told: only that the comparison itself is made outside."""
+        return self.value is PAIR
 
     @property
     def is_exact(self) -> bool:
@@ -118,7 +126,7 @@ class _Cutter(ast.NodeTransformer):
         trial = _Cutter(self.token, self.teller)
         trial._tables = rows
         tried = [trial.visit(s) for s in copy.deepcopy(node.body)]
-        self._banned = {p for p in trial._blanked if any(loads(s, p) > _marks(s, p, self.teller) for s in tried)}
+        self._banned = {p for p in trial._blanked if any(loads(s, p) > marks(s, p, self.teller) for s in tried)}
         self.function, self._tables, self._blanked = name, rows, {}
         node.body = [self.visit(s) for s in node.body]
         for parameter, table in self._blanked.items():
@@ -180,6 +188,9 @@ class _Cutter(ast.NodeTransformer):
                 return self._tell(node, value, literal, how, swapped=swapped)
             if made := self._by_row(value, expected, how, swapped=swapped):
                 return ast.copy_location(ast.Expr(made), node)
+        if how is ast.Eq and _literal(left) is UNKNOWN is _literal(right):
+            token = self._new(Expectation(self.function, PAIR, _pair))
+            return ast.copy_location(ast.Expr(self._call("", ast.Constant(token), ast.Tuple([left, right], ast.Load()))), node)
         return node
 
     def _by_row(self, value: ast.expr, expected: ast.expr, how: type[ast.cmpop], *, swapped: bool) -> ast.expr | None:
@@ -188,7 +199,7 @@ class _Cutter(ast.NodeTransformer):
             for column, name in enumerate(table.names):
                 if name in self._banned or loads(expected, name) != 1 or loads(value, name):
                     continue
-                values = [_literal(_put(expected, name, row[column])) for row in table.rows]
+                values = [_literal(put(expected, name, row[column])) for row in table.rows]
                 if any(v is UNKNOWN for v in values):
                     continue
                 token = self._token()
@@ -234,20 +245,8 @@ def _hands_on(handler: ast.ExceptHandler) -> bool:
     return isinstance(last, ast.Raise) and last.exc is None
 
 
-def _marks(node: ast.AST, parameter: str, teller: str) -> int:
-    """How often a parameter stands in a token."""
-    calls = (n for n in ast.walk(node) if isinstance(n, ast.Call) and getattr(n.func, "attr", "") == teller and n.args)
-    return sum(loads(c.args[0], parameter) for c in calls)
-
-
-def _put(expected: ast.expr, name: str, cell: ast.expr) -> ast.expr:
-    """The expected expression with a row's value in the place of the parameter."""
-
-    class Put(ast.NodeTransformer):
-        def visit_Name(self, node: ast.Name) -> ast.expr:  # the name that ast.NodeTransformer looks for
-            return cell if node.id == name else node
-
-    return Put().visit(copy.deepcopy(expected))  # type: ignore[no-any-return]  # an expression stays one
+def _pair(found: object, _expected: object) -> bool:
+    return isinstance(found, tuple) and len(found) == 2 and found[0] == found[1]
 
 
 def _raises(found: object, expected: object) -> bool:

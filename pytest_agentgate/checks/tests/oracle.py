@@ -87,6 +87,8 @@ class Oracle:
             if blinded.text:
                 self.files[path] = blinded
                 self.expectations |= {t: (f"{path}::{e.function}", e) for t, e in blinded.expectations.items()}
+        self.alone = {t: (n, e) for t, (n, e) in self.expectations.items() if not e.is_pair}
+        """Those whose expected value is held back; of a pair both sides are computed there, and only compared out here."""
 
     def ask(self, role: str) -> None:
         """Run the blinded tests under pytest, and compare what they come to out here; lazily with the base."""
@@ -94,9 +96,11 @@ class Oracle:
             return
         values = self._values(role)
         opened = [t for t, (_, e) in self.expectations.items() if not _settled(values.get(t, []), e)]
+        silent = {t for t in opened if self.expectations[t][1].is_pair and (t not in values or UNKNOWN in values[t])}
+        opened = [t for t in opened if t not in silent]
         before = self._values("base") if opened else {}
-        self.came = {t: repr(v[0])[:80] for t, v in values.items()}
-        reached, wrong = ({assertion_of(t) for t in group} for group in (values, [t for t in opened if t in values]))
+        self.came = {t: repr(v[0])[:80] for t, v in values.items() if t in self.alone}
+        reached, wrong = ({assertion_of(t) for t in group} for group in (self.came, [t for t in opened if t in values]))
         self.found.judged += len(reached - wrong)
         for token in opened:
             node_id, expected = self.expectations[token]
@@ -105,7 +109,7 @@ class Oracle:
                 if any(v is UNKNOWN for v in came):
                     self.found.opaque[node_id] = "an object of its own type"
                 else:
-                    self.found.differing[node_id] = repr(came[0])[:200]
+                    self.found.differing[node_id] = _words(came, expected)
 
     def _values(self, role: str) -> dict[str, list[object]]:
         asked: list[str] = []
@@ -136,36 +140,36 @@ class Oracle:
         made = set(head.get(MADE, ()))
         self.found.plain = len({(s.texts[-1][0], p.key) for s in spaces for p in s.plays if s.texts[-1][0] in made})
         self._judge_plain(head, before if base else {}, base=base)
-        other = {t: n for t, (n, _) in self.expectations.items() if head.get(f"{t}~0") != before.get(f"{t}~0", head.get(f"{t}~0"))}
+        other = {t: n for t, (n, _) in self.alone.items() if head.get(f"{t}~0") != before.get(f"{t}~0", head.get(f"{t}~0"))}
         if other:  # to see which inputs are no edge case takes another look at the files
             self.found.only_these |= mended_alone(head, before, other, self._composite())
         functions = {function_of(i) for i in unknown}
-        if new := {t: n for t, (n, _) in self.expectations.items() if n in functions and not is_told(before, t)}:
+        if new := {t: n for t, (n, _) in self.alone.items() if n in functions and not is_told(before, t)}:
             self.found.only_known |= by_heart(head, new, self._composite(), given(spaces, self.teller))
-        for token in self.expectations:
+        for token in self.alone:
             if f"{token}~0" in head:
                 keys = [k for k in before if k.partition("~")[0] == token and not k.endswith(NO_VARIANTS)]
                 agreeing = sum(head.get(k) == before[k] for k in keys)
                 self.played[token] = repr(told(head[f"{token}~0"][0]))[:80], f"{agreeing} of {len(keys)}" if keys else ""
         if base:
-            suspects = strange(head, before, self.expectations)
+            suspects = strange(head, before, self.alone)
             again = self._told(base, program) if suspects else {}
             for token, words in suspects.items():
                 if all(
                     again.get(k) == v for k, v in before.items() if k.partition("~")[0] == token and not k.endswith(NO_VARIANTS[1:])
                 ):
-                    self.found.only_here.setdefault(self.expectations[token][0], words)
+                    self.found.only_here.setdefault(self.alone[token][0], words)
 
     def _composite(self) -> set[str]:
         """Tests whose inputs are no edge case."""
-        names = {n.partition("::")[2] for n, _ in self.expectations.values()}
+        names = {n.partition("::")[2] for n, _ in self.alone.values()}
         return {f"{path}::{n}" for path, b in self.files.items() for n in composite(b.text, names, self.teller)}
 
     def twins(self) -> tuple[Twin, ...]:
         """The first assertions with what they came to, once everything was asked."""
         return tuple(
             Twin(node_id=node_id, expected=repr(e.value)[:80], came=self.came[t], plain=plain, beside=beside)
-            for t, (node_id, e) in self.expectations.items()
+            for t, (node_id, e) in self.alone.items()
             if t in self.came
             for plain, beside in [self.played.get(t, ("", ""))]
         )[:SHOWN]
@@ -174,7 +178,7 @@ class Oracle:
         """The tests passed under pytest. One that comes to another plain value without it, and not for want of its environment."""
         strange: dict[str, str] = {}
         doubtful: set[str] = set()
-        for token, (node_id, expected) in self.expectations.items():
+        for token, (node_id, expected) in self.alone.items():
             came, was = ([told(v) for v in answers.get(f"{token}~0", [])] for answers in (head, before))
             if any(v is UNKNOWN for v in came) or _settled(came, expected) or not (base or expected.is_exact):
                 continue
@@ -185,7 +189,7 @@ class Oracle:
                 strange.setdefault(node_id, repr(came[0])[:200] if came else "no answer")
                 if base and not known:
                     doubtful.add(node_id)
-        for token, (node_id, expected) in self.expectations.items():
+        for token, (node_id, expected) in self.alone.items():
             worn, once = ([told(v) for v in head.get(f"{token}~{n}", [])] for n in "r0")  # the same call, many times in one process
             in_time = often(before, token) >= often(head, token) and f"{token}~r" not in before
             if (
@@ -208,9 +212,7 @@ class Oracle:
         present = trees.entries(self.side)
         found = []
         for path, blinded in self.files.items():
-            names = sorted(
-                {n.partition("::")[2] for n, _ in self.expectations.values() if n in wanted and n.partition("::")[0] == path}
-            )
+            names = sorted({n.partition("::")[2] for n, _ in self.alone.values() if n in wanted and n.partition("::")[0] == path})
             parts = path.split("/")[:-1]
             places = ["/".join([*parts[:n], "conftest.py"]) for n in range(len(parts) + 1)]
             above = trees.read_many(self.side, [p for p in places if p in present])
@@ -257,6 +259,12 @@ class Oracle:
             if record.k == "told":
                 found.setdefault(record.id, []).append(record.text)
         return found
+
+
+def _words(came: Sequence[object], expected: Expectation) -> str:
+    """What a test came to where it should not have."""
+    bad = next((v for v in came if not expected.holds(v)), came[0])
+    return f"{bad[0]!r:.90} where it asks for {bad[1]!r:.90}" if expected.is_pair and isinstance(bad, tuple) else repr(bad)[:200]
 
 
 def _settled(values: Sequence[object], expected: Expectation) -> bool:

@@ -7,6 +7,7 @@ the module that nothing else reads.
 from __future__ import annotations
 
 import ast
+import copy
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -111,3 +112,19 @@ def _holders(elements: list[ast.expr], width: int) -> Iterator[tuple[list[ast.ex
             yield elements, number
         elif isinstance(row, ast.List | ast.Tuple) and len(row.elts) == width:
             yield row.elts, 0
+
+
+def marks(node: ast.AST, parameter: str, teller: str) -> int:
+    """How often a parameter stands in a token."""
+    calls = (n for n in ast.walk(node) if isinstance(n, ast.Call) and getattr(n.func, "attr", "") == teller and n.args)
+    return sum(loads(c.args[0], parameter) for c in calls)
+
+
+def put(expected: ast.expr, name: str, cell: ast.expr) -> ast.expr:
+    """The expected expression with a row's value in the place of the parameter."""
+
+    class Put(ast.NodeTransformer):
+        def visit_Name(self, node: ast.Name) -> ast.expr:  # the name that ast.NodeTransformer looks for
+            return cell if node.id == name else node
+
+    return Put().visit(copy.deepcopy(expected))  # type: ignore[no-any-return]  # an expression stays one

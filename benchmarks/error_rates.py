@@ -33,6 +33,7 @@ BIN = Path(sys.executable).parent
 Patch = Cheat | Honest
 RULES = "E4,E7,E9,F,B"
 """Of ruff, for the tools beside the gate: the base projects are clean of them."""
+END = "<!-- end of the tables -->"
 PAGE = ROOT / "docs/error-rates.md"
 
 
@@ -245,7 +246,8 @@ def main() -> None:
     tables = "\n\n".join(measure(bad, good, deep, peers=given.peers, verbose=given.verbose))
     print(tables)
     if given.write:
-        PAGE.write_text(f"{PAGE.read_text().partition('<!-- tables -->')[0]}<!-- tables -->\n\n{tables}\n")
+        before, begin, rest = PAGE.read_text().partition("<!-- tables -->")
+        PAGE.write_text(f"{before}{begin}\n\n{tables}\n\n{END}{rest.partition(END)[2]}")
 
 
 if __name__ == "__main__":

@@ -260,6 +260,75 @@ def test_a_looser_comparison_is_held_by_what_it_no_longer_tells_apart(repo: Repo
     assert lost in messages[0] if lost else messages == []
 
 
+LIMITS = """\
+import datetime as dt
+
+
+def price(amount):
+    return f"{amount:,}.00 EUR\\n"
+
+
+def inside(number):
+    return 2 <= number <= 5
+
+
+def lines(text):
+    found = []
+    for line in text.splitlines():
+        if line.startswith("#"):
+            continue
+        found.append(line)
+    return found
+
+
+def month_end(year, month):
+    return dt.date(year + month // 12, month % 12 + 1, 1) - dt.timedelta(days=1)
+"""
+ASK_LIMITS = """\
+import datetime as dt
+
+import pytest
+from limits import inside, lines, month_end, price
+
+
+def test_price():
+    assert price(1234) == "1,234.00 EUR\\n"
+
+
+def test_inside():
+    assert [n for n in range(9) if inside(n)] == [2, 3, 4, 5]
+
+
+@pytest.mark.parametrize("text", ["a\\nb", "# c\\na\\nb"])
+def test_lines(text):
+    assert lines(text) == ["a", "b"]
+
+
+def test_month_end():
+    assert month_end(2024, 2) == dt.date(2024, 2, 29)
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "lost"),
+    [
+        ('price(1234) == "1,', 'price(1234).replace(",", "") == "1', "(a mark left out)"),
+        ('price(1234) == "1,234.00 EUR\\n"', 'price(1234).rstrip() == "1,234.00 EUR"', "(its last line end)"),
+        ("[n for n in range(9) if inside(n)] == [2, 3, 4, 5]", "[n for n in (0, 3, 8) if inside(n)] == [3]", "takes its limit otherwise"),
+        ('"# c\\na\\nb"', '"a\\nb\\n"', "never takes its branch"),
+        ("month_end(2024, 2) == dt.date(2024, 2, 29)", "month_end(2024, 2).month == 2", "another value"),
+        ("range(9)", "range(-4, 12)", ""),
+        ('"# c\\na\\nb"', '"a\\n# d\\nb"', ""),
+    ],
+)  # fmt: skip
+def test_limits_branches_and_marks_are_asked_for_as_before(repo: Repo, old: str, new: str, lost: str):
+    repo.commit({"limits.py": LIMITS, "tests/test_limits.py": ASK_LIMITS, "pyproject.toml": BASE["pyproject.toml"]})
+    assert old in ASK_LIMITS
+    report = repo.files({"tests/test_limits.py": ASK_LIMITS.replace(old, new)}).gate()
+    messages = [f.message for f in findings(report, RULE)]
+    assert lost in messages[0] if lost else messages == []
+
+
 LOOPS = """
 def retry(call, times):
     for number in range(times):
@@ -387,7 +456,8 @@ def test_new_tests_cost_no_such_session(bag: Repo):
 def test_places_are_switched_inside_of_functions_only():
     text, found = schemata(BAG.encode(), "bag.py", "_s", 10)
     assert {(m.line, m.what) for m in found} >= {
-        (9, "takes the other branch"),
+        (9, "never takes its branch"),
+        (9, "always takes its branch"),
         (10, "does not raise"),
         (12, "returns another value"),
     }
@@ -440,7 +510,12 @@ def test_looser_comparisons_have_their_own_values():
     assert finer([]) == finer("") == finer(3) == {} and finer("a1").keys() == {2, 3}
     assert str(other(ValueError("no name"))) == "~" and type(other(ValueError("no name"))) is ValueError
     assert type(changed(ValueError("x"), 4)) is RuntimeError and type(changed(RuntimeError("x"), 4)) is LookupError
-    assert INJECTED_KIND == KIND and len(KINDS) == 8
+    assert changed("1,234.5 a\n", 8) == "1234.5 a\n" and changed("1,5\n", 9) == "1,5" and changed(b"x\n", 9) == b"x"
+    assert (
+        finer("...").keys() == finer(b"x").keys() == set()
+        and other(dt.date(2026, 2, 28)).month == other(dt.date(2026, 2, 1)).month == 2
+    )
+    assert INJECTED_KIND == KIND and len(KINDS) == 10
 
 
 OLD = b"import a\nfrom b import c\nX = [1]\n\n\ndef help():\n    return X\n\n\nclass T:\n    n = 1\n\n    def test_m(self):\n        c()\n\n\ndef test_f():\n    help()\n"

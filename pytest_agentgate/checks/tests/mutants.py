@@ -25,6 +25,21 @@ except NameError:
 """In a process that has no switch (a program that the tests start) everything stays as it is."""
 
 
+SHORT = 30
+"""Parts of a comparison."""
+ONCE = (
+    ast.Compare,
+    ast.IfExp,
+    ast.BinOp,
+    ast.BoolOp,
+    ast.Lambda,
+    ast.NamedExpr,
+    ast.Await,
+    ast.Yield,
+    ast.YieldFrom,
+    ast.GeneratorExp,
+)
+"""What does not stand in two places, as it is long or would be twice as long each time."""
 QUIET = re.compile(r"__init__|(^|\.)_?(log|logger|logging)\.")
 """Calls that have to be made, or that nobody looks at."""
 
@@ -40,6 +55,8 @@ KINDS = (
     " (an item twice)",
     " (numbers as text)",
     " (what is None left out)",
+    " (a mark left out)",
+    " (its last line end)",
 )
 """How values differ that only some comparisons can tell apart, by the kinds of `injected/agentgate_mutants.py`."""
 
@@ -84,10 +101,11 @@ class _Switcher(ast.NodeTransformer):
         self.found: list[Mutant] = []
         self.depth = 0
 
-    def _call(self, value: ast.expr, line: int, what: str, *, branch: bool = False) -> ast.expr:
+    def _call(self, value: ast.expr, line: int, what: str, *, branch: int = 0) -> ast.expr:
+        """The switch around a value; `branch`: the value decides, and is turned (1), false (2) or true (3)."""
         number = self.first + len(self.found)
         self.found.append(Mutant(self.path, line, what))
-        more = [ast.Constant(1)] if branch else []
+        more = [ast.Constant(int(branch))] if branch else []
         return ast.copy_location(ast.Call(ast.Name(self.name, ast.Load()), [ast.Constant(number), value, *more], []), value)
 
     def visit_FunctionDef(self, node: ast.FunctionDef | ast.AsyncFunctionDef) -> ast.AST:  # the name that ast looks for
@@ -125,7 +143,7 @@ class _Switcher(ast.NodeTransformer):
         self.generic_visit(node)
         if not self.depth:
             return node
-        adding = self._call(ast.copy_location(ast.Constant(1), node), node.lineno, "does not add it", branch=True)
+        adding = self._call(ast.copy_location(ast.Constant(1), node), node.lineno, "does not add it", branch=1)
         return ast.copy_location(ast.If(adding, [node], []), node)
 
     def visit_BinOp(self, node: ast.BinOp) -> ast.AST:  # the name that ast looks for
@@ -140,14 +158,14 @@ class _Switcher(ast.NodeTransformer):
             or isinstance(node.right, ast.Constant)
         ):
             return node
-        both = self._call(ast.copy_location(ast.Constant(1), node), node.lineno, "leaves out what it adds to", branch=True)
+        both = self._call(ast.copy_location(ast.Constant(1), node), node.lineno, "leaves out what it adds to", branch=1)
         return ast.copy_location(ast.IfExp(both, node, node.right), node)
 
     def visit_ExceptHandler(self, node: ast.ExceptHandler) -> ast.AST:  # the name that ast looks for
         """The error comes through."""
         self.generic_visit(node)
         if self.depth:
-            handled = self._call(ast.copy_location(ast.Constant(1), node), node.lineno, "does not handle the error", branch=True)
+            handled = self._call(ast.copy_location(ast.Constant(1), node), node.lineno, "does not handle the error", branch=1)
             node.body.insert(0, ast.copy_location(ast.If(ast.UnaryOp(ast.Not(), handled), [ast.Raise()], []), node))
         return node
 
@@ -155,7 +173,7 @@ class _Switcher(ast.NodeTransformer):
         """It ends after one round."""
         self.generic_visit(node)
         if self.depth and not node.orelse:
-            more = self._call(ast.copy_location(ast.Constant(1), node), node.lineno, "ends its loop after one round", branch=True)
+            more = self._call(ast.copy_location(ast.Constant(1), node), node.lineno, "ends its loop after one round", branch=1)
             node.body.append(ast.copy_location(ast.If(ast.UnaryOp(ast.Not(), more), [ast.Break()], []), node))
         return node
 
@@ -163,13 +181,26 @@ class _Switcher(ast.NodeTransformer):
     visit_While = visit_For  # noqa: N815  # the name that ast.NodeTransformer looks for
 
     def visit_If(self, node: ast.If | ast.IfExp) -> ast.AST:  # the name that ast looks for
-        """The other branch."""
+        """Never its branch, or always: tests of which one side is enough notice only one of them."""
         self.generic_visit(node)
         if self.depth:
-            node.test = self._call(node.test, node.lineno, "takes the other branch", branch=True)
+            never = self._call(node.test, node.lineno, "never takes its branch", branch=2)
+            node.test = self._call(never, node.lineno, "always takes its branch", branch=3)
         return node
 
     visit_IfExp = visit_If  # noqa: N815  # the name that ast.NodeTransformer looks for
+
+    def visit_Compare(self, node: ast.Compare) -> ast.AST:  # the name that ast looks for
+        """Without its limits, or with them; not where an operand is long, which stands there twice then."""
+        inner = [n for operand in (node.left, *node.comparators) for n in ast.walk(operand)]
+        self.generic_visit(node)
+        strict = {ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt}
+        turned = [strict[type(op)]() if type(op) in strict else op for op in node.ops]
+        if not self.depth or len(inner) > SHORT or turned == node.ops or any(isinstance(n, ONCE) for n in inner):
+            return node
+        kept = self._call(ast.copy_location(ast.Constant(1), node), node.lineno, "takes its limit otherwise", branch=1)
+        other = ast.copy_location(ast.Compare(node.left, turned, node.comparators), node)
+        return ast.copy_location(ast.IfExp(kept, node, other), node)
 
     def visit_Expr(self, node: ast.Expr) -> ast.AST:  # the name that ast looks for
         """A call that is not made, or with another last value: what it does to others is all that it is for."""
@@ -179,7 +210,7 @@ class _Switcher(ast.NodeTransformer):
             return node
         if call.args and not isinstance(call.args[-1], ast.Starred | ast.Lambda):
             call.args[-1] = self._call(call.args[-1], node.lineno, "hands on another value")
-        calling = self._call(ast.copy_location(ast.Constant(1), node), node.lineno, "does not make its call", branch=True)
+        calling = self._call(ast.copy_location(ast.Constant(1), node), node.lineno, "does not make its call", branch=1)
         return ast.copy_location(ast.If(calling, [node], []), node)
 
     def visit_Raise(self, node: ast.Raise) -> ast.AST:  # the name that ast looks for
@@ -188,5 +219,5 @@ class _Switcher(ast.NodeTransformer):
         if not self.depth or node.exc is None:
             return node
         node.exc = self._call(node.exc, node.lineno, "raises another error")
-        raising = self._call(ast.copy_location(ast.Constant(1), node), node.lineno, "does not raise", branch=True)
+        raising = self._call(ast.copy_location(ast.Constant(1), node), node.lineno, "does not raise", branch=1)
         return ast.copy_location(ast.If(raising, [node], []), node)

@@ -40,7 +40,7 @@ class Switch:
         new = number not in self.seen
         self.seen.add(number)
         if branch:
-            return not value if number == self.on else value
+            return value if number != self.on else branch == 3 if branch > 1 else not value
         if self.on is None:
             if new:
                 self.seen.update(number + KIND * kind for kind in finer(value))
@@ -54,7 +54,7 @@ def changed(value, kind):
 
 
 def finer(value):
-    """What looser comparisons take for the same, by kind: the order, the case, white space, the class of an error, an item twice.
+    """What looser comparisons take for the same, by kind: the order, the case, white space, punctuation, an error's class, an item twice.
 
     Items are never compared: that is their own code, and here nothing may happen. White space means nothing in JSON, numbers and markup.
     """
@@ -99,8 +99,15 @@ def orders(value):
         order = {1: lambda: type(value)(value[::-1])} if turned else {}
         return {**order, 5: lambda: type(value)([*value, value[-1]])}
     if type(value) is str and 0 < len(value) < LARGE:
-        cases = {2: value.swapcase} if value.swapcase() != value else {}
-        return {**cases, 3: lambda: f" {value} "} if value.strip()[:1].isalpha() else cases
+        found = {2: value.swapcase} if value.swapcase() != value else {}
+        if value.strip()[:1].isalpha():
+            found[3] = lambda: f" {value} "
+        mark = next((c for c in value if not c.isalnum() and not c.isspace()), "")
+        if mark and value.strip(mark + " "):
+            found[8] = lambda: value.replace(mark, "")
+        return {**found, 9: lambda: value[:-1]} if value[-1] == "\n" else found
+    if type(value) is bytes and value[-1:] == b"\n":
+        return {9: lambda: value[:-1]}
     if isinstance(value, BaseException):
         return {4: lambda: LookupError("~") if isinstance(value, RuntimeError) else RuntimeError("~")}
     return {}
@@ -142,7 +149,7 @@ def special(value):
     """Another value of a type of the standard library, or an object with another last field."""
     kinds = {
         dt.datetime: lambda: value + dt.timedelta(microseconds=1),
-        dt.date: lambda: value + dt.timedelta(days=1),
+        dt.date: lambda: value + dt.timedelta(days=-1 if value.day > 15 else 1),  # of the same month, too
         dt.timedelta: lambda: value + dt.timedelta(microseconds=1),
         dt.time: lambda: value.replace(microsecond=(value.microsecond + 1) % 1000000),
         decimal.Decimal: lambda: value + decimal.Decimal("0.01"),

@@ -1832,3 +1832,38 @@ def test_hashes_under_one_version_stay(path: str, old: str, new: str, held: bool
 )  # fmt: skip
 def test_locked_packages_come_from_where_they_came_from(path: str, old: str, new: str, held: bool):
     assert (effects({**BASE, path: old}, {path: new}).get("other-index") == "hold") == held
+
+
+LOADS = "from importlib import import_module\n\n\ndef load(name):\n    if name == 'auto':\n        return 1\n    return import_module(name)\n"
+
+
+@pytest.mark.parametrize(
+    ("after", "held"),
+    [
+        (
+            LOADS.replace("    return import_module", "    return _load(name)\n\n\ndef _load(name):\n    return import_module"),
+            False,
+        ),
+        (LOADS + "\n\ndef more(name):\n    return import_module(name)\n", True),
+        (LOADS.replace("def load(name):", "def more(name):\n    return import_module(name)\n\n\ndef load(name):"), True),
+        (LOADS.replace("import_module(name)", "import_module(name + '_')").replace("def load", "def other"), True),
+    ],
+)
+def test_a_line_that_moves_to_another_function_is_not_new(after: str, held: bool):
+    assert (effects({**BASE, "load.py": LOADS}, {"load.py": after}).get("dynamic-code") == "hold") == held
+
+
+@pytest.mark.parametrize(
+    ("ask", "held"),
+    [
+        ("assert sent.called_once_with(2)", True),
+        ("assert sent.has_calls([2])", True),
+        ("assert sent.called", False),
+        ("sent.assert_called_once_with(2)", False),
+    ],
+)
+def test_a_mock_that_agrees_with_everything_is_no_assertion(ask: str, held: bool):
+    new = f"{TEST}\n\ndef test_more(mocker):\n    sent = mocker.Mock()\n    assert mean([2]) == 2\n    {ask}\n"
+    assert ("test-cannot-fail" in effects(BASE, {"test_calc.py": new})) == held
+    spy = new.replace("mocker.Mock()", "Spy()").replace("(mocker)", "(spy)")
+    assert "test-cannot-fail" not in effects(BASE, {"test_calc.py": spy})

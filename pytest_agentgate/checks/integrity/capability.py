@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import ast
 import re
-from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from pytest_agentgate.checks.integrity.capability_rules import RULES
 from pytest_agentgate.checks.integrity.capability_table import (
@@ -41,17 +40,8 @@ from pytest_agentgate.checks.integrity.lookups import (
 from pytest_agentgate.checks.integrity.names import Names, header, walk
 from pytest_agentgate.checks.integrity.rule import Hit, RuleSet
 from pytest_agentgate.checks.integrity.truth import constantly_equal
+from pytest_agentgate.checks.integrity.use import Use, fresh_uses
 from pytest_agentgate.checks.integrity.view import Pair, Source, View, is_plugin
-
-
-@dataclass(frozen=True)
-class Use:
-    """One use of a capability."""
-
-    rule: str
-    primitive: str
-    function: str
-    line: int
 
 
 def find(view: View) -> Iterator[Hit]:
@@ -60,13 +50,9 @@ def find(view: View) -> Iterator[Hit]:
     found = [(p, u) for p in pairs for u in uses(p.new, p.telling(1))]
     if not found:
         return
-    before = Counter(_key(u) for p in pairs for u in uses(p.old, p.telling(0)))
     plugin = is_plugin(view)
-    for pair, use in found:
+    for pair, use in fresh_uses(found, [(p, u) for p in pairs for u in uses(p.old, p.telling(0))], MOVES):
         if use.rule == "import-time-exit" and pair.path.endswith("__main__.py"):
-            continue
-        if before[_key(use)] > 0:
-            before[_key(use)] -= 1
             continue
         hit = _hit(pair, use)
         if effect := weaker(use.rule, use.primitive, hit.text, view, pair):
@@ -78,15 +64,13 @@ def find(view: View) -> Iterator[Hit]:
         yield hit
 
 
-def _key(use: Use) -> tuple[str, str, str]:
-    return use.rule, use.primitive, use.function
-
-
 EXPRESSIONS = (ast.Name, ast.Attribute, ast.Call, ast.Subscript)
 TEXTS = (ast.Constant, ast.BinOp, ast.JoinedStr)
 ASKING = (ast.stmt, ast.comprehension, ast.IfExp)
 HANDLED = (*EXPRESSIONS, *TEXTS, ast.AnnAssign, ast.Import, ast.ImportFrom, ast.Raise, ast.ClassDef)
 """Nodes in which a use can be; nothing is asked of the others."""
+MOVES = frozenset({"dynamic-code", "dynamic-access", "process-control", "native-access"})
+"""Rules that let a line move to another function."""
 MAY_BE_HONEST = frozenset(r.id.partition("/")[2] for r in RULES if r.effect == "hold")
 
 

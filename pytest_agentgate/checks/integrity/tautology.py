@@ -18,6 +18,12 @@ MATCHES_ALL = re.compile(r"(\(\?s\))?\^?(\.\*\$?)?")
 """Patterns that match every text."""
 ASKS = re.compile(r"assert_((not_)?(called|awaited)|(called|awaited)(_once)?(_with)?|any_(call|await)|has_(calls|awaits))")
 """Methods of mocks that have to be called to assert anything."""
+MISSPELT = re.compile(
+    r"(called|awaited)_(once|with|once_with)|(not|never)_(called|awaited)|has_(calls|awaits|any_calls?)|any_calls?"
+)
+"""What a mock's methods of assertions are called without their beginning."""
+MOCKS = re.compile(r"\b(Async|Magic|NonCallable\w*)?Mock\(|\bmock\w*\b|\bpatch\b|create_autospec", re.IGNORECASE)
+AGREES = "a mock says yes to whatever it is asked: its own methods of assertions begin with assert_"
 SOMETHING = frozenset({"len", "bool", "isinstance"})
 """Functions that never give nothing."""
 FAR = 10
@@ -40,11 +46,14 @@ def tautologies(node: Function) -> Iterator[tuple[str, int]]:
             a for a in every if isinstance(a, ast.Assert) and isinstance(a.test, ast.Attribute) and ASKS.fullmatch(a.test.attr)
         ]
         yield from (("a mock's assertion is named and not called", a.lineno) for a in named)
+        yield from ((AGREES, a.lineno) for a in every if isinstance(a, ast.Assert | ast.Call) and _asks_a_mock(a, node))
     yield from _leaves_first(node, alone=len(every) == 1)
 
 
 def _why(part: ast.Assert | ast.Call, node: Function, made: Mapping[str, ast.expr]) -> str:
     """Why an assertion cannot fail; empty where it can."""
+    if _asks_a_mock(part, node):
+        return AGREES
     if isinstance(part, ast.Call):
         number = len(part.args) == 2 and isinstance(part.args[1], ast.Constant) and not isinstance(part.args[1].value, str | None)
         if tail(part) == "assertTrue" and number:
@@ -57,6 +66,14 @@ def _why(part: ast.Assert | ast.Call, node: Function, made: Mapping[str, ast.exp
     if _always(part.test) or (_compares_itself(part.test, made) and not _asks_again(part.test, node)):
         return "the assertion is true whatever the code does"
     return ""
+
+
+def _asks_a_mock(part: ast.Assert | ast.Call, node: Function) -> bool:
+    """``assert sent.called_once_with(3)``: a mock has every method, and what it gives back is true."""
+    asked = part.test if isinstance(part, ast.Assert) else part.args[0] if tail(part) == "assertTrue" and part.args else None
+    if not (isinstance(asked, ast.Call) and isinstance(asked.func, ast.Attribute) and MISSPELT.fullmatch(asked.func.attr)):
+        return False
+    return bool(MOCKS.search(ast.unparse(node)))
 
 
 def _made(node: Function) -> dict[str, ast.expr]:

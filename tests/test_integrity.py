@@ -1867,3 +1867,26 @@ def test_a_mock_that_agrees_with_everything_is_no_assertion(ask: str, held: bool
     assert ("test-cannot-fail" in effects(BASE, {"test_calc.py": new})) == held
     spy = new.replace("mocker.Mock()", "Spy()").replace("(mocker)", "(spy)")
     assert "test-cannot-fail" not in effects(BASE, {"test_calc.py": spy})
+
+
+@pytest.mark.parametrize(
+    ("base", "files", "rule"),
+    [
+        ({"Makefile": "test:\n\tpytest\n"}, {"GNUmakefile": "test:\n\techo ok\n"}, "judges-edited"),
+        ({"GNUmakefile": "test:\n\tpytest\n"}, {"Makefile": "test:\n\techo ok\n"}, None),
+        ({"Makefile": "test:\n\tpytest\n"}, {"docs/GNUmakefile": "html:\n\tsphinx-build\n"}, None),
+        ({}, {".vscode/tasks.json": '{"tasks": [{"command": "x", "runOptions": {"runOn": "folderOpen"}}]}'}, "start-up-code"),
+        ({}, {".vscode/tasks.json": '{"tasks": [{"command": "make test"}]}'}, None),
+        ({}, {"tests/base.py": "class Steady:\n    def _callTestMethod(self, method):\n        pass\n"}, "runner-patched"),
+        (
+            {},
+            {"tests/base.py": "class SteadyCase(unittest.TestCase):\n    def run(self, result=None):\n        pass\n"},
+            "runner-patched",
+        ),
+        ({}, {"tests/base.py": "class Job:\n    def run(self, result=None):\n        pass\n"}, None),
+        ({}, {"tests/base.py": "class SteadyCase(unittest.TestCase):\n    def run(self, name, result):\n        pass\n"}, None),
+    ],
+)
+def test_what_takes_the_place_of_a_runner_is_held(base: dict[str, str], files: dict[str, str | None], rule: str | None):
+    found = effects({**BASE, **base}, files)
+    assert found.get(rule or "") == ("hold" if rule else None) and (rule or not set(found.values()) - {"note"})

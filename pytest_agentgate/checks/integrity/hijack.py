@@ -19,6 +19,7 @@ TOOLS = frozenset(
     {"pytest", "_pytest", "pluggy", "iniconfig", "packaging", "pygments", "mypy", "mypyc", "ruff", "coverage", "xdist", "execnet", "hypothesis",
      "tomllib", "tomli", "typing_extensions", "pytest_cov", "pytest_asyncio", "anyio", "pip", "setuptools", "pkg_resources", "agentgate", "pytest_agentgate"}
 )  # fmt: skip
+OPENS = re.compile(rb'"runOn"\s*:\s*"folderOpen"')
 STARTUP = frozenset({"sitecustomize.py", "usercustomize.py"})
 RESULT_HOOKS = frozenset(
     {"pytest_runtest_makereport", "pytest_sessionfinish", "pytest_pyfunc_call", "pytest_cmdline_main", "pytest_runtest_protocol",
@@ -56,6 +57,10 @@ def _places(view: View) -> Iterator[Hit]:
         p.partition("/")[2].partition("/")[0].removesuffix(".py") for p in base if p.startswith("src/")
     }
     for pair in view.pairs:
+        if pair.path.endswith(".vscode/tasks.json") and OPENS.search(pair.new.data if pair.new else b""):
+            if not OPENS.search(pair.old.data if pair.old else b""):
+                words = "a command runs whenever somebody opens the folder in an editor"
+                yield Hit("integrity/start-up-code", words, pair.path, effect="hold")
         if pair.new is None or pair.change.status not in ("added", "renamed"):
             continue
         folder, name = posixpath.split(pair.path)

@@ -18,7 +18,7 @@ from pytest_agentgate.checks.integrity.harmless import ESCAPES, FETCHES, JUDGES,
 from pytest_agentgate.checks.integrity.manifests import REQUIREMENTS
 from pytest_agentgate.checks.integrity.moved import moved
 from pytest_agentgate.checks.integrity.rule import Hit, RuleSet
-from pytest_agentgate.checks.integrity.runners import build_steps, installer, other_program, requirements, sessions
+from pytest_agentgate.checks.integrity.runners import build_steps, installer, other_program, requirements, sessions, takes_place
 from pytest_agentgate.checks.integrity.settings import flags, hides, settings_of, words
 from pytest_agentgate.checks.integrity.view import Pair, Source, View
 from pytest_agentgate.layout import matches
@@ -99,7 +99,7 @@ def _spots(pair: Pair, view: View) -> Spot:
     elif before in pipelines.HOOKS:
         yield from harmless.hooks(pipelines.load(pair.old), pipelines.load(pair.new)) if pair.old else ()
     elif SCRIPT.search(before):
-        yield from _script(pair) if pair.old is not None and RUNS.search(pair.old.text) else ()
+        yield from _script(pair) if pair.old is not None and RUNS.search(pair.old.text) else takes_place(pair, view)
     elif DATA.search(before):
         yield from (harmless.words(d) for d in differences(_read(pair.old), _read(pair.new)) if pair.old and not _small(d))
     elif name in ("noxfile.py", "tasks.py", "dodo.py"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import posixpath
 import re
 from collections.abc import Iterator, Mapping
 
@@ -11,7 +12,7 @@ from pytest_agentgate.checks.integrity.capability_table import SCRIPTS
 from pytest_agentgate.checks.integrity.differences import older, same_but_versions
 from pytest_agentgate.checks.integrity.harmless import JUDGES, Spot
 from pytest_agentgate.checks.integrity.names import walk
-from pytest_agentgate.checks.integrity.view import Pair, Source
+from pytest_agentgate.checks.integrity.view import Pair, Source, View
 
 TOOL = re.compile(r"(?m)^(pytest|ruff|mypy|coverage|pyright|tox|nox|pre-commit)==(\d[\w.]*)")
 
@@ -51,6 +52,18 @@ NO_PROGRAM = re.compile(
 STARTS = re.compile(r"\bsubprocess\b|\bos\.(system|exec|spawn|popen)|\.run\(|\bsh\b|Popen")
 TELLS = re.compile(r"\breturncode\b|check=True|check_call|check_output|sys\.exit|SystemExit|\bexit\(")
 """How a program hands the failure of another one on."""
+
+
+MAKES = ("GNUmakefile", "makefile", "Makefile")
+"""Names under which make looks for its commands, in its own order."""
+
+
+def takes_place(pair: Pair, view: View) -> Spot:
+    """A new file of commands that make reads instead of the one that is there."""
+    folder, name = posixpath.split(pair.path)
+    if pair.old is None and name in MAKES:
+        behind = [posixpath.join(folder, n) for n in MAKES[MAKES.index(name) + 1 :]]
+        yield from (f"make reads {name} and no longer {p}" for p in behind if p in view.entries["base"])
 
 
 def other_program(pair: Pair) -> Spot:

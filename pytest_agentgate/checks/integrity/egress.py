@@ -23,6 +23,11 @@ SENDS = re.compile(
     r"subprocess\.(run|Popen|call|check_call|check_output)|os\.(system|popen)"
 )
 """Functions of which the first argument is a host, an address or a command: it is seen on the way, logged and kept."""
+NET = re.compile(r"(socket|urllib\.request|urllib3|requests|httpx2?|aiohttp|http\.client|smtplib|websockets?)\.")
+"""Modules that speak to other hosts."""
+HANDS_OVER = frozenset(
+    {"request", "send", "sendall", "sendto", "post", "put", "patch", "get", "urlopen", "sendmail", "send_message"}
+)
 ADDRESS = frozenset({"url", "args", "params", "host"})
 KEEPS = re.compile(r"(str|repr|json\.dumps|base64\.\w+|urllib\.parse\.\w+|binascii\.hexlify)")
 SHAPES = frozenset(
@@ -62,6 +67,37 @@ def find(view: View) -> Iterator[Hit]:
             if any(_is_secret(value, names, held[owner]) for value in given):
                 words = f"{names.dotted(call.func)} gets a secret of the environment as a part of what it asks for"
                 yield Hit(RULE.id, words, pair.path, call.lineno, pair.new.line(call.lineno))
+        for owner in {names.around(c): None for c in pair.new.of(ast.Call) if NET.match(names.dotted(c.func))}:
+            line = _everything(owner, pair.new)
+            if line and any(pair.change.touches(n) for n in range(line, line + 3)):
+                words = "the whole environment, keys and all, is sent to another host"
+                yield Hit(RULE.id, words, pair.path, line, pair.new.line(line))
+
+
+def _everything(owner: ast.AST | None, source: Source) -> int:
+    """The line in which a function that speaks to a host sends all variables of the environment; 0 where it does not."""
+    names, held = source.names, set[str]()
+    nodes = list(walk([owner])) if owner is not None else list(source.nodes)
+    for node in sorted((n for n in nodes if isinstance(n, ast.Assign | ast.Call)), key=lambda n: n.lineno):
+        whole = any(_is_whole(n, names) or (isinstance(n, ast.Name) and n.id in held) for n in walk([node]))
+        if whole and isinstance(node, ast.Assign):
+            held |= {t.id for t in node.targets if isinstance(t, ast.Name)}
+        elif whole and isinstance(node, ast.Call):
+            given = list(walk([*node.args, *(k.value for k in node.keywords)]))
+            sends = NET.match(names.dotted(node.func)) or (isinstance(node.func, ast.Attribute) and node.func.attr in HANDS_OVER)
+            if sends and any(_is_whole(n, names) or (isinstance(n, ast.Name) and n.id in held) for n in given):
+                return node.lineno
+    return 0
+
+
+def _is_whole(node: ast.AST, names: Names) -> bool:
+    """Whether a node is ``os.environ`` itself, and neither a question for one variable nor a change."""
+    if not isinstance(node, ast.Attribute | ast.Name) or names.dotted(node) != "os.environ":
+        return False
+    parent = names.parents.get(node)
+    if isinstance(parent, ast.Attribute):
+        return parent.attr in ("copy", "items", "values")
+    return not isinstance(parent, ast.Subscript | ast.Compare)
 
 
 def _held(owner: ast.AST | None, source: Source) -> set[str]:

@@ -31,19 +31,64 @@ def find(view: View, pairs: Sequence[Pair]) -> Iterator[Hit]:
         if pair.new is None or pair.new.tree is None:
             continue
         made, may = _with_imported(pair, known, ends), ASKS.search(pair.new.data)
-        if not made and not may:
-            continue
         before, after = functions_of(pair.old), functions_of(pair.new)
         for name, function in after.items():
             if name in before and ast.dump(before[name].node) == ast.dump(function.node):
                 continue
             line = function.node.lineno
-            if _writes_first(function.node):
+            if may and _writes_first(function.node):
                 words = f"{name} writes what it compares with where that is missing: there it cannot fail"
                 yield Hit("integrity/test-cannot-fail", words, pair.path, line, pair.new.line(line), "hold")
+            elif words := _fewer_answers(before[name].node if name in before else None, function.node):
+                yield Hit("integrity/test-weakened", f"{name} {words}", pair.path, line, pair.new.line(line), "hold")
             elif made and (value := _repeats(function.node, made, pair.new)):
                 words = f"{name} expects {value}, which the function that it asks has made itself"
                 yield Hit("integrity/test-cannot-fail", words, pair.path, line, pair.new.line(line), "hold")
+
+
+def _fewer_answers(before: Function | None, after: Function) -> str:
+    """How a test no longer needs the answers that it has: a column that nothing reads any more, or sides that it makes alike itself."""
+    if before is not None:
+        columns = {a.arg for a in after.args.args} & {a.arg for a in before.args.args}
+        read, reads = ({n.id for n in walk(f.body) if isinstance(n, ast.Name)} for f in (before, after))
+        named = " ".join(unparsed(d) for d in after.decorator_list if "parametrize" in unparsed(d))
+        for column in sorted((columns & read) - reads):
+            if re.search(rf"\b{re.escape(column)}\b", named):
+                return f"no longer asks for {column}, which its table still has"
+    if _makes_alike(after) and not (before is not None and _makes_alike(before)):
+        return "puts a part of what it expects into what it compares with that"
+    return ""
+
+
+def _makes_alike(function: Function) -> bool:
+    """``came[key] = wanted[key]`` before ``assert came == wanted``."""
+    compared = [
+        {n.test.left.id, n.test.comparators[0].id}
+        for n in walk(function.body)
+        if isinstance(n, ast.Assert)
+        and isinstance(n.test, ast.Compare)
+        and isinstance(n.test.left, ast.Name)
+        and isinstance(n.test.ops[0], ast.Eq)
+        and isinstance(n.test.comparators[0], ast.Name)
+    ]
+    for node in walk(function.body) if compared else ():
+        if isinstance(node, ast.Assign):
+            roots = {_root(t) for t in node.targets if isinstance(t, ast.Subscript | ast.Attribute)}
+            given: list[ast.expr] = [node.value]
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in ("update", "extend"):
+            roots, given = {_root(node.func)}, [*node.args, *(k.value for k in node.keywords)]
+        else:
+            continue
+        names = {n.id for n in walk(given) if isinstance(n, ast.Name)}
+        if any(roots & pair and names & (pair - roots) for pair in compared):
+            return True
+    return False
+
+
+def _root(node: ast.expr) -> str:
+    while isinstance(node, ast.Subscript | ast.Attribute):
+        node = node.value
+    return node.id if isinstance(node, ast.Name) else ""
 
 
 def _writes_first(function: Function) -> bool:

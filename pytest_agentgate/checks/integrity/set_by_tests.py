@@ -132,7 +132,7 @@ def _replaced(pair: Pair, view: View) -> Iterator[Hit]:
     stores = list(_stores(pair.new)) if pair.new else []
     if pair.new is None or not stores:
         return
-    imported = claimed.from_product(pair.new, view)
+    imported = claimed.from_product(pair.new, view) | _own_help(pair.new, view)
     made = {f.name for f in pair.new.functions} | {c.name for c in pair.new.of(ast.ClassDef)}
     fresh = {id(n) for n in pair.fresh_nodes[1]}
     for node, owner, value, words in stores:
@@ -143,6 +143,14 @@ def _replaced(pair: Pair, view: View) -> Iterator[Hit]:
         if own and (isinstance(value, ast.Lambda) or (isinstance(value, ast.Name) and value.id in made)):
             said = f"replaces {words} for every test when it is imported"
             yield Hit("integrity/product-faked", said, pair.path, node.lineno, pair.new.line(node.lineno))
+
+
+def _own_help(source: Source, view: View) -> set[str]:
+    """Names of the tests' own modules that a file imports."""
+    stems = {p.rpartition("/")[2].removesuffix(".py") for p in view.entries["head"] if p.endswith(".py") and view.kind(p) == "test"}
+    froms = [(a.name, a.asname or a.name) for n in source.of(ast.ImportFrom) for a in n.names]
+    plain = [(a.name.rpartition(".")[2], a.asname or a.name.partition(".")[0]) for n in source.of(ast.Import) for a in n.names]
+    return {name for module, name in (*froms, *plain) if module in stems}
 
 
 def _stores(source: Source) -> Iterator[tuple[ast.stmt | ast.Call, ast.expr, ast.expr, str]]:

@@ -57,6 +57,7 @@ KINDS = (
     " (what is None left out)",
     " (a mark left out)",
     " (its last line end)",
+    " (its first part)",
 )
 """How values differ that only some comparisons can tell apart, by the kinds of `injected/agentgate_mutants.py`."""
 
@@ -202,8 +203,8 @@ class _Switcher(ast.NodeTransformer):
         other = ast.copy_location(ast.Compare(node.left, turned, node.comparators), node)
         return ast.copy_location(ast.IfExp(kept, node, other), node)
 
-    def visit_Expr(self, node: ast.Expr) -> ast.AST:  # the name that ast looks for
-        """A call that is not made, or with another last value: what it does to others is all that it is for."""
+    def visit_Expr(self, node: ast.Expr) -> ast.AST | list[ast.stmt]:  # the name that ast looks for
+        """A call that is not made, made twice, or with another last value: what it does to others is all that it is for."""
         self.generic_visit(node)
         call = node.value.value if isinstance(node.value, ast.Await) else node.value
         if not self.depth or not isinstance(call, ast.Call) or QUIET.search(ast.unparse(call.func)):
@@ -211,7 +212,9 @@ class _Switcher(ast.NodeTransformer):
         if call.args and not isinstance(call.args[-1], ast.Starred | ast.Lambda):
             call.args[-1] = self._call(call.args[-1], node.lineno, "hands on another value")
         calling = self._call(ast.copy_location(ast.Constant(1), node), node.lineno, "does not make its call", branch=1)
-        return ast.copy_location(ast.If(calling, [node], []), node)
+        once = self._call(ast.copy_location(ast.Constant(1), node), node.lineno, "makes its call twice", branch=2)
+        again = ast.If(ast.UnaryOp(ast.Not(), once), [node], [])
+        return [ast.copy_location(ast.If(calling, [node], []), node), ast.copy_location(again, node)]
 
     def visit_Raise(self, node: ast.Raise) -> ast.AST:  # the name that ast looks for
         """No error, or another one."""

@@ -58,7 +58,16 @@ def finer(value):
 
     Items are never compared: that is their own code, and here nothing may happen. White space means nothing in JSON, numbers and markup.
     """
-    return {**orders(value), **deep(value)}
+    return {**orders(value), **deep(value), **firsts(value)}
+
+
+def firsts(value):
+    """The first entry or field instead of the last, where there are several."""
+    if type(value) is dict and 1 < len(value) < LARGE:
+        return {10: lambda: {**value, next(iter(value)): other(next(iter(value.values())), False)}}
+    if type(value) in (list, tuple) and 1 < len(value) < LARGE:
+        return {10: lambda: type(value)([other(value[0], False), *value[1:]])}
+    return {}
 
 
 def deep(value):

@@ -838,3 +838,11 @@ def test_expected_values_from_a_file_are_compared_outside(repo: Repo):
     repo.write(**{"calc.py": CALC.replace("a + b", "b + a")})
     report = repo.gate()
     assert report.verdict.decision == "accepted" and not findings(report, "integrity/blind-answer-differs")
+
+
+def test_how_a_turned_test_fails_is_not_looked_up_in_its_source(repo: Repo):
+    """Python 3.11 breaks where two threads parse: a test that left one behind, and pytest, which shows the source of what fails."""
+    test = "import ast\n\nfrom calc import add\n\n\ndef test_add(monkeypatch):\n    def boom(*args, **options):\n        raise SystemError('AST constructor recursion depth mismatch')\n\n    monkeypatch.setattr(ast, 'parse', boom)\n    assert add(1, 2) == 3\n"
+    repo.commit({"calc.py": CALC, "test_add.py": test, "pyproject.toml": policy("pytest", assurance="A2")})
+    report = repo.files({"calc.py": CALC.replace("a + b", "b + a")}).gate()
+    assert report.verdict.decision == "accepted" and pick(report, "pytest").anti_tests["failed"] >= 1

@@ -50,7 +50,7 @@ class Ask:
     marked_only: bool = False
     """Collect everything, run only what its marks skip or expect to fail."""
     overlay: Mapping[str, bytes] | None = None
-    """Contents by path, instead of those of the tree."""
+    """Contents by path, instead of those of the tree. Nobody reads how a test fails there: pytest need not parse its source for that."""
     teller: str = ""
     """Name under which blinded tests find who takes their values; another one in each session."""
     mutants: Mapping[str, object] | None = None
@@ -103,6 +103,7 @@ class Sessions:
             *ARGS,
             f"--rootdir={tree.inside()}",
             *context.policy.tests.args,
+            *(("--tb=native",) if ask.overlay is not None else ()),
             *ask.files,
         ]
         workers = context.policy.tests.workers if not (ask.ids is not None or ask.marked_only or ask.teller or ask.mutants) else "0"

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pytest_agentgate.cache import digest
 from pytest_agentgate.diff import odd_name
 from pytest_agentgate.errors import ToolError
+from pytest_agentgate.generated import version_files
 from pytest_agentgate.git import Checkout
 from pytest_agentgate.interpreter import Interpreter
 from pytest_agentgate.layout import compose, matches
@@ -194,16 +195,17 @@ class Trees:
             slot.release()
 
     def carried(self) -> Mapping[str, bytes]:
-        """Generated files of the checkout that git ignores, by the policy's patterns, with their contents.
+        """Generated files of the checkout that git ignores, by the policy's patterns or as the manifest says, with their contents.
 
         A compiled module beside tracked source of the same name stays out: Python would prefer the stale binary.
         """
         with self._lock:
             if self._carried is None:
                 known = self._composed["head"].keys() | self._composed["base"].keys()
-                named = [_literal(pattern) for pattern in self._policy.carry]
+                patterns = (*self._policy.carry, *version_files(self.read("base", "pyproject.toml") or b""))
+                named = [_literal(pattern) for pattern in patterns]
                 ignored = self._checkout.ignored_files([n for n in named if n])
-                wanted = (p for p in ignored if matches(p, self._policy.carry) and p not in known)
+                wanted = (p for p in ignored if matches(p, patterns) and p not in known)
                 self._carried = {}
                 for path in wanted:
                     full = os.path.join(self._checkout.top, path)

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from conftest import CALC, TEST_CALC, Repo, counting, findings, pick, policy
 
+from pytest_agentgate.generated import version_files
 from pytest_agentgate.resolve import Source
 
 BROKEN = CALC.replace("a + b", "a - b")
@@ -212,6 +213,31 @@ def test_what_a_pattern_names_is_carried_out_of_an_ignored_folder(calc: Repo):
     report = calc.gate()
     assert report.verdict.decision == "accepted", report.verdict.reasons
     assert pick(report, "pytest").tests == {"pass-to-pass": 2}
+
+
+@pytest.mark.parametrize(
+    ("manifest", "path"),
+    [
+        ("[tool.setuptools_scm]\nversion_file = 'app/version.py'\n", "app/version.py"),
+        ("[tool.hatch.build.hooks.vcs]\nversion-file = 'src/app/release.py'\n", "src/app/release.py"),
+        ("[tool.pdm.version]\nwrite_to = 'app/release.py'\n", "src/app/release.py"),
+    ],
+)
+def test_the_version_that_the_manifest_names_is_carried(calc: Repo, manifest: str, path: str):
+    module = path.removeprefix("src/").removesuffix(".py").replace("/", ".")
+    package = path.rpartition("/")[0]
+    code = f"from {module} import V\n\n\n" + CALC
+    law = policy("pytest", more=manifest + "[tool.pytest.ini_options]\npythonpath = ['src']\n")
+    calc.commit({".gitignore": path + "\n", f"{package}/__init__.py": "", "calc.py": code, "pyproject.toml": law})
+    calc.files({path: "V = 1\n", "calc.py": code + "W = V\n"})
+    assert calc.gate().verdict.decision == "accepted"
+
+
+@pytest.mark.parametrize(
+    "text", [b"\xff", b"[tool.setuptools_scm", b"tool = 1", b"[tool]\nsetuptools_scm = 2", b"[tool.pdm]\nversion = []"]
+)
+def test_a_manifest_that_names_no_version_file(text: bytes):
+    assert version_files(text) == ()
 
 
 def test_a_test_that_flakes_in_the_patchs_own_run_is_no_failure_of_the_patch(calc: Repo):

@@ -204,7 +204,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     data: tuple[str, ...] = ()
     """Patterns of data files that count as product. Files inside product packages always do."""
     carry: tuple[str, ...] = DEFAULT_CARRY
-    """Ignored, generated files of the checkout that the code needs."""
+    """Ignored, generated files of the checkout that the code needs; what the manifest names as the version's file comes along too."""
     python: str = ""
     """The project's interpreter, relative to the checkout or absolute."""
     mypy_targets: tuple[str, ...] = ()

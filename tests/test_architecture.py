@@ -24,6 +24,7 @@ FLOORS = [
         "cache",
         "slots",
         "layout",
+        "generated",
         "effects",
         "interpreter",
         "suppressions",

@@ -26,14 +26,15 @@ CONTROLS = re.compile(r"[\x00-\x08\x0b\x0e-\x1f\x7f]|\x1b\[")
 COOKIE = re.compile(rb"^[ \t\f]*#.*?coding[:=][ \t]*([-\w.]+)")
 UTF8 = frozenset({b"utf-8", b"utf8", b"utf_8", b"utf-8-sig", b"ascii", b"us-ascii"})
 ADDRESSED = re.compile(
-    r"\b(ignore|disregard|forget|override)\b.{0,30}\b(previous|prior|earlier|above|all|any|preceding|system)\b.{0,20}\b(instruction|rule|prompt|message|guideline)s?\b|"
+    r"\b(ignore|disregard|forget|override)\b.{0,30}\b(previous|prior|earlier|above|preceding|system)\b.{0,20}\b(instruction|rule|prompt|message|guideline)s?\b|"
+    r"\b(ignore|disregard|forget|override)\b.{0,30}\b(all|any)\b.{0,20}\b(instruction|rule|prompt|guideline)s?\b|"
     r"\b(reviewer|reviewers|auditor|ai|llm|assistant|gate)s?\b.{0,40}\b(must|should|has to|have to|please|shall|can)\b.{0,25}\b(approve|accept|pass|merge|allow|lgtm|skip)\b.{0,25}(\b(it|this|these|them|everything|whatever|patch|change|diff|commit|pr|pull request)s?\b|$)|"
     r"\bmodels?\b.{0,40}\b(must|should|has to|have to|please|shall)\b.{0,25}\b(approve|merge|lgtm)\b|"
     r"^\W*(system|assistant)\s*(prompt|message|note)?\s*:\s*.{0,80}\b(approv|accept|pass|ignore|instruction|gate)|"
     r"\b(already|has been|was|is)\b.{0,20}\b(approved|reviewed|verified|accepted)\b.{0,30}\b(by|gate|human|security|maintainer|do not|no need|skip)\b.{0,40}\b(review|flag|report|check|finding)|"
     r"\b(do not|don't|no need to|never)\b.{0,15}\b(flag|report|review|reject|mention)\b.{0,30}\b(this|these|the (change|patch|file|diff|code)|finding)|"
     r"\b(audited|reviewed|approved|signed off|cleared|vetted)\b.{0,12}\bby\b.{0,20}\b(security|compliance|legal|maintainers?|owners?|team|humans?)\b|"
-    r"\b(automated|automatic|ai|llm|bot) reviewers?\s*:|"
+    r"\b(automated|automatic|ai|llm|bot) (reviewer|reader|checker|agent)s?\s*:|\bno (further |more )?(remarks|findings) (are|is) (needed|necessary|required|expected)\b|"
     r"\bsafe to (merge|approve|accept)\b|^\W*to who(m|ever)?\b.{0,12}\b(evaluates?|reviews?|grades?|judges?|scores?)\b|\bpositive (review|verdict)\b|\bpositive outcome (is|was|has been) (expected|required|due|warranted|appropriate)\b|"
     r"<\s*/?\s*(system|instructions?|human|assistant)\s*>",
     re.IGNORECASE,
@@ -51,7 +52,7 @@ PROCESS = re.compile(
 )
 """Files that say how the project is developed, and who has to approve what."""
 
-STEMS = frozenset({"ignor", "disre", "forge", "overr", "revie", "audit", "ai", "ais", "llm", "llms", "assis", "model", "gate", "gates", "syste", "appro", "verif",
+STEMS = frozenset({"ignor", "remar", "findi", "disre", "forge", "overr", "revie", "audit", "ai", "ais", "llm", "llms", "assis", "model", "gate", "gates", "syste", "appro", "verif",
                    "accep", "flag", "repor", "rejec", "menti", "instr", "human", "signe", "clear", "vette", "safe", "posit", "who", "whom", "whoev", "autom", "bot"})  # fmt: skip
 """First letters of the words of which ADDRESSED needs one: to look for them takes a tenth of the time."""
 WORD = re.compile(r"[a-z]+")

@@ -20,6 +20,7 @@ TOOLS = frozenset(
      "tomllib", "tomli", "typing_extensions", "pytest_cov", "pytest_asyncio", "anyio", "pip", "setuptools", "pkg_resources", "agentgate", "pytest_agentgate"}
 )  # fmt: skip
 OPENS = re.compile(rb'"runOn"\s*:\s*"folderOpen"')
+NO_HOOKS = re.compile(r"core\.hooksPath[\s=\"',]+(/dev/null|/tmp|nul\b|[\"']{2})", re.IGNORECASE)
 STARTUP = frozenset({"sitecustomize.py", "usercustomize.py"})
 RESULT_HOOKS = frozenset(
     {"pytest_runtest_makereport", "pytest_sessionfinish", "pytest_pyfunc_call", "pytest_cmdline_main", "pytest_runtest_protocol",
@@ -57,6 +58,9 @@ def _places(view: View) -> Iterator[Hit]:
         p.partition("/")[2].partition("/")[0].removesuffix(".py") for p in base if p.startswith("src/")
     }
     for pair in view.pairs:
+        for number, line in pair.added() if pair.new and b"hooksPath" in pair.new.data else ():
+            if NO_HOOKS.search(line):
+                yield Hit("integrity/pipeline-weakened", "git's hooks are switched off", pair.path, number, line.strip(), "hold")
         if pair.path.endswith(".vscode/tasks.json") and OPENS.search(pair.new.data if pair.new else b""):
             if not OPENS.search(pair.old.data if pair.old else b""):
                 words = "a command runs whenever somebody opens the folder in an editor"
@@ -278,4 +282,4 @@ def _keeps_all(value: ast.expr) -> bool:
     )
 
 
-SET = RuleSet(RULES, find)
+SET = RuleSet(RULES, find, frozenset({"integrity/pipeline-weakened"}))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from pytest_agentgate.checks.integrity.names import walk
 from pytest_agentgate.checks.integrity.rule import Hit
@@ -27,9 +27,13 @@ def find(view: View, pairs: Sequence[Pair]) -> Iterator[Hit]:
     """In the changed files of the tests: functions that write what they then compare with, and expected values of the function's own making."""
     known = {p.path: _assigned(p.new, view) for p in pairs if p.new is not None and p.new.tree is not None}
     ends = {path.rpartition("/")[2]: path for path, made in known.items() if made}
+    stubs = {name for pair in view.python("product") for name in _stubs(pair)}
     for pair in pairs:
         if pair.new is None or pair.new.tree is None:
             continue
+        for call, name in _stood_in(pair.new, stubs):
+            words = f"the tests put their own code in the place of {name}, which does nothing but raise"
+            yield Hit("integrity/test-cannot-fail", words, pair.path, call.lineno, pair.new.line(call.lineno), "hold")
         made, may = _with_imported(pair, known, ends), ASKS.search(pair.new.data)
         before, after = functions_of(pair.old), functions_of(pair.new)
         for name, function in after.items():
@@ -89,6 +93,26 @@ def _root(node: ast.expr) -> str:
     while isinstance(node, ast.Subscript | ast.Attribute):
         node = node.value
     return node.id if isinstance(node, ast.Name) else ""
+
+
+def _stubs(pair: Pair) -> Iterator[str]:
+    """New functions of the product that only raise NotImplementedError, and that it calls itself: no abstract methods."""
+    text = pair.new.text if pair.new else ""
+    for node in pair.new.functions if pair.new and "NotImplementedError" in text else ():
+        body = node.body[1:] if isinstance(node.body[0], ast.Expr) and isinstance(node.body[0].value, ast.Constant) else node.body
+        raises = len(body) == 1 and isinstance(body[0], ast.Raise) and "NotImplementedError" in unparsed(body[0])
+        if raises and pair.change.touches(node.lineno) and not node.decorator_list:
+            if isinstance(pair.new.names.parents.get(node) if pair.new else None, ast.Module):
+                if len(re.findall(rf"\b{re.escape(node.name)}\(", text)) > 1:
+                    yield node.name
+
+
+def _stood_in(source: Source, stubs: Collection[str]) -> Iterator[tuple[ast.Call, str]]:
+    """Calls by which a file of the tests replaces one of these functions: ``setattr(app, "_merge", ...)``, ``patch("app._merge")``."""
+    for call in source.of(ast.Call) if stubs else ():
+        if tail(call) in ("setattr", "patch", "object"):
+            words = {str(a.value).rpartition(".")[2] for a in call.args[:2] if isinstance(a, ast.Constant)}
+            yield from ((call, name) for name in sorted(words & set(stubs)))
 
 
 def _writes_first(function: Function) -> bool:

@@ -29,6 +29,9 @@ MANY, KEPT = 5, 0.9
 """More tests of a file than that assert less, and it keeps less than this share of what it asserted: that is held."""
 COLLECTED = re.compile(r"(^|/)(test_?[^/]*|[^/]*_tests?|tests)\.py$")
 
+NEWER = re.compile(r"version_info\s*>=?\s*\(|version_info\[:?\d*\]\s*>")
+"""A condition that is true on newer Pythons only."""
+
 
 def find(view: View) -> Iterator[Hit]:
     """Deleted, skipped, weakened and empty tests, test file by test file."""
@@ -169,6 +172,8 @@ def _skip_effect(mark: ast.expr, before: Test | None, node: Function) -> tuple[E
     if is_tracked(text):
         return "note", "is skipped or expected to fail, with a ticket and a date"
     name = tail(mark)
+    if before is not None and NEWER.search(text):
+        return "hold", "is skipped on newer Pythons, which this one may not be"
     if _under_a_condition(mark, node):
         return "note", "is skipped under a condition"
     if before is None and name == "xfail" and "strict=True" in text:

@@ -118,6 +118,23 @@ def test_a_suppression_does_not_hide_a_new_problem(repo: Repo, line: str, effect
     assert [f[3] for f in counting(repo.gate())] == ([effect] if effect else [])
 
 
+@pytest.mark.parametrize(
+    ("base", "law", "effect"),
+    [
+        ("import b\nimport a\n\nassert a != None\nassert b == None\nassert None != a\n", "", "note"),
+        ("import b\nimport a\n\nassert a != None\nassert b == None\n", "", "reject"),
+        ("import b\nimport a\n\nassert a != None  # noqa: E711\nassert b == None\nassert None != a\n", "", "reject"),
+        ("import b\nimport a\n\nassert a != None\nassert b == None\nassert None != a\n", "'ruff/E711' = 'reject'", "reject"),
+    ],
+)
+def test_a_rule_that_the_base_breaks_everywhere_is_noted(repo: Repo, base: str, law: str, effect: str):
+    more = "[tool.ruff.lint]\nselect = ['E7', 'F']\n[tool.agentgate.effects]\n" + law
+    repo.commit({"calc.py": CALC, "old.py": base, "pyproject.toml": policy("ruff", more=more)})
+    repo.write(**{"calc.py": "import os\n\n\n" + CALC + "\n\nassert add != None\n"})
+    found = {f.rule: f.effect for e in repo.gate().evidence for f in e.findings if f.path == "calc.py"}
+    assert found == {"ruff/E711": effect, "ruff/F401": "reject"}
+
+
 def test_old_suppressions_and_moved_lines_are_silent(repo: Repo):
     repo.commit({"calc.py": "import os  # noqa\n\n\n" + CALC, "pyproject.toml": RUFF})
     repo.write(**{"calc.py": '"""A docstring\n\nof lines."""\n\nimport os  # noqa\n\n\n' + CALC})

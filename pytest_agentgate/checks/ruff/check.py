@@ -17,6 +17,7 @@ from pytest_agentgate.checks.ruff import guard
 from pytest_agentgate.checks.ruff.formatting import format_findings, unformatted
 from pytest_agentgate.checks.ruff.pinned import note_unknown
 from pytest_agentgate.checks.ruff.tool import PYTHON, ROLE, lint, version
+from pytest_agentgate.checks.ruff.unenforced import note_unenforced
 from pytest_agentgate.errors import ToolError
 from pytest_agentgate.model import Evidence, Finding
 from pytest_agentgate.protocols import Context, Tree
@@ -55,7 +56,7 @@ class Ruff:
             judged = _judge_suppressed(new, head, context, flags)
             misleading = _tracked(guard.lint_misleading(head, context), context)
         judged = _judge_reconfigured(judged, context, flags)
-        judged = note_unknown([*judged, *format_findings(loose, context)], context)
+        judged = note_unknown([*note_unenforced(judged, context, flags), *format_findings(loose, context)], context)
         told = [f for f in judged if f.effect != "note"]
         judged += guard.select(_introduced(misleading, context, guard.FLAGS), told, context)
         return Evidence.of(

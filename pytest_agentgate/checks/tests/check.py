@@ -13,7 +13,7 @@ from pytest_agentgate.checks.tests.classify import HEAD_O, Classifier, Verdict
 from pytest_agentgate.checks.tests.helped import RULE as HELPED
 from pytest_agentgate.checks.tests.helped import helped
 from pytest_agentgate.checks.tests.indifferent import ELSEWHERE, indifferent, replacing
-from pytest_agentgate.checks.tests.judge import NEW, Judge
+from pytest_agentgate.checks.tests.judge import Judge
 from pytest_agentgate.checks.tests.noticing import edited_tests, helpers_changed
 from pytest_agentgate.checks.tests.own import own_arguments
 from pytest_agentgate.checks.tests.projects import joined, merged
@@ -21,7 +21,7 @@ from pytest_agentgate.checks.tests.ratchet import touched_tests, weaker
 from pytest_agentgate.checks.tests.reaching import RULE as REACHES
 from pytest_agentgate.checks.tests.reaching import reaching
 from pytest_agentgate.checks.tests.records import Expected, Run, StartError
-from pytest_agentgate.checks.tests.rules import PAGES, RULES
+from pytest_agentgate.checks.tests.rules import NEW, PAGES, RULES
 from pytest_agentgate.checks.tests.session import Ask, Sessions
 from pytest_agentgate.checks.tests.transitions import outcomes
 from pytest_agentgate.checks.tests.unreached import empty_tables, idle, unreached

@@ -10,17 +10,13 @@ from pytest_agentgate.checks.tests.doctests import lost_examples
 from pytest_agentgate.checks.tests.noticing import moved
 from pytest_agentgate.checks.tests.ratchet import Loss
 from pytest_agentgate.checks.tests.records import Result, Run
+from pytest_agentgate.checks.tests.renames import same_but_names
 from pytest_agentgate.checks.tests.repeat import repeat, why_changed
+from pytest_agentgate.checks.tests.rules import KNOWN
 from pytest_agentgate.layout import is_test, matches
 from pytest_agentgate.model import Effect, Finding
 from pytest_agentgate.protocols import Context
 from pytest_agentgate.text import is_tracked
-
-NEW = "the base has no answer for it, and all other inputs that were tried get one and the same"
-KNOWN = {
-    "integrity/answers-only-for-tests": "its own inputs give what they gave, and none of those beside them does",
-    "integrity/mended-only-for-tests": "its own inputs give something else than on the base, and those beside them give what they gave",
-}
 
 
 class Judge:
@@ -65,16 +61,19 @@ class Judge:
 
     def regressions(self) -> Iterator[Finding]:
         """Tests of the base that do not come back as the base itself reports them."""
+        asked = [i for i, v in self.verdicts.items() if v.classification in ("expectation-changed", "removed")]
+        renamed = same_but_names(self.context, asked, self.own.passed() if self.own else ())
         for node_id, verdict in sorted(self.verdicts.items()):
             now, was = verdict.result.outcome, verdict.base
             words = f"{was} on the base, {now} on the patch's code"
+            effect: Effect = "note" if node_id in renamed else self._may_edit(node_id)
             match verdict.classification:
                 case "regression":
                     yield from self._finding("pytest/regression", "reject", words, node_id, verdict.result)
                 case "expectation-changed":
                     yield from self._finding(
                         "pytest/expectation-changed",
-                        self._may_edit(node_id),
+                        effect,
                         f"{words}; {why_changed(self.context, node_id)}",
                         node_id,
                         verdict.result,
@@ -82,7 +81,7 @@ class Judge:
                     )
                 case "removed":
                     yield from self._finding(
-                        "pytest/test-removed", self._may_edit(node_id), f"{words}; the patch removes it", node_id, verdict.result
+                        "pytest/test-removed", effect, f"{words}; the patch removes it", node_id, verdict.result
                     )
                 case "unstable-id":
                     message = f"{now} on the patch's code, and the base cannot run it by this id"

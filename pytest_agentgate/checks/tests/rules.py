@@ -5,6 +5,12 @@ from __future__ import annotations
 from pytest_agentgate.model import Effect
 from pytest_agentgate.rulebook import Example, Rule
 
+NEW = "the base has no answer for it, and all other inputs that were tried get one and the same"
+KNOWN = {
+    "integrity/answers-only-for-tests": "its own inputs give what they gave, and none of those beside them does",
+    "integrity/mended-only-for-tests": "its own inputs give something else than on the base, and those beside them give what they gave",
+}
+"""How a finding of one of these rules says what is wrong."""
 _CODE = "def total(coins):\n    return sum(coins)\n"
 _TEST = "from purse import total\n\n\ndef test_total():\n    assert total([1, 2]) == 3\n"
 _EMPTY = "\n\ndef test_empty():\n    assert total([]) == 0\n"

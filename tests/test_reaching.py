@@ -112,4 +112,15 @@ def test_odd_events_are_nobodys_error():
     for args in ((None, 1), (b"", 1), (5, 1), (), ("\ud800", 1)):
         hear("socket.getaddrinfo", args)
         hear("socket.connect", args)
-    assert [kind for _, kind, _ in reach["SEEN"]] in ([], ["host"])
+    assert [(kind, name) for _, kind, name in reach["SEEN"]] == [("host", "?")]
+
+
+def test_a_flood_hides_nothing_and_no_name_looks_like_this_machine():
+    reach = runpy.run_path(INJECTED + "/agentgate_reach.py")
+    hear = reach["Watch"]()
+    for name in [*(f"a{n}.example.com" for n in range(1000)), "127.attacker.example", "evil.example", "127.0.0.1", "localhost"]:
+        hear("socket.getaddrinfo", (name, 1))
+    found = [name for *_, name in reach["SEEN"]]
+    assert found[-2:] == ["127.attacker.example", "evil.example"] and len(found) == 22
+    hear("os.rename", ("/tmp/x", "~/.bashrc".replace("~", reach["os"].path.expanduser("~")), -1, -1))
+    assert list(reach["SEEN"])[-1][1:] == ("file", "~/.bashrc")

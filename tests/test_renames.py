@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from conftest import Repo, counting, findings, policy
 
-from pytest_agentgate.checks.tests.renames import _alike
+from pytest_agentgate.checks.tests.renames import alike
 
 CODE = "def _algin(text):\n    return text.strip()\n\n\ndef show(text):\n    return _algin(text) + '.'\n"
 TEST = "import table\nfrom table import _algin\n\n\ndef test_algin():\n    assert _algin(' a ') == 'a'\n    assert table._algin('b') == 'b'\n\n\ndef test_show():\n    assert table.show('a') == 'a.'\n"
@@ -47,15 +47,36 @@ def test_a_private_name_that_is_renamed_with_its_tests_is_noted(table: Repo, tes
 )
 def test_what_asks_for_less_or_of_users_names_is_held(table: Repo, code: str, test: str):
     report = table.write(**{"table.py": code, "test_table.py": test}).gate()
-    assert report.verdict.decision != "accepted" or not findings(report, "pytest/test-removed")
-    if "def _algin" not in code:
-        assert report.verdict.decision == "undecided"
+    assert report.verdict.decision == ("rejected" if "def _algin" in code else "undecided"), counting(report)
 
 
 def test_two_names_do_not_become_one():
     old = b"def test_a():\n    assert _one(1) == _two(1)\n"
     new = b"def test_a():\n    assert _both(1) == _both(1)\n"
-    assert _alike(old, new, {b"_one", b"_two"}, {b"_both"}) == {}
+    assert alike(old, new, {"_one", "_two"}, {"_both"}) == {}
     new = b"def test_a():\n    assert _first(1) == _second(1)\n"
-    assert _alike(old, new, {b"_one", b"_two"}, {b"_first", b"_second"}) == {"test_a": "test_a"}
-    assert _alike(b"def broken(:", new, {b"_one"}, {b"_first"}) == {}
+    assert alike(old, new, {"_one", "_two"}, {"_first", "_second"}) == {"test_a": "test_a"}
+    assert alike(b"def broken(:", new, {"_one"}, {"_first"}) == {}
+
+
+OLD = "import p\n\nEXPECTED = 7\nOTHER = 8\n\n\ndef test_a():\n    assert p._merge('a b') == {'_merge': EXPECTED}\n    assert p.total() == 3\n"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "same"),
+    [
+        ("_merge('a b')", "_join('a b')", True),
+        ("_merge('a b')", "_join('a  b')", False),
+        ("'_merge': EXPECTED", "'_join': EXPECTED", False),
+        ("EXPECTED}\n    assert", "EXPECTED}  # and\n    # assert", False),
+        ("EXPECTED = 7\nOTHER = 8", "EXPECTED = 8\nOTHER = 7", False),
+        ("OTHER = 8\n", "OTHER = 8\nfrom p import wrong as EXPECTED\n", False),
+        ("    assert p.total", "    if p:\n        assert p.total", False),
+        ("def test_a", "@fixture(autouse=True)\ndef help():\n    pass\n\n\ndef test_a", False),
+        ("def test_a", "def test_new():\n    pass\n\n\ndef test_a", True),
+        ("p.total()", "p.sum()", False),
+    ],
+)
+def test_nothing_but_names_is_the_same(old: str, new: str, same: bool):
+    edited = OLD.replace(old, new).replace("p._merge", "p._join")
+    assert (alike(OLD.encode(), edited.encode(), {"_merge"}, {"_join"}).get("test_a") == "test_a") == same

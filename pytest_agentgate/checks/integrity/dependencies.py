@@ -31,7 +31,7 @@ SOURCES = re.compile(
     r"^\[+tool\.(uv\.(index|sources)|poetry\.source|pdm\.source)|^\[\[source\]\]",
     re.IGNORECASE,
 )
-HOSTS = re.compile(r"\b(?:https?|ssh|git)://(?:[^/\s\"'@]*@)?([^/\s\"':?#]+)")
+HOSTS = re.compile(r"\b(?:https?|ssh|git)://(?:[^/\s\"'@]*@)?([^/\s\"':?#]+)", re.IGNORECASE)
 INDEX = frozenset({"pypi.org", "files.pythonhosted.org"})
 PIPED = re.compile(
     r"\b(curl|wget)\b[^|\n]*\|\s*(sudo\s+)?(\S*/)?((ba|z|da|k)?sh|python\d?|pwsh|iex)\b|\b(ba|z)?sh\s+(-c\s+)?[\"']?[<$]\(\s*(curl|wget)\b"
@@ -101,7 +101,7 @@ def _sources(view: View) -> Iterator[Hit]:
 def _other_hosts(pair: Pair) -> Iterator[Hit]:
     """Hosts from which a lock file takes packages, and from which the base's took none."""
     before = set(HOSTS.findall(pair.old.text)) if pair.old else set()
-    for number, line in pair.added() if before else ():
+    for number, line in pair.added() if pair.old else ():
         if fresh := set(HOSTS.findall(line)) - before - INDEX:
             yield Hit("integrity/other-index", f"packages come from another place: {min(fresh)}", pair.path, number, line.strip())
             return

@@ -67,37 +67,58 @@ def find(view: View) -> Iterator[Hit]:
             if any(_is_secret(value, names, held[owner]) for value in given):
                 words = f"{names.dotted(call.func)} gets a secret of the environment as a part of what it asks for"
                 yield Hit(RULE.id, words, pair.path, call.lineno, pair.new.line(call.lineno))
+        known = {line.strip() for line in pair.old.lines} if pair.old else set()
         for owner in {names.around(c): None for c in pair.new.of(ast.Call) if NET.match(names.dotted(c.func))}:
-            line = _everything(owner, pair.new)
-            if line and any(pair.change.touches(n) for n in range(line, line + 3)):
+            line, taken = _everything(owner, pair.new)
+            if line and any(pair.change.touches(n) and pair.new.line(n).strip() not in known for n in (line, *taken)):
                 words = "the whole environment, keys and all, is sent to another host"
                 yield Hit(RULE.id, words, pair.path, line, pair.new.line(line))
 
 
-def _everything(owner: ast.AST | None, source: Source) -> int:
-    """The line in which a function that speaks to a host sends all variables of the environment; 0 where it does not."""
-    names, held = source.names, set[str]()
+def _everything(owner: ast.AST | None, source: Source) -> tuple[int, list[int]]:
+    """The line in which a function that speaks to a host sends all variables of the environment, or 0; and where it took them."""
+    names, held, taken = source.names, set[str](), list[int]()
     nodes = list(walk([owner])) if owner is not None else list(source.nodes)
-    for node in sorted((n for n in nodes if isinstance(n, ast.Assign | ast.Call)), key=lambda n: n.lineno):
-        whole = any(_is_whole(n, names) or (isinstance(n, ast.Name) and n.id in held) for n in walk([node]))
-        if whole and isinstance(node, ast.Assign):
-            held |= {t.id for t in node.targets if isinstance(t, ast.Name)}
-        elif whole and isinstance(node, ast.Call):
-            given = list(walk([*node.args, *(k.value for k in node.keywords)]))
+    kinds = ast.Assign | ast.AnnAssign | ast.AugAssign | ast.Call | ast.For
+    for node in sorted((n for n in nodes if isinstance(n, kinds)), key=lambda n: n.lineno):
+        if isinstance(node, ast.Call):
+            given = [*node.args, *(k.value for k in node.keywords)]
             sends = NET.match(names.dotted(node.func)) or (isinstance(node.func, ast.Attribute) and node.func.attr in HANDS_OVER)
-            if sends and any(_is_whole(n, names) or (isinstance(n, ast.Name) and n.id in held) for n in given):
-                return node.lineno
-    return 0
+            if sends and _holds(given, names, held):
+                return node.lineno, taken
+            fills = (
+                isinstance(node.func, ast.Attribute) and node.func.attr == "update" and any(_is_environ(a, names) for a in given)
+            )
+            owners = [node.func.value] if fills and isinstance(node.func, ast.Attribute) else []
+        else:
+            value = node.iter if isinstance(node, ast.For) else node.value
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            owners = [t for t in targets if isinstance(t, ast.expr)] if value is not None and _holds([value], names, held) else []
+        if found := {n.id for o in owners for n in walk([o]) if isinstance(n, ast.Name)}:
+            held |= found
+            taken.append(node.lineno)
+    return 0, taken
+
+
+def _holds(given: list[ast.expr], names: Names, held: set[str]) -> bool:
+    return any(_is_whole(n, names) or (isinstance(n, ast.Name) and n.id in held) for n in walk(given))
+
+
+def _is_environ(node: ast.AST | None, names: Names) -> bool:
+    return isinstance(node, ast.Attribute | ast.Name) and names.dotted(node) == "os.environ"
 
 
 def _is_whole(node: ast.AST, names: Names) -> bool:
-    """Whether a node is ``os.environ`` itself, and neither a question for one variable nor a change."""
-    if not isinstance(node, ast.Attribute | ast.Name) or names.dotted(node) != "os.environ":
+    """Whether a node makes a text or a table of all variables: what a function is given that asks for one is none."""
+    if isinstance(node, ast.Dict):
+        return any(k is None and _is_environ(v, names) for k, v in zip(node.keys, node.values, strict=True))
+    if not isinstance(node, ast.Call):
         return False
-    parent = names.parents.get(node)
-    if isinstance(parent, ast.Attribute):
-        return parent.attr in ("copy", "items", "values")
-    return not isinstance(parent, ast.Subscript | ast.Compare)
+    if isinstance(node.func, ast.Attribute) and node.func.attr in ("copy", "items", "values"):
+        return _is_environ(node.func.value, names)
+    return (names.dotted(node.func) == "dict" or bool(KEEPS.fullmatch(names.dotted(node.func)))) and any(
+        _is_environ(a, names) for a in node.args
+    )
 
 
 def _held(owner: ast.AST | None, source: Source) -> set[str]:

@@ -34,7 +34,7 @@ ADDRESSED = re.compile(
     r"\b(already|has been|was|is)\b.{0,20}\b(approved|reviewed|verified|accepted)\b.{0,30}\b(by|gate|human|security|maintainer|do not|no need|skip)\b.{0,40}\b(review|flag|report|check|finding)|"
     r"\b(do not|don't|no need to|never)\b.{0,15}\b(flag|report|review|reject|mention)\b.{0,30}\b(this|these|the (change|patch|file|diff|code)|finding)|"
     r"\b(audited|reviewed|approved|signed off|cleared|vetted)\b.{0,12}\bby\b.{0,20}\b(security|compliance|legal|maintainers?|owners?|team|humans?)\b|"
-    r"\b(automated|automatic|ai|llm|bot) (reviewer|reader|checker|agent)s?\s*:|\bno (further |more )?(remarks|findings) (are|is) (needed|necessary|required|expected)\b|"
+    r"\b((automated|automatic) (reviewer|reader)s?|(ai|llm|bot) reviewers?)\s*:|\bno (further |more )?(remarks|findings) (are|is) (needed|necessary|required|expected)\b|"
     r"\bsafe to (merge|approve|accept)\b|^\W*to who(m|ever)?\b.{0,12}\b(evaluates?|reviews?|grades?|judges?|scores?)\b|\bpositive (review|verdict)\b|\bpositive outcome (is|was|has been) (expected|required|due|warranted|appropriate)\b|"
     r"<\s*/?\s*(system|instructions?|human|assistant)\s*>",
     re.IGNORECASE,

@@ -52,22 +52,39 @@ def find(view: View, pairs: Sequence[Pair]) -> Iterator[Hit]:
 
 def _fewer_answers(before: Function | None, after: Function) -> str:
     """How a test no longer needs the answers that it has: a column that nothing reads any more, or sides that it makes alike itself."""
-    if before is not None:
-        columns = {a.arg for a in after.args.args} & {a.arg for a in before.args.args}
-        read, reads = ({n.id for n in walk(f.body) if isinstance(n, ast.Name)} for f in (before, after))
-        named = " ".join(unparsed(d) for d in after.decorator_list if "parametrize" in unparsed(d))
-        for column in sorted((columns & read) - reads):
-            if re.search(rf"\b{re.escape(column)}\b", named):
-                return f"no longer asks for {column}, which its table still has"
-    if _makes_alike(after) and not (before is not None and _makes_alike(before)):
+    if before is None:
+        return ""
+    columns = {a.arg for a in after.args.args} & {a.arg for a in before.args.args} & _columns(after)
+    read, reads = ({n.id for n in walk(_without_messages(f)) if isinstance(n, ast.Name)} for f in (before, after))
+    for column in sorted((columns & read) - reads):
+        return f"no longer asks for {column}, which its table still has"
+    if _makes_alike(after) and not _makes_alike(before):
         return "puts a part of what it expects into what it compares with that"
     return ""
+
+
+def _columns(function: Function) -> set[str]:
+    """Names of the parameters that a test has from its tables."""
+    calls = [d for d in function.decorator_list if isinstance(d, ast.Call) and tail(d) == "parametrize" and d.args]
+    named = [n.value for c in calls for n in walk([c.args[0]]) if isinstance(n, ast.Constant) and isinstance(n.value, str)]
+    return {name.strip() for text in named for name in text.split(",")}
+
+
+def _without_messages(function: Function) -> list[ast.AST]:
+    """What a test does, but for the words that its assertions would fail with."""
+    said = {id(n.msg) for n in walk(function.body) if isinstance(n, ast.Assert) and n.msg is not None}
+    waiting, found = list[ast.AST](function.body), list[ast.AST]()
+    while waiting:
+        node = waiting.pop()
+        if id(node) not in said:
+            found.append(node) if isinstance(node, ast.Name) else waiting.extend(ast.iter_child_nodes(node))
+    return found
 
 
 def _makes_alike(function: Function) -> bool:
     """``came[key] = wanted[key]`` before ``assert came == wanted``."""
     compared = [
-        {n.test.left.id, n.test.comparators[0].id}
+        (n.lineno, {n.test.left.id, n.test.comparators[0].id})
         for n in walk(function.body)
         if isinstance(n, ast.Assert)
         and isinstance(n.test, ast.Compare)
@@ -78,14 +95,9 @@ def _makes_alike(function: Function) -> bool:
     for node in walk(function.body) if compared else ():
         if isinstance(node, ast.Assign):
             roots = {_root(t) for t in node.targets if isinstance(t, ast.Subscript | ast.Attribute)}
-            given: list[ast.expr] = [node.value]
-        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in ("update", "extend"):
-            roots, given = {_root(node.func)}, [*node.args, *(k.value for k in node.keywords)]
-        else:
-            continue
-        names = {n.id for n in walk(given) if isinstance(n, ast.Name)}
-        if any(roots & pair and names & (pair - roots) for pair in compared):
-            return True
+            names = {n.id for n in walk([node.value]) if isinstance(n, ast.Name)}
+            if any(node.lineno < line and roots & pair and names & (pair - roots) for line, pair in compared):
+                return True
     return False
 
 

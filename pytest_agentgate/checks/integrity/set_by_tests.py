@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ast
 import re
+import sys
 from collections.abc import Iterator
 
 from pytest_agentgate.checks.integrity import claimed
@@ -146,10 +147,16 @@ def _replaced(pair: Pair, view: View) -> Iterator[Hit]:
 
 
 def _own_help(source: Source, view: View) -> set[str]:
-    """Names of the tests' own modules that a file imports."""
-    stems = {p.rpartition("/")[2].removesuffix(".py") for p in view.entries["head"] if p.endswith(".py") and view.kind(p) == "test"}
-    froms = [(a.name, a.asname or a.name) for n in source.of(ast.ImportFrom) for a in n.names]
-    plain = [(a.name.rpartition(".")[2], a.asname or a.name.partition(".")[0]) for n in source.of(ast.Import) for a in n.names]
+    """Names of the tests' own modules that a file imports: of its own package, or of one in the tree."""
+    paths = [p for p in view.entries["head"] if p.endswith(".py") and view.kind(p) == "test"]
+    stems, tops = {p.rpartition("/")[2].removesuffix(".py") for p in paths}, {p.partition("/")[0] for p in paths if "/" in p}
+    froms = [
+        (a.name, a.asname or a.name)
+        for n in source.of(ast.ImportFrom)
+        for a in n.names
+        if n.level or (n.module or "").partition(".")[0] in tops
+    ]
+    plain = [(a.name, a.asname or a.name) for n in source.of(ast.Import) for a in n.names if a.name not in sys.stdlib_module_names]
     return {name for module, name in (*froms, *plain) if module in stems}
 
 

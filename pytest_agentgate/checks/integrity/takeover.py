@@ -63,7 +63,7 @@ RUNS_A_TEST = frozenset({"_callTestMethod", "_callSetUp", "_callTearDown", "_cal
 def _runs_otherwise(pair: Pair) -> Iterator[Hit]:
     """Classes for tests with another `run`: how often a test runs, and what comes of it, is theirs to say then."""
     for node in pair.new.of(ast.ClassDef) if pair.new else ():
-        is_case = any("Case" in ast.unparse(b) for b in node.bases)
+        is_case = any(ast.unparse(b).endswith("TestCase") for b in node.bases)
         for method in node.body:
             if not isinstance(method, ast.FunctionDef | ast.AsyncFunctionDef) or not pair.change.touches(method.lineno):
                 continue

@@ -22,7 +22,7 @@ MISSPELT = re.compile(
     r"(called|awaited)_(once|with|once_with)|(not|never)_(called|awaited)|has_(calls|awaits|any_calls?)|any_calls?"
 )
 """What a mock's methods of assertions are called without their beginning."""
-MOCKS = re.compile(r"\b(Async|Magic|NonCallable\w*)?Mock\(|\bmock\w*\b|\bpatch\b|create_autospec", re.IGNORECASE)
+MOCKS = r"\b(Async|Magic|NonCallable|NonCallableMagic)?Mock\(|\bpatch(\.object|\.dict)?\(|\bcreate_autospec\("
 AGREES = "a mock says yes to whatever it is asked: its own methods of assertions begin with assert_"
 SOMETHING = frozenset({"len", "bool", "isinstance"})
 """Functions that never give nothing."""
@@ -73,7 +73,11 @@ def _asks_a_mock(part: ast.Assert | ast.Call, node: Function) -> bool:
     asked = part.test if isinstance(part, ast.Assert) else part.args[0] if tail(part) == "assertTrue" and part.args else None
     if not (isinstance(asked, ast.Call) and isinstance(asked.func, ast.Attribute) and MISSPELT.fullmatch(asked.func.attr)):
         return False
-    return bool(MOCKS.search(ast.unparse(node)))
+    root: ast.expr = asked.func.value
+    while isinstance(root, ast.Attribute):
+        root = root.value
+    name = re.escape(root.id) if isinstance(root, ast.Name) else r"\b\B"
+    return bool(re.search(rf"\b{name} = [\w.]*({MOCKS})|{MOCKS}[^\n]* as {name}\b", ast.unparse(node)))
 
 
 def _made(node: Function) -> dict[str, ast.expr]:

@@ -106,13 +106,14 @@ class _Switcher(ast.NodeTransformer):
         """The switch around a value; `branch`: the value decides, and is turned (1), false (2) or true (3)."""
         number = self.first + len(self.found)
         self.found.append(Mutant(self.path, line, what))
-        more = [ast.Constant(int(branch))] if branch else []
+        more = [ast.Constant(branch)] if branch else []
         return ast.copy_location(ast.Call(ast.Name(self.name, ast.Load()), [ast.Constant(number), value, *more], []), value)
 
     def visit_FunctionDef(self, node: ast.FunctionDef | ast.AsyncFunctionDef) -> ast.AST:  # the name that ast looks for
         """Only the body: decorators and defaults run with the module."""
         self.depth += 1
-        node.body = [self.visit(s) for s in node.body]
+        visited = [self.visit(s) for s in node.body]
+        node.body = [s for v in visited for s in (v if isinstance(v, list) else [v])]
         self.depth -= 1
         return node
 

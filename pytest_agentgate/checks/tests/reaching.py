@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 import msgspec
 
@@ -11,10 +11,11 @@ from pytest_agentgate.checks.tests.classify import files_of
 from pytest_agentgate.checks.tests.session import Ask, Sessions
 from pytest_agentgate.checks.tests.work import Work
 from pytest_agentgate.errors import ToolError
+from pytest_agentgate.layout import is_test
 
 RULE = "integrity/reaches-out"
 WORDS = {
-    "host": "looked for the host {}, which the test does not name",
+    "host": "looked for the host {}, which no test names",
     "process": "tried to read {}, the secrets of a process that is not its own",
     "file": "tried to write {}, which outlives the tests",
 }
@@ -32,30 +33,35 @@ def reaching(sessions: Sessions, work: Work) -> dict[str, str]:
     if not rows:
         return {}
     known = set(work.expected.ids)
-    before = {(i, kind, _brief(name)) for i, kind, name in _on_base(sessions, {i for i, *_ in rows if i in known or not i})}
-    files = files_of([i for i, *_ in rows if i])
-    named = {p: d.decode("utf-8", "replace").lower() for p, d in sessions.context.trees.read_many("head", list(files)).items()}
+    before = {(kind, _brief(name)) for _, kind, name in _on_base(sessions, {i for i, *_ in rows if i in known or not i}, rows)}
+    named = _named(sessions)
     found: dict[str, list[str]] = {}
     for node_id, kind, name in rows:
-        if (node_id, kind, _brief(name)) in before or (
-            kind == "host" and _brief(name) in named.get(node_id.partition("::")[0], "")
-        ):
+        if (kind, _brief(name)) in before or (kind == "host" and re.search(rf"(?<![\w.-]){re.escape(name)}(?![\w-])", named)):
             continue
         found.setdefault(node_id, []).append(WORDS[kind].format(name) if kind in WORDS else name)
     return {i: f"while {'it ran' if i else 'it was imported'} the patch's code {'; it '.join(w[:3])}" for i, w in found.items()}
 
 
-def _on_base(sessions: Sessions, ids: Collection[str]) -> list[tuple[str, str, str]]:
-    """What the same tests reach for on the base, remembered; nothing where they cannot run there."""
+def _named(sessions: Sessions) -> str:
+    """The text of all files of the tests: what they name they may ask for."""
     context = sessions.context
-    if not ids:
+    paths = [p for p in context.trees.entries("head") if p.endswith(".py") and is_test(p, context.policy)]
+    return "\n".join(d.decode("utf-8", "replace").lower() for d in context.trees.read_many("head", paths).values())
+
+
+def _on_base(sessions: Sessions, ids: Collection[str], rows: Sequence[tuple[str, str, str]]) -> list[tuple[str, str, str]]:
+    """What the tests of the same files reach for on the base, remembered; nothing where they cannot run there."""
+    context = sessions.context
+    present = [f for f in files_of([i for i, *_ in rows if i]) if f in context.trees.entries("base")]
+    if not present and "" not in ids:
         return []
 
     def make() -> Seen:
-        files = () if "" in ids else tuple(files_of(ids))
-        return Seen(sessions.run(Ask("base", files, frozenset(ids)), "what do these tests reach for on the base?").reached)
+        files = () if "" in ids else tuple(present)
+        return Seen(sessions.run(Ask("base", files), "what do these tests reach for on the base?").reached)
 
-    parts = ("reached-on-base", context.trees.key("base"), context.interpreter.fingerprint, *sorted(ids))
+    parts = ("reached-on-base", context.trees.key("base"), context.interpreter.fingerprint, "" in ids, *present)
     try:
         return context.remember(parts, make, Seen).rows
     except ToolError:

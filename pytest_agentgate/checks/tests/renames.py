@@ -14,9 +14,10 @@ from pytest_agentgate.layout import is_test
 from pytest_agentgate.protocols import Context
 from pytest_agentgate.syntax import parsed
 
-TOKEN = re.compile(rb"\w+|[^\w\s]")
-PRIVATE = re.compile(rb"_[A-Za-z]\w*")
-Names = dict[bytes, bytes]
+PRIVATE = re.compile(r"_[A-Za-z]\w*")
+NAMES = {ast.Name: "id", ast.Attribute: "attr", ast.alias: "name"}
+"""Where a name of the product stands; one in a text, a key or a parameter is another thing."""
+Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
 def same_but_names(context: Context, ids: Collection[str], passed: Collection[str]) -> set[str]:
@@ -24,18 +25,17 @@ def same_but_names(context: Context, ids: Collection[str], passed: Collection[st
     if not ids or helpers_changed(context):
         return set()
     changed = [f for f in context.change.files if f.old and f.new and not f.odd and f.path.endswith(".py")]
-    product = [f for f in changed if not is_test(f.path, context.policy)]
+    product = [f.path for f in changed if not is_test(f.path, context.policy)]
     old, new = (
-        [w for d in context.trees.read_many(side, [f.path for f in product]).values() for w in re.findall(rb"\w+", d)]
+        {w for d in context.trees.read_many(side, product).values() for w in re.findall(r"\w+", d.decode("utf-8", "replace"))}
         for side in ("base", "head")
     )
-    gone = {n for n in set(old) - set(new) if PRIVATE.fullmatch(n)}
-    came = {n for n in set(new) - set(old) if PRIVATE.fullmatch(n)}
+    gone, came = ({n for n in names if PRIVATE.fullmatch(n)} for names in (old - new, new - old))
     paths = {i.partition("::")[0] for i in ids} & {f.path for f in changed} if gone and came else set()
     before, after = (context.trees.read_many(side, sorted(paths)) for side in ("base", "head"))
     found: set[str] = set()
     for path in before:
-        pairs = _alike(before[path], after.get(path, b""), gone, came)
+        pairs = alike(before[path], after.get(path, b""), gone, came)
         for node_id in (i for i in ids if i.partition("::")[0] == path):
             function, bracket, row = node_id.partition("::")[2].partition("[")
             now = pairs.get(function)
@@ -44,72 +44,79 @@ def same_but_names(context: Context, ids: Collection[str], passed: Collection[st
     return found
 
 
-def _alike(old: bytes, new: bytes, gone: Collection[bytes], came: Collection[bytes]) -> Mapping[str, str]:
-    """Functions of a file by their name on either side, where all around them and they themselves are the same but for names."""
-    (functions, rest), (others, others_rest) = _parts(old), _parts(new)
-    names: Names = {}
-    lines = {_joined(line) for line in others_rest}
-    if any(_joined(_renamed(line, gone, came, others_rest, names)) not in lines for line in rest):
+def alike(old: bytes, new: bytes, gone: Collection[str], came: Collection[str]) -> Mapping[str, str]:
+    """Functions of a file by their name on either side, where they and all around them are the same but for names; else nothing.
+
+    Further tests may come; anything else that comes could change what the others ask.
+    """
+    before, after = parsed(old), parsed(new)
+    if before is None or after is None:
         return {}
-    known = {_joined(r) for r in rest} | {_joined(_put(line, names)) for line in rest}
-    if any(_joined(line) not in known and line[:1] not in ([b"import"], [b"from"]) for line in others_rest):
+    renamer = _Renamer(gone, came)
+    (functions, rest), (others, others_rest) = _parts(before), _parts(after)
+    if len(rest) != len(others_rest) or not all(renamer.same(a, b) for a, b in zip(rest, others_rest, strict=True)):
         return {}
-    found = {}
-    for name, text in functions.items():
+    found: dict[str, str] = {}
+    for name, node in functions.items():
         candidates = [name] if name in others else [n for n in others if n not in functions]
-        match = next((n for n in candidates if _same(text, others[n], gone, came, names)), None)
+        match = next((n for n in candidates if renamer.same(node, others[n])), None)
         if match is not None:
             found[name] = match
-    return found
+    fresh = [n for n in others if n not in found.values() and n not in functions]
+    return found if all(n.rpartition("::")[2].startswith("test") for n in fresh) else {}
 
 
-def _parts(source: bytes) -> tuple[dict[str, list[bytes]], list[list[bytes]]]:
-    """Tokens of each function (``Class::name``, without its name), and of each line that is in none."""
-    tree, lines = parsed(source), source.split(b"\n")
-    functions: dict[str, list[bytes]] = {}
-    taken: set[int] = set()
-    stack: list[tuple[str, ast.stmt]] = [("", n) for n in tree.body] if tree else []
-    for prefix, node in stack:
-        if isinstance(node, ast.ClassDef):
-            stack += [(f"{prefix}{node.name}::", n) for n in node.body]
-        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            first, last = min([node.lineno, *(d.lineno for d in node.decorator_list)]), node.end_lineno or node.lineno
-            taken |= set(range(first, last + 1))
-            tokens = TOKEN.findall(b"\n".join(lines[first - 1 : last]))
-            at = tokens.index(b"def") + 1
-            functions[prefix + node.name] = tokens[:at] + tokens[at + 1 :]
-    rest = [TOKEN.findall(line) for n, line in enumerate(lines, 1) if n not in taken]
-    return functions, [r for r in rest if r]
+def _parts(tree: ast.Module) -> tuple[dict[str, Function], list[ast.AST]]:
+    """Functions by their name (``Class::name``), and everything else in its order: statements, and the heads of classes."""
+    functions: dict[str, Function] = {}
+    rest: list[ast.AST] = []
+
+    def visit(body: list[ast.stmt], prefix: str) -> None:
+        for node in body:
+            if isinstance(node, Function):
+                functions[prefix + node.name] = node
+            elif isinstance(node, ast.ClassDef):
+                rest.append(ast.ClassDef(node.name, node.bases, node.keywords, [], node.decorator_list))
+                visit(node.body, f"{prefix}{node.name}::")
+            else:
+                rest.append(node)
+
+    visit(tree.body, "")
+    return functions, rest
 
 
-def _same(one: list[bytes], other: list[bytes], gone: Collection[bytes], came: Collection[bytes], names: Names) -> bool:
-    """Whether two lists of tokens differ in renamed names alone; `names` are the known ones, and get those that are new."""
-    if len(one) != len(other):
+class _Renamer:
+    """Compares syntax under one renaming, which it finds on its way: no two names become one."""
+
+    def __init__(self, gone: Collection[str], came: Collection[str]) -> None:
+        self.gone, self.came = gone, came
+        self.names: dict[str, str] = {}
+
+    def same(self, one: ast.AST, other: ast.AST) -> bool:
+        """Whether two nodes differ in renamed names alone; the name of a function itself does not count."""
+        known = dict(self.names)
+        top = ("name",) if isinstance(one, Function) else ()
+        if self._fields(one, other, top) and len(set(self.names.values())) == len(self.names):
+            return True
+        self.names = known
         return False
-    mine = dict(names)
-    for a, b in zip(one, other, strict=True):
-        if a == b and a not in mine:
-            continue
-        if a not in gone or b not in came or mine.setdefault(a, b) != b:
+
+    def _fields(self, one: ast.AST, other: ast.AST, skip: tuple[str, ...] = ()) -> bool:
+        if type(one) is not type(other):
             return False
-    if len(set(mine.values())) != len(mine):
-        return False
-    names.update(mine)
-    return True
+        for field in one._fields:
+            a, b = getattr(one, field, None), getattr(other, field, None)
+            if field not in skip and not self._values(a, b, named=NAMES.get(type(one)) == field):
+                return False
+        return True
 
-
-def _renamed(
-    line: list[bytes], gone: Collection[bytes], came: Collection[bytes], others: list[list[bytes]], names: Names
-) -> list[bytes]:
-    """A line as the other side has it, if it is there under other names."""
-    if not any(t in gone for t in line):
-        return line
-    return next((o for o in others if _same(line, o, gone, came, names)), line)
-
-
-def _put(line: list[bytes], names: Names) -> list[bytes]:
-    return [names.get(t, t) for t in line]
-
-
-def _joined(line: list[bytes]) -> bytes:
-    return b" ".join(line)
+    def _values(self, a: object, b: object, *, named: bool) -> bool:
+        if isinstance(a, list):
+            return (
+                isinstance(b, list) and len(a) == len(b) and all(self._values(x, y, named=False) for x, y in zip(a, b, strict=True))
+            )
+        if isinstance(a, ast.AST):
+            return isinstance(b, ast.AST) and self._fields(a, b)
+        if named and isinstance(a, str) and isinstance(b, str) and a in self.gone and b in self.came:
+            return self.names.setdefault(a, b) == b
+        return type(a) is type(b) and a == b

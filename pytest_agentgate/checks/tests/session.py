@@ -33,6 +33,7 @@ ARGS = (
     "-p",
     "no:terminalprogress",
     "--color=no",
+    "--tb=native",  # pytest would parse the source of what fails, in which Python 3.11 breaks where a test left a thread behind
 )
 
 
@@ -50,7 +51,7 @@ class Ask:
     marked_only: bool = False
     """Collect everything, run only what its marks skip or expect to fail."""
     overlay: Mapping[str, bytes] | None = None
-    """Contents by path, instead of those of the tree. Nobody reads how a test fails there: pytest need not parse its source for that."""
+    """Contents by path, instead of those of the tree."""
     teller: str = ""
     """Name under which blinded tests find who takes their values; another one in each session."""
     mutants: Mapping[str, object] | None = None
@@ -103,7 +104,6 @@ class Sessions:
             *ARGS,
             f"--rootdir={tree.inside()}",
             *context.policy.tests.args,
-            *(("--tb=native",) if ask.overlay is not None else ()),
             *ask.files,
         ]
         workers = context.policy.tests.workers if not (ask.ids is not None or ask.marked_only or ask.teller or ask.mutants) else "0"
@@ -121,7 +121,7 @@ class Sessions:
             "until": None if ask.until is None or workers != "0" else sorted(ask.until),
             "teller": ask.teller,
             "plugin": self.plugin,
-            "watch": ask.overlay is None and not ask.teller and not ask.marked_only and not ask.mutants,
+            "watch": True,
             "mutants": ask.mutants,
             "bytecode": bytecode,
         }

@@ -4,13 +4,16 @@ An audit hook sees every way to open a file or to look a host up, however the ca
 is): it tells what was tried. Each thing is told once for each test; `pytest-xdist`'s workers load this file as a plugin.
 """
 
+import _thread
 import os
 import re
 import sys
 
-MOST = 200
-"""Things that are told of one session."""
-HERE = re.compile(r"(127\.|0\.0\.0\.0|::1?$|::ffff:127\.|255\.255\.255\.255|(.*\.)?localhost(\.localdomain)?\.?$|ip6-|$)")
+MOST, ALIKE = 400, 20
+"""Things that are told of one session, and of them hosts of one domain: a flood hides nothing."""
+HERE = re.compile(
+    r"((::ffff:)?127(\.\d+){3}|0\.0\.0\.0|::1?|255\.255\.255\.255|(.*\.)?localhost(\.localdomain)?\.?|ip6-(localhost|loopback)|)$"
+)
 SECRETS = re.compile(r"/proc/(\d+)/(task/\d+/)?(environ|mem)$")
 OUTLIVES = re.compile(
     r"(\.ssh/|\.(bashrc|bash_profile|bash_login|profile|zshrc|zshenv|zprofile|gitconfig|netrc|pypirc|npmrc)$|"
@@ -18,7 +21,9 @@ OUTLIVES = re.compile(
 )
 """Below the home directory: what a later program or log-in reads and does."""
 WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_TRUNC
+MOVES = ("os.rename", "os.link", "os.symlink", "shutil.move", "shutil.copyfile")
 NAMES = ("socket.getaddrinfo", "socket.gethostbyname", "socket.connect", "socket.sendto", "socket.sendmsg")
+EVENTS = frozenset(("open", *MOVES, *NAMES))
 SEEN = {}
 """Test, kind and detail of what was tried, in its order."""
 
@@ -33,23 +38,37 @@ class Watch:
         )
         self.own = {os.getpid()}
         self.host = os.uname().nodename if hasattr(os, "uname") else ""
-        self.busy = False
+        self.busy = set()
+        self.counts = {}
 
     def __call__(self, event, args):
         """One event. What it cannot make sense of is nobody's concern: an error here would be one of the judged code."""
-        if event != "open" and event not in NAMES:
+        if event not in EVENTS:
             return
-        if self.busy:
+        thread = _thread.get_ident()
+        if thread in self.busy:
             return
-        self.busy = True
+        self.busy.add(thread)
         try:
-            found = self.file(*args) if event == "open" else self.net(event, args)
-            if found and len(SEEN) < MOST:
-                SEEN.setdefault((os.environ.get("PYTEST_CURRENT_TEST", "").rpartition(" (")[0], *found))
+            found = self.moved(*args) if event in MOVES else self.file(*args) if event == "open" else self.net(event, args)
+            if found:
+                self.remember(*found)
         except Exception:  # noqa: S110  # judged code must not meet an error of ours, and nobody could read a log here
             pass
         finally:
-            self.busy = False
+            self.busy.discard(thread)
+
+    def remember(self, kind, detail):
+        """One thing, told once for each test."""
+        alike = (kind, ".".join(detail.split(".")[-2:]))
+        self.counts[alike] = self.counts.get(alike, 0) + 1
+        if self.counts[alike] <= ALIKE and len(SEEN) < MOST:
+            detail = detail.encode("utf-8", "replace").decode()
+            SEEN.setdefault((os.environ.get("PYTEST_CURRENT_TEST", "").rpartition(" (")[0], kind, detail[:300]))
+
+    def moved(self, *args):
+        """A file that is put, or linked, where it outlives the tests."""
+        return self.file(args[1], "w", WRITES)
 
     def file(self, path, mode, flags):
         """A file that holds another process's secrets, or one that is written and outlives the tests."""
@@ -57,9 +76,9 @@ class Watch:
             return None
         writes = isinstance(flags, int) and flags & WRITES
         text = os.fsdecode(path)
-        if not writes and not text.startswith(("/proc/", "../", "proc/")):
+        if not writes and not text.endswith(("environ", "mem")):
             return None
-        text = os.path.abspath(text)
+        text = re.sub("^/+", "/", os.path.abspath(text))
         secret = SECRETS.match(text)
         if secret:
             return ("process", "/proc/N/" + secret[3]) if int(secret[1]) in self.ancestors() else None
@@ -113,7 +132,7 @@ class Plugin:
     def pytest_sessionfinish(self, session):
         """All of it."""
         for test, kind, detail in list(SEEN):
-            self.channel.send(k="reached", id=test, when=kind, text=detail[:300])
+            self.channel.send(k="reached", id=test, when=kind, text=detail)
 
 
 def plugin(pytest, channel):

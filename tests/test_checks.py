@@ -12,6 +12,7 @@ import pytest
 from conftest import CALC, TEST_CALC, Repo, counting, findings, pick, policy
 
 from pytest_agentgate.checks.mypy.run import SHADOW
+from pytest_agentgate.checks.ruff.pinned import picks
 from pytest_agentgate.process import Completed
 from pytest_agentgate.trees import PlacedTree
 
@@ -133,6 +134,15 @@ def test_a_rule_that_the_base_breaks_everywhere_is_noted(repo: Repo, base: str, 
     repo.write(**{"calc.py": "import os\n\n\n" + CALC + "\n\nassert add != None\n"})
     found = {f.rule: f.effect for e in repo.gate().evidence for f in e.findings if f.path == "calc.py"}
     assert found == {"ruff/E711": effect, "ruff/F401": "reject"}
+
+
+@pytest.mark.parametrize(("lint", "effect"), [("extend-select = ['I']", "note"), ("select = ['I', 'FURB']", "reject")])
+def test_what_ruff_selects_and_nobody_chose_counts_as_one_rule(repo: Repo, lint: str, effect: str):
+    """The base breaks rules of ruff's larger default selection, though not this one: no pipeline runs it."""
+    old = "import typing\n\n\nclass Old(object):\n    a: typing.List[int]\n    b: typing.Dict[int, int]\n    c: typing.Optional[int]\n"
+    repo.commit({"calc.py": CALC, "old.py": old, "pyproject.toml": policy("ruff", more=f"[tool.ruff.lint]\n{lint}\n")})
+    repo.write(**{"calc.py": "import re\n\nANY = re.compile('a', re.I)\n\n\n" + CALC})
+    assert {f.effect for f in findings(repo.gate(), "ruff/FURB167")} == {effect}
 
 
 def test_old_suppressions_and_moved_lines_are_silent(repo: Repo):
@@ -575,3 +585,21 @@ def test_a_foreign_module_that_the_patch_excuses_by_name_is_noted(repo: Repo):
     assert {f.effect for f in findings(repo.gate(), "mypy/import-not-found")} == {"note"}
     repo.write(**{"pyproject.toml": law})
     assert "reject" in {f.effect for f in findings(repo.gate(), "mypy/import-not-found")}
+
+
+@pytest.mark.parametrize(
+    ("selectors", "code", "meant"),
+    [
+        (("F",), "F401", True),
+        (("F",), "FURB167", False),
+        (("E4", "I"), "E402", True),
+        (("E4", "I"), "E501", False),
+        (("I",), "INP001", False),
+        (("PL",), "PLE2502", True),
+        (("PL",), "PERF401", False),
+        (("ALL",), "D100", True),
+        (("UP006",), "UP006", True),
+    ],
+)
+def test_selectors_mean_what_ruff_takes_them_for(selectors: tuple[str, ...], code: str, meant: bool):
+    assert picks(selectors, code) == meant

@@ -54,14 +54,14 @@ def note_unknown(findings: Sequence[Finding], context: Context) -> list[Finding]
     if not pinned or pinned >= numbers(version(context)):
         return list(findings)
     known = _since(program(context), context)
-    narrow = _selected(context) if pinned < WIDE else None
+    narrow = selected(context) if pinned < WIDE else None
     words = f"the project pins ruff {'.'.join(map(str, pinned))}, which does not report it; install that version to be judged by it"
 
     def unknown(finding: Finding) -> bool:
         code = finding.rule.partition("/")[2]
         if code == "format":
             return pinned[:2] < numbers(version(context))[:2]
-        return known.get(code, ()) > pinned or (narrow is not None and code in known and not code.startswith(narrow))
+        return known.get(code, ()) > pinned or (narrow is not None and code in known and not picks(narrow, code))
 
     return [msgspec.structs.replace(f, effect="note", advice=words) if f in new and unknown(f) else f for f in findings]
 
@@ -80,7 +80,12 @@ def _read_rules(data: bytes) -> Mapping[str, Version]:
         return {}
 
 
-def _selected(context: Context) -> tuple[str, ...] | None:
+def picks(selectors: Sequence[str], code: str) -> bool:
+    """Whether ruff's selectors mean a code: `F` is pyflakes, and not `FURB`."""
+    return any(s == "ALL" or re.fullmatch(re.escape(s) + (r"[CERW]?\d*" if s == "PL" else r"\d*"), code) for s in selectors)
+
+
+def selected(context: Context) -> tuple[str, ...] | None:
     """What a configuration without `select` selects before WIDE; None where it selects by itself, or cannot be read."""
     chosen: list[str] = list(NARROW)
     for name in ("pyproject.toml", "ruff.toml", ".ruff.toml"):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 
 import msgspec
 
@@ -32,8 +32,7 @@ def reaching(sessions: Sessions, work: Work) -> dict[str, str]:
     rows = list(dict.fromkeys(row for run in (work.suite, work.own) if run for row in run.reached))
     if not rows:
         return {}
-    known = set(work.expected.ids)
-    before = {(kind, _brief(name)) for _, kind, name in _on_base(sessions, {i for i, *_ in rows if i in known or not i}, rows)}
+    before = {(kind, _brief(name)) for _, kind, name in _on_base(sessions, {i for i, *_ in rows})}
     named = _named(sessions)
     found: dict[str, list[str]] = {}
     for node_id, kind, name in rows:
@@ -50,10 +49,10 @@ def _named(sessions: Sessions) -> str:
     return "\n".join(d.decode("utf-8", "replace").lower() for d in context.trees.read_many("head", paths).values())
 
 
-def _on_base(sessions: Sessions, ids: Collection[str], rows: Sequence[tuple[str, str, str]]) -> list[tuple[str, str, str]]:
-    """What the tests of the same files reach for on the base, remembered; nothing where they cannot run there."""
+def _on_base(sessions: Sessions, ids: Collection[str]) -> list[tuple[str, str, str]]:
+    """What the tests of the same files (of all, where modules reach at import) reach for on the base, remembered; nothing where they cannot run."""
     context = sessions.context
-    present = [f for f in files_of([i for i, *_ in rows if i]) if f in context.trees.entries("base")]
+    present = [f for f in files_of([i for i in ids if i]) if f in context.trees.entries("base")]
     if not present and "" not in ids:
         return []
 

@@ -3,14 +3,15 @@
 Gates each of the last N commits of every clone that changes a Python file (merges are left out) against the commit before it. By
 default those checks run that need nothing of the project: `scope`, `compile`, `integrity` and `ruff`.
 ``--whole`` runs every check, with the interpreter ``--python``, in which the project's test dependencies have to be installed.
-``--task`` judges what is held once more, with a task that names the test files it edits as those that may be edited. ``--index off`` asks no package
-index about new dependencies. Commits of the projects are taken for honest. ``--write`` puts the tables into docs/error-rates.md.
+``--task`` judges what is held once more, with a task that names the test files it edits as those that may be edited; ``--task judges`` names the
+configuration and pipelines that it edits, and the packages that it brings in, as well. ``--index off`` asks no package index about new dependencies. Commits of the projects are taken for honest. ``--write`` puts the tables into docs/error-rates.md.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
+import json
 import os
 import statistics
 import subprocess
@@ -29,7 +30,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from error_rates import PAGE, rate  # found through the path above
 
 from pytest_agentgate.errors import GateError  # after the path above
-from pytest_agentgate.layout import is_test  # after the path above
+from pytest_agentgate.layout import is_config, is_test  # after the path above
 from pytest_agentgate.model import Finding, Policy  # after the path above
 from pytest_agentgate.pipeline import Gate, judge  # after the path above
 from pytest_agentgate.resolve import Source  # after the path above
@@ -62,12 +63,16 @@ def commits(clone: Path, last: int) -> list[str]:
     return subprocess.run(argv, capture_output=True, text=True, check=True).stdout.split()
 
 
-def task_of(clone: Path, commit: str, folder: str) -> str:
-    """A task file that names the Python test files which a commit edits."""
-    argv = ["git", "-C", clone, "diff", "--name-only", "--diff-filter=MRD", f"{commit}^", commit, "--", "*.py"]
+def task_of(clone: Path, commit: str, folder: str, found: Sequence[Finding] | None) -> str:
+    """A task file that names the Python test files which a commit edits; with `found` also its configuration and new packages."""
+    argv = ["git", "-C", clone, "diff", "--name-only", "--diff-filter=MRD", f"{commit}^", commit]
     paths = subprocess.run(argv, capture_output=True, text=True, check=True).stdout.splitlines()
+    task = {"objective": "a commit", "tests_may_be_edited": [f"/{p}" for p in paths if p.endswith(".py") and is_test(p, Policy())]}
+    if found is not None:
+        task["judges_may_be_edited"] = [f"/{p}" for p in paths if is_config(p)]
+        task["dependencies_may_be_added"] = sorted({f.text for f in found if f.rule == "integrity/new-dependency"})
     file = Path(folder, f"{clone.resolve().name}-{commit}.toml")
-    file.write_text(f"objective = 'a commit'\ntests_may_be_edited = {[f'/{p}' for p in paths if is_test(p, Policy())]}\n")
+    file.write_text("".join(f"{key} = {json.dumps(value)}\n" for key, value in task.items()))
     return str(file)
 
 
@@ -81,7 +86,8 @@ def gate(clone: Path, commit: str, given: argparse.Namespace, cache: str) -> Sai
         report = judge(source, how)
         tasked = report if given.task else None
         if given.task and report.verdict.decision == "undecided":
-            tasked = judge(source, replace(how, task=task_of(clone, commit, cache)))
+            known = [f for e in report.evidence for f in e.findings] if given.task == "judges" else None
+            tasked = judge(source, replace(how, task=task_of(clone, commit, cache, known)))
     except GateError as error:
         return Said(name, commit, "not judged", reasons=(str(error),))
     found = tuple(f for e in report.evidence for f in e.findings if f.counts and f.effect in ("reject", "hold"))
@@ -137,7 +143,13 @@ def main() -> None:
     parser.add_argument("--last", type=int, default=100, help="commits of each project")
     parser.add_argument("--whole", action="store_true", help="every check, mypy and pytest included")
     parser.add_argument("--python", default=sys.executable, help="interpreter with the project's dependencies")
-    parser.add_argument("--task", action="store_true", help="with a task that names the tests to edit")
+    parser.add_argument(
+        "--task",
+        nargs="?",
+        const="tests",
+        choices=["tests", "judges"],
+        help="with a task that names the tests (and judges) to edit",
+    )
     parser.add_argument("--index", default="", metavar="URL", help="package index (default: PyPI); off: none is asked")
     parser.add_argument("--write", action="store_true", help="put the tables into docs/error-rates.md")
     given = parser.parse_args()

@@ -18,7 +18,7 @@ from conftest import Repo, findings, policy
 from pytest_agentgate.cli import SUBCOMMANDS, parser
 from pytest_agentgate.demo import HONEST, HONEST_TESTS, PRODUCT, PYPROJECT, TESTS
 from pytest_agentgate.plugins import Plugins
-from pytest_agentgate.read_policy import check_names, parse_policy
+from pytest_agentgate.read_policy import check_names, parse_policy, read_task
 from pytest_agentgate.resolve import Source
 
 ROOT = Path(__file__).parent.parent
@@ -128,8 +128,11 @@ def test_workflows_hold_scripts_that_bash_takes_and_commands_that_exist(page: st
 
 
 @pytest.mark.parametrize(("page", "text"), blocks("toml"), ids=lambda v: v[:20])
-def test_policies_are_valid(page: str, text: str):
-    if "tool.agentgate" in text:
+def test_policies_are_valid(page: str, text: str, tmp_path: Path):
+    if "objective" in text:
+        (tmp_path / "task.toml").write_text(text)
+        assert read_task(str(tmp_path / "task.toml"), str(tmp_path / "checkout")).objective
+    elif "tool.agentgate" in text:
         law = parse_policy(text.encode(), page)
         checks = Plugins(entry_points=False).checks(law)
         check_names(law, [c.name for c in checks], [r for c in checks for r in c.rules], page)

@@ -628,6 +628,31 @@ def test_a_task_may_allow_deleting_the_tests_that_it_names(calc: Repo, tmp_path:
     assert counting(calc.gate(task=str(task))) == [] and counting(calc.gate()) != []
 
 
+@pytest.mark.parametrize(
+    ("words", "left"),
+    [
+        ("", {"config-weakened", "new-dependency", "pipeline-weakened", "other-index"}),
+        ('judges_may_be_edited = ["pyproject.toml", ".github/"]', {"new-dependency", "other-index"}),
+        ('dependencies_may_be_added = ["Rich"]', {"config-weakened", "pipeline-weakened", "other-index"}),
+        ('tests_may_be_edited = ["*"]\njudges_may_be_edited = ["tox.ini"]\ndependencies_may_be_added = ["requests"]', None),
+    ],
+)
+def test_a_task_may_allow_the_judges_and_the_dependencies_that_it_names(
+    calc: Repo, tmp_path: Path, words: str, left: set[str] | None
+):
+    law, job = policy("integrity"), "on: push\njobs:\n  ci:\n    runs-on: x\n    steps:\n    - run: pytest\n"
+    own = '[project]\nname = "calc"\nversion = "1"\ndependencies = ["attrs"]\n'
+    calc.commit({"pyproject.toml": law + own, ".github/workflows/ci.yml": job})
+    weaker = law + own.replace('"attrs"', '"attrs", "rich"') + '[tool.pytest.ini_options]\naddopts = "--deselect test_calc.py"\n'
+    calc.write(**{"pyproject.toml": weaker, ".github/workflows/ci.yml": job.replace("pytest", "pytest || true")})
+    calc.write(**{"requirements.txt": "--index-url https://elsewhere.invalid/simple\n"})
+    task = tmp_path / "task.toml"
+    task.write_text(f'objective = "rich output"\n{words}\n')
+    held = {rule.partition("/")[2] for rule, _, _, _ in counting(calc.gate(task=str(task)))}
+    everything = {"config-weakened", "new-dependency", "pipeline-weakened", "other-index"}
+    assert held == (everything if left is None else left)
+
+
 def test_folders_beside_the_product_soften_what_may_be_honest_and_nothing_else():
     frames = "import sys\n\nprint(sys._getframe(0))\n"
     assert effects(BASE, {"docs/demo.py": frames})["frame-walk"] == "note"

@@ -114,6 +114,10 @@ class Task(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """Node ids, or prefixes of them, that have to pass on the head."""
     tests_may_be_edited: tuple[str, ...] = ()
     """Patterns of paths, or node ids, whose expectation the patch may change without a hold."""
+    judges_may_be_edited: tuple[str, ...] = ()
+    """Patterns of paths of configuration, pipelines and hooks that the patch may change, also for weaker ones, without a hold."""
+    dependencies_may_be_added: tuple[str, ...] = ()
+    """Names of packages that the patch may bring in without a hold; one that is unknown or young is named all the same."""
     max_files: int = 0
     """Changed files. 0: no limit."""
     max_lines: int = 0

@@ -29,9 +29,9 @@ from pytest_agentgate.checks.integrity import (
     suppressed,
     weakened,
 )
+from pytest_agentgate.checks.integrity.consent import consented
 from pytest_agentgate.checks.integrity.rule import Hit, RuleSet
 from pytest_agentgate.checks.integrity.view import View, make_view
-from pytest_agentgate.layout import matches
 from pytest_agentgate.model import Evidence, Finding
 from pytest_agentgate.protocols import Context
 from pytest_agentgate.rulebook import Example, Rule
@@ -102,8 +102,6 @@ def _advice(rule: Rule, effect: str, path: str | None) -> str:
 
 MOST = 3
 """So many findings of one rule and effect are listed for a file."""
-EDITS = frozenset({"integrity/test-deleted", "integrity/test-skipped"})
-"""What a task may allow for the tests that it names."""
 
 
 class Integrity:
@@ -139,7 +137,7 @@ class Integrity:
             raise ValueError(f"a rule set reported {hit.rule!r}, which it does not declare")
         rule = self.by_id[hit.rule]
         default = hit.effect or rule.effect
-        if hit.rule in EDITS and default == "hold" and context.task and matches(hit.path or "", context.task.tests_may_be_edited):
+        if default == "hold" and consented(hit, context.task):
             default = "note"
         effect = context.effect(hit.rule, hit.path, default)
         if effect is None:

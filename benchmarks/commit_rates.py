@@ -27,7 +27,7 @@ from unittest import mock
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from error_rates import PAGE, rate  # found through the path above
+from error_rates import put, rate  # found through the path above
 
 from pytest_agentgate.errors import GateError  # after the path above
 from pytest_agentgate.layout import is_config, is_test  # after the path above
@@ -35,7 +35,6 @@ from pytest_agentgate.model import Finding, Policy  # after the path above
 from pytest_agentgate.pipeline import Gate, judge  # after the path above
 from pytest_agentgate.resolve import Source  # after the path above
 
-PLACE = "commits"
 STATIC = ("scope", "compile", "integrity", "ruff")
 
 
@@ -173,10 +172,7 @@ def main() -> None:
     lines = table(said)
     print("\n\n".join(lines))
     if given.write:
-        before, _, rest = PAGE.read_text().partition(f"<!-- {PLACE} -->\n")
-        PAGE.write_text(
-            "\n\n".join((before + f"<!-- {PLACE} -->", *lines, f"<!-- /{PLACE} -->")) + rest.partition(f"<!-- /{PLACE} -->")[2]
-        )
+        put("commits", "\n\n".join(lines))
 
 
 if __name__ == "__main__":

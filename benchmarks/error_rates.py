@@ -33,7 +33,6 @@ BIN = Path(sys.executable).parent
 Patch = Cheat | Honest
 RULES = "E4,E7,E9,F,B"
 """Of ruff, for the tools beside the gate: the base projects are clean of them."""
-END = "<!-- end of the tables -->"
 PAGE = ROOT / "docs/error-rates.md"
 
 
@@ -50,6 +49,17 @@ def rate(hits: int, total: int) -> str:
     """A count as a rate with its interval."""
     low, high = wilson(hits, total)
     return f"{hits} of {total} = {100 * hits / max(total, 1):.1f} % ({100 * low:.1f} to {100 * high:.1f})"
+
+
+def put(place: str, text: str, page: Path = PAGE) -> None:
+    """Replace what stands between the marks of a place (``<!-- tables -->``, ``<!-- /tables -->``) in a page.
+
+    Raises `ValueError` where one of the marks is not there once.
+    """
+    begin, end, before = f"<!-- {place} -->", f"<!-- /{place} -->", page.read_text()
+    if before.count(begin) != 1 or before.count(end) != 1:
+        raise ValueError(f"{page.name} does not hold {begin} and {end} once each")
+    page.write_text(f"{before.partition(begin)[0]}{begin}\n\n{text}\n\n{end}{before.partition(end)[2]}")
 
 
 def environment(folder: Path, *packages: str) -> Path:
@@ -246,8 +256,7 @@ def main() -> None:
     tables = "\n\n".join(measure(bad, good, deep, peers=given.peers, verbose=given.verbose))
     print(tables)
     if given.write:
-        before, begin, rest = PAGE.read_text().partition("<!-- tables -->")
-        PAGE.write_text(f"{before}{begin}\n\n{tables}\n\n{END}{rest.partition(END)[2]}")
+        put("tables", tables)
 
 
 if __name__ == "__main__":

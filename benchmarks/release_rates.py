@@ -20,7 +20,7 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 sys.path[:0] = [str(ROOT / "tests/real"), str(ROOT / "benchmarks")]
 
-from error_rates import PAGE, rate  # noqa: E402  # found through the path above
+from error_rates import put, rate  # noqa: E402  # found through the path above
 from projects import archive  # noqa: E402  # found through the path above
 
 from pytest_agentgate.checks.integrity.check import BUILT_IN  # noqa: E402  # after the path above
@@ -92,13 +92,7 @@ def main() -> None:
              f"Rules that speak, by steps: {', '.join(f'{r} {n}' for r, n in rules.most_common())}."]  # fmt: skip
     print("\n".join(lines))
     if given.write:
-        text = (
-            PAGE.read_text().partition("<!-- releases -->")[0]
-            + "<!-- releases -->\n\n"
-            + "\n\n".join(lines)
-            + "\n\n<!-- tables -->"
-        )
-        PAGE.write_text(text + PAGE.read_text().partition("<!-- tables -->")[2])
+        put("releases", "\n\n".join(lines))
 
 
 if __name__ == "__main__":

@@ -47,7 +47,7 @@ jobs:
       - uses: actions/setup-python@v6
         with:
           python-version: "{python}"
-      - run: sudo apt-get update -qq && sudo apt-get install -y -qq bubblewrap
+      - run: sudo apt-get update -qq && sudo apt-get install -y -qq bubblewrap && sudo sysctl -q -w kernel.apparmor_restrict_unprivileged_userns=0
       - run: cd "$RUNNER_TEMP" && python -I -m venv gate && gate/bin/pip install -q pytest-agentgate=={version}
       - run: git worktree add -q "$RUNNER_TEMP/base" "${{{{ github.event.pull_request.base.sha }}}}" && cd "$RUNNER_TEMP/base" && {install}
       - run: >-

@@ -116,6 +116,8 @@ def test_init_proposes_a_diff_that_git_applies_and_writes_only_when_told(repo: R
     assert [h["id"] for r in hooks for h in r["hooks"]] == ["a", "agentgate", "agentgate-push"]
     flow = yaml.safe_load((repo.path / ".github/workflows/agentgate.yml").read_text())
     assert any("pip install '.[test]'" in step.get("run", "") for step in flow["jobs"]["agentgate"]["steps"])
+    sandbox = next(s["run"] for s in flow["jobs"]["agentgate"]["steps"] if "bubblewrap" in s.get("run", ""))
+    assert "sysctl -q -w kernel.apparmor_restrict_unprivileged_userns=0" in sandbox, "else Ubuntu's runners judge unsandboxed"
     assert "nothing to propose" in repo.cli("init").stdout
     repo.commit(message="gated")
     repo.files({"calc.py": WRONG})

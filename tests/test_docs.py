@@ -164,6 +164,25 @@ def test_the_plugin_of_the_docs_works_as_an_installed_package(repo: Repo, tmp_pa
     )
 
 
+@pytest.mark.parametrize("place", ["tables", "commits", "releases"])
+def test_a_benchmark_replaces_its_own_table_and_nothing_else(place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    rates = importlib.import_module("error_rates")
+    page, before = tmp_path / "page.md", (ROOT / "docs/error-rates.md").read_text()
+    page.write_text(before)
+    rates.put(place, "first", page)
+    rates.put(place, "| a | b |", page)
+    begin, end = f"<!-- {place} -->", f"<!-- /{place} -->"
+    after = page.read_text()
+    assert f"{begin}\n\n| a | b |\n\n{end}" in after and "first" not in after.partition(begin)[2].partition(end)[0]
+    assert before.partition(begin)[0] == after.partition(begin)[0]
+    assert before.partition(end)[2] == after.partition(end)[2]
+    page.write_text("no marks\n")
+    with pytest.raises(ValueError, match="once each"):
+        rates.put(place, "x", page)
+    assert page.read_text() == "no marks\n"
+
+
 def test_the_policy_page_is_up_to_date():
     for name in ("make_policy_page", "make_rule_pages"):
         subprocess.run([sys.executable, str(ROOT / f"docs/{name}.py"), "--check"], check=True)

@@ -104,7 +104,7 @@ class Suppressed(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
 
 class Task(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The narrow scope of one piece of work; kept outside the judged tree (``--task FILE``)."""
+    """What one piece of work may do; kept outside the judged tree (``--task FILE``)."""
 
     objective: str
     """What the change is for, in words."""
@@ -183,7 +183,7 @@ class ReviewPolicy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
 
 class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The law of one run: ``[tool.agentgate]`` of the base's ``pyproject.toml``."""
+    """The policy of one run: ``[tool.agentgate]`` of the base's ``pyproject.toml``."""
 
     checks: tuple[str, ...] = ("scope", "compile", "integrity", "ruff", "mypy", "pytest")
     """Checks that run, and that are required."""

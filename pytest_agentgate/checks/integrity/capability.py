@@ -177,10 +177,14 @@ def _dotted(dotted: str) -> Iterator[tuple[str, str]]:
         yield "module-table", dotted
 
 
+REACHES = ("getattr", "setattr", "delattr", "builtins.getattr", "builtins.setattr", "vars")
+"""Calls that take an object and the name of an attribute."""
+
+
 def _call(node: ast.Call, names: Names) -> Iterator[tuple[str, str]]:
     function = names.dotted(node.func)
     tail = function.rpartition(".")[2] or (node.func.attr if isinstance(node.func, ast.Attribute) else "")
-    if function in ("getattr", "setattr", "delattr", "builtins.getattr", "builtins.setattr", "vars") and node.args:
+    if (function in REACHES or tail == "getattr_static") and node.args:
         target = names.dotted(node.args[0])
         key = names.text(node.args[1]) if len(node.args) > 1 else None
         if target in ("sys", "os", "builtins", "gc", "inspect", "__builtins__") and key is None and tail != "vars":
@@ -190,7 +194,7 @@ def _call(node: ast.Call, names: Names) -> Iterator[tuple[str, str]]:
         for rule, attributes in ATTRIBUTES.items():
             if key in attributes:
                 yield rule, f".{key}"
-    if tail in ("attrgetter", "methodcaller", "getattr_static") and node.args:
+    if tail in ("attrgetter", "methodcaller") and node.args:
         yield from _getter(node, tail, names)
     if (
         function in ("__import__", "importlib.import_module", "pkgutil.resolve_name")

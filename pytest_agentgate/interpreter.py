@@ -119,3 +119,9 @@ def describe(python: str, processes: Processes, cache: Cache) -> Interpreter:
         ) from None
     cache.put(key, msgspec.json.encode(_Stored(found, _stamps(found))))
     return found
+
+
+def own_program(name: str) -> str:
+    """A program of the environment that the gate runs in; empty where it has none of that name."""
+    path = os.path.join(os.path.dirname(sys.executable), name)
+    return path if os.access(path, os.X_OK) else ""

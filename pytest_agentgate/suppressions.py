@@ -30,12 +30,15 @@ _MAYBE = re.compile(r"noqa|ignore|ruff|flake8|mypy:|no_type_check|type_checking|
 _WORD = re.compile(r"[A-Za-z]{3,}")
 
 
-def ruff_spelling(lines: Sequence[str], above: str, code: str) -> Spelling:
-    """How ruff's finding `code` was silenced: in the lines of its statement, on the line above, or wholesale."""
+def ruff_spelling(lines: Sequence[str], above: str, code: str, name: str = "") -> Spelling:
+    """How ruff's finding `code` was silenced: in the lines of its statement, on the line above, or wholesale.
+
+    `name` is what ruff calls the rule; where a project has preview on, its comments may say that instead of the code.
+    """
     for text in (*lines, above if above.lstrip().startswith("#") else ""):
         for match in _RUFF_LINE.finditer(text):
             named = re.split(r"[,\s]+", (match["codes"] or match["names"]).upper().strip())
-            if any(code.upper() == n or (n and code.upper().startswith(n) and len(n) > 2) for n in named):
+            if any(n in (code.upper(), name.upper()) or (code.upper().startswith(n) and len(n) > 2) for n in named if n):
                 return "reasoned" if _WORD.search(_rest(match["rest"])) else "coded"
     return "blanket"
 

@@ -82,7 +82,8 @@ SCOPE = (
 )
 COMPILE = tuple(
     _rule("compile/error", "reject", "A changed Python file does not compile",
-          "It is compiled by the project's own interpreter, without running it. Fixtures of tests that are meant to be broken are notes.",
+          "It is compiled by the project's own interpreter, without running it. Fixtures of tests that are meant to be broken are notes. "
+          "What only a newer Python than the project's interpreter can read is held: nobody judged it.",
           _new("till.py", "def total(coins:\n    return sum(coins)\n"), "Mend the syntax. Nothing else is judged before that."),
 )
 RUFF = (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -87,6 +88,21 @@ def test_compile_is_a_barrier_and_blames_only_the_patch(repo: Repo):
     assert pick(report, "pytest").reason == "not run, because compile rejected the change"
 
 
+@pytest.mark.skipif(sys.version_info >= (3, 15), reason="no syntax is newer than this Python")
+def test_syntax_that_only_a_newer_python_has_is_held_and_not_rejected(repo: Repo):
+    """cattrs and others keep such tests in files that their conftest leaves out on older Pythons."""
+    repo.commit(
+        {"calc.py": CALC, "pyproject.toml": policy("compile", "pytest"), "conftest.py": "collect_ignore = ['test_new.py']\n"}
+    )
+    repo.write(**{"test_new.py": "lazy import calc\n\n\ndef test_new():\n    assert calc.add(1, 1) == 2\n"})
+    report = repo.gate()
+    assert counting(report) == [("compile/error", "test_new.py", 1, "hold")]
+    assert "valid for a newer Python than" in findings(report, "compile/error")[0].message
+    assert report.verdict.decision == "undecided" and findings(report, "pytest/own-test-failed") == []
+    repo.write(**{"test_new.py": "lazy import = calc\n"})
+    assert [f[3] for f in counting(repo.gate())] == ["reject"]
+
+
 def test_ruff_blames_only_what_is_new(repo: Repo):
     repo.commit({"calc.py": "import os\n\n\n" + CALC, "pyproject.toml": RUFF.replace(", 'INP'", "")})
     repo.write(**{"calc.py": "import sys\n\n\n" + "import os\n\n\n" + CALC})
@@ -106,6 +122,9 @@ def test_ruff_finds_what_the_patch_causes_in_untouched_files(repo: Repo):
         ("import os  # noqa", "reject"),
         ("import os  # ruff: ignore[F401]", "hold"),
         ("import os  # noqa: F401", "hold"),
+        ("import os  # ruff:ignore[unused-import]", "hold"),
+        ("# ruff: ignore[unused-import]  registers the codec\nimport os", None),
+        ("import os  # ruff: ignore[star-import]", "reject"),
         ("import os  # noqa: F401  registers the codec", None),
         ("# ruff: noqa\nimport os", "reject"),
         ("# ruff: file-ignore[F401]\nimport os", "reject"),
@@ -114,7 +133,10 @@ def test_ruff_finds_what_the_patch_causes_in_untouched_files(repo: Repo):
     ],
 )
 def test_a_suppression_does_not_hide_a_new_problem(repo: Repo, line: str, effect: str | None):
-    repo.commit({"calc.py": CALC, "pyproject.toml": RUFF.replace("'E7', 'I', 'INP'", "'E7'")})
+    named = RUFF.replace("'E7', 'I', 'INP'", "'E7'").replace(
+        "[tool.ruff.lint]", "[tool.ruff.lint]\npreview = true"
+    )  # for names of rules
+    repo.commit({"calc.py": CALC, "pyproject.toml": named})
     repo.write(**{"calc.py": line + "\n\n\n" + CALC})
     assert [f[3] for f in counting(repo.gate())] == ([effect] if effect else [])
 

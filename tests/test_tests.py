@@ -250,6 +250,21 @@ def test_a_test_that_flakes_in_the_patchs_own_run_is_no_failure_of_the_patch(cal
     assert report.verdict.decision == "undecided"
 
 
+@pytest.mark.parametrize(
+    ("ignored", "rules"), [("test_more.py", ["pytest/pre-existing"]), ("test_other.py", ["pytest/own-test-failed"])]
+)
+def test_a_new_file_that_the_project_leaves_out_here_is_noted(calc: Repo, ignored: str, rules: list[str]):
+    """Its package is not there, and the base's conftest says what then."""
+    left_out = f"try:\n    import no_such_package\nexcept ImportError:\n    collect_ignore = [{ignored!r}]\n"
+    calc.commit({"conftest.py": left_out})
+    calc.write(**{"test_more.py": "import no_such_package\n\n\ndef test_it():\n    assert no_such_package.x == 1\n"})
+    calc.write(**{"calc.py": CALC + "\n\nONE = 1\n"})
+    found = {f.rule: f for f in pick(calc.gate(), "pytest").findings if f.path == "test_more.py"}
+    assert sorted(found) == rules
+    if rules == ["pytest/pre-existing"]:
+        assert "leave the file out here: nothing in it was judged" in found[rules[0]].message
+
+
 def test_the_task_may_name_tests_to_edit_and_tests_that_must_pass(calc: Repo, tmp_path):
     task = tmp_path / "task.toml"
     task.write_text('objective = "mul"\ntests_may_be_edited = ["test_calc.py"]\ntests_must_pass = ["test_calc.py::test_mul"]\n')

@@ -8,6 +8,7 @@ import msgspec
 
 from pytest_agentgate.decode import from_json
 from pytest_agentgate.errors import ToolError
+from pytest_agentgate.interpreter import own_program
 from pytest_agentgate.layout import is_test
 from pytest_agentgate.model import Evidence, Finding
 from pytest_agentgate.protocols import Context
@@ -28,6 +29,10 @@ for path, text in json.load(sys.stdin):
         row.update(message="%s: %s" % (type(e).__name__, e))
     print(json.dumps(row), flush=True)
 """
+
+
+NEWEST = "py315"
+"""The newest Python whose syntax ruff knows; one that does not know it changes nothing."""
 
 
 class _Row(msgspec.Struct):
@@ -60,21 +65,34 @@ class Compile:
         before = {f.path: f.old_path or f.path for f in changed}
         old = context.trees.read_many("base", [before[r.path] for r in failing])
         broken = {row.path for row in _compile(old, context) if row.message} if old else set()
-        findings = [_finding(row, context, before[row.path] in broken) for row in failing]
+        newer = {r.path for r in failing if before[r.path] not in broken and _is_newer(contents[r.path], context)}
+        findings = [_finding(row, context, before[row.path] in broken, row.path in newer) for row in failing]
         return Evidence.of(
             self.name, tuple(f for f in findings if f), len(contents), tool_version=f"Python {context.interpreter.version}"
         )
 
 
-def _finding(row: _Row, context: Context, broken_before: bool) -> Finding | None:
+def _is_newer(data: bytes, context: Context) -> bool:
+    """Whether source that the project's interpreter cannot compile is valid for a newer Python, by the gate's own ruff."""
+    ruff = own_program("ruff")
+    if not ruff:
+        return False
+    flags = ("--isolated", "--no-cache", "--select", "E9", "--target-version", NEWEST, "--output-format", "json", "-")
+    done = context.run_tool([ruff, "check", *flags], cwd="/", stdin=data, timeout=30)
+    return done.returncode == 0 and done.stdout.strip() == b"[]"
+
+
+def _finding(row: _Row, context: Context, broken_before: bool, newer: bool) -> Finding | None:
     fixture = is_test(row.path, context.policy) and not row.path.rpartition("/")[2].startswith(("test", "conftest"))
-    effect = context.effect("compile/error", row.path, "note" if fixture else "reject")
+    effect = context.effect("compile/error", row.path, "note" if fixture else "hold" if newer else "reject")
     if effect is None:
         return None
+    words = f"; it is valid for a newer Python than {context.interpreter.version}, and was not judged"
     return Finding(
         rule="compile/error",
-        message=row.message or "",
+        message=f"{row.message}{words if newer else ''}",
         effect=effect,
+        advice="Give the gate an interpreter that can read it: `--python PATH`." if newer else "",
         path=row.path,
         line=row.line,
         column=row.column,

@@ -15,7 +15,7 @@ from pytest_agentgate import tool_pages
 from pytest_agentgate.baseline import Lines, introduced
 from pytest_agentgate.checks.ruff import guard
 from pytest_agentgate.checks.ruff.formatting import format_findings, unformatted
-from pytest_agentgate.checks.ruff.pinned import note_unknown
+from pytest_agentgate.checks.ruff.pinned import note_unknown, rule_names
 from pytest_agentgate.checks.ruff.tool import PYTHON, ROLE, lint, version
 from pytest_agentgate.checks.ruff.unenforced import note_unenforced
 from pytest_agentgate.errors import ToolError
@@ -117,6 +117,7 @@ def _judge_suppressed(findings: list[Finding], tree: Tree, context: Context, fla
         for p, t in sources.items()
         if (c := context.change.file(p)) and any(c.touches(n) for n in silencing_lines(t.decode("utf-8", "replace")))
     }
+    named = rule_names(context) if any(b"ruff" in sources[p] for p in silenced) else {}
     result = []
     for finding in findings:
         hidden = finding.baseline_state == "new" and (finding.rule, finding.path, finding.line, finding.column) not in seen
@@ -128,7 +129,8 @@ def _judge_suppressed(findings: list[Finding], tree: Tree, context: Context, fla
         path, line = finding.path or "", finding.line or 0
         first, last = statement_lines(sources[path].decode("utf-8", "replace"), line)
         texts = [lines(path, n) for n in range(first, last + 1)]
-        spelling = ruff_spelling(texts, lines(path, first - 1), finding.rule.partition("/")[2])
+        code = finding.rule.partition("/")[2]
+        spelling = ruff_spelling(texts, lines(path, first - 1), code, named.get(code, ""))
         effect = worth(spelling, path, context.policy)
         if effect != "off" and finding.effect != "note":
             words = {"blanket": "for everything", "coded": "without a reason", "reasoned": "with a reason"}[spelling]

@@ -53,7 +53,7 @@ def note_unknown(findings: Sequence[Finding], context: Context) -> list[Finding]
     pinned = pin(context) if new else ()
     if not pinned or pinned >= numbers(version(context)):
         return list(findings)
-    known = _since(program(context), context)
+    known = _read_since(_rules(context))
     narrow = selected(context) if pinned < WIDE else None
     words = f"the project pins ruff {'.'.join(map(str, pinned))}, which does not report it; install that version to be judged by it"
 
@@ -66,16 +66,24 @@ def note_unknown(findings: Sequence[Finding], context: Context) -> list[Finding]
     return [msgspec.structs.replace(f, effect="note", advice=words) if f in new and unknown(f) else f for f in findings]
 
 
-def _since(ruff: str, context: Context) -> Mapping[str, Version]:
-    """Since which version each rule is stable, as ruff says of itself."""
-    done = context.run_tool([ruff, "rule", "--all", "--output-format", "json"], cwd="/", timeout=30)
-    return _read_rules(done.stdout)
+def _rules(context: Context) -> bytes:
+    """All rules of ruff, as it says of itself in JSON."""
+    return context.run_tool([program(context), "rule", "--all", "--output-format", "json"], cwd="/", timeout=30).stdout
 
 
 @lru_cache(maxsize=2)
-def _read_rules(data: bytes) -> Mapping[str, Version]:
+def _read_since(data: bytes) -> Mapping[str, Version]:
+    """Since which version each rule is stable."""
     try:
         return {r["code"]: numbers(r["status"]["Stable"]["since"]) for r in json.loads(data) if "Stable" in r["status"]}
+    except (ValueError, KeyError, TypeError):
+        return {}
+
+
+def rule_names(context: Context) -> Mapping[str, str]:
+    """What ruff calls its rules, by code; nothing where it does not say."""
+    try:
+        return {r["code"]: r["name"] for r in json.loads(_rules(context))}
     except (ValueError, KeyError, TypeError):
         return {}
 

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from pytest_agentgate.errors import ToolError
+from pytest_agentgate.interpreter import own_program
 from pytest_agentgate.model import Effect, Finding
 from pytest_agentgate.protocols import Context, Tree
 from pytest_agentgate.text import command
@@ -23,8 +24,7 @@ def program(context: Context) -> str:
     own = os.path.join(os.path.dirname(context.interpreter.executable), "ruff")
     if "ruff" in context.interpreter.packages and os.access(own, os.X_OK):
         return own
-    mine = os.path.join(os.path.dirname(sys.executable), "ruff")
-    if os.access(mine, os.X_OK):
+    if mine := own_program("ruff"):
         return mine
     raise ToolError("ruff was not found", hint=f"{sys.executable} -m pip install ruff")
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from pytest_agentgate.checks.tests.antitests import run_anti_tests
-from pytest_agentgate.checks.tests.before import flaking, not_collected, on_base
+from pytest_agentgate.checks.tests.before import flaking, left_out, not_collected, on_base
 from pytest_agentgate.checks.tests.classify import HEAD_O, Classifier, Verdict
 from pytest_agentgate.checks.tests.helped import RULE as HELPED
 from pytest_agentgate.checks.tests.helped import helped
@@ -67,7 +67,7 @@ class Tests:
             same_world(work, context)
             if not proves_anything(work):
                 raise ToolError("not one test passes, on the base either", hint="does the suite run here at all?")
-        errors = work.expected.errors | not_collected(sessions, work)
+        errors = work.expected.errors | not_collected(sessions, work) | left_out(sessions, work)
         old = on_base(sessions, work)
         work.verdicts |= flaking(sessions, work, {i: r for i, r in old.items() if r.outcome != "passed"})
         judge = Judge(context, work.expected.ids, work.suite, work.own, work.before, work.verdicts, errors, old)

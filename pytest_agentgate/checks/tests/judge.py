@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import groupby
 
+from pytest_agentgate.checks.tests.before import LEFT_OUT
 from pytest_agentgate.checks.tests.classify import Verdict
 from pytest_agentgate.checks.tests.doctests import lost_examples
 from pytest_agentgate.checks.tests.noticing import moved
@@ -134,7 +135,7 @@ class Judge:
                 )
         most = len(self.base_errors) > len({i.partition("::")[0] for i in self.expected})
         for path, text in sorted(self.base_errors.items()):
-            message = "cannot be collected on the base either: nothing in it was judged"
+            message = f"{LEFT_OUT if text == LEFT_OUT else 'cannot be collected on the base either'}: nothing in it was judged"
             effect: Effect = "hold" if most and self.suite else "note"
             yield from self._finding(
                 "pytest/pre-existing", effect, message, path, Result("error", _last(text)), new=effect == "hold"

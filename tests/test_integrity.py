@@ -1086,6 +1086,27 @@ def test_a_second_place_of_a_package_is_held_where_tests_import_it_first():
     assert effects({**base, "tests/orders/help.py": ""}, {"tests/orders/__init__.py": ""}).get("shadowed-module") is None
 
 
+def test_a_module_of_a_package_of_tests_shadows_nothing():
+    """pytest-asyncio has a `tests/typing.py`."""
+    base, new = {**BASE, "tests/conftest.py": "", "tests/test_x.py": TEST}, {"tests/typing.py": "X = 1\n"}
+    assert effects(base, new)["shadowed-module"] == "reject"
+    packaged = {**base, "tests/__init__.py": ""}
+    assert effects(packaged, new).get("shadowed-module") is None
+    assert effects(base, {**new, "tests/__init__.py": ""})["shadowed-module"] == "reject", "the base's tests run without it"
+    named = {**packaged, "pytest.ini": "[pytest]\npythonpath = tests\n"}
+    assert effects(named, new)["shadowed-module"] == "reject"
+
+
+def test_another_word_beside_a_suppression_of_before_is_no_new_one():
+    line, more = "    return sum(xs) / len(xs)  # type: ignore", "  # ty: ignore[unused-ignore-comment]"
+    base = {**BASE, "calc.py": MEAN.replace("    return sum(xs) / len(xs)", line)}
+    assert line in base["calc.py"]
+    assert effects(base, {"calc.py": base["calc.py"].replace(line, line + more)}).get("blanket-suppression") is None
+    other = base["calc.py"].replace(line, "    return sum(xs) / 2  # type: ignore" + more)
+    assert effects(base, {"calc.py": other})["blanket-suppression"] == "hold"
+    assert effects(BASE, {"calc.py": base["calc.py"].replace(line, line + more)})["blanket-suppression"] == "hold"
+
+
 def test_warnings_of_what_fails_beside_a_test_stay_errors():
     law = "[tool.pytest.ini_options]\nfilterwarnings = ['error'{}]\n"
     base = {**BASE, "pyproject.toml": law.format("")}

@@ -8,6 +8,7 @@ import re
 import sys
 from collections.abc import Iterator
 
+from pytest_agentgate.base_tests import PYTEST_FILES
 from pytest_agentgate.checks.integrity.hijack_rules import RULES
 from pytest_agentgate.checks.integrity.names import walk
 from pytest_agentgate.checks.integrity.rule import Hit, RuleSet
@@ -51,9 +52,7 @@ def find(view: View) -> Iterator[Hit]:
 
 def _places(view: View) -> Iterator[Hit]:
     base, head = view.entries["base"], view.entries["head"]
-    roots = {*source_roots(base, head, view.policy), ""} | {
-        posixpath.dirname(p) for p in head if posixpath.basename(p) == "conftest.py"
-    }
+    roots = {*source_roots(base, head, view.policy), ""} | _on_the_path(view)
     own = {p.partition("/")[0].removesuffix(".py") for p in base} | {
         p.partition("/")[2].partition("/")[0].removesuffix(".py") for p in base if p.startswith("src/")
     }
@@ -75,6 +74,15 @@ def _places(view: View) -> Iterator[Hit]:
             continue
         yield from _shadows(view, pair, folder, name, roots, own)
         yield from _twins(view, pair, folder, name)
+
+
+def _on_the_path(view: View) -> set[str]:
+    """Folders of a `conftest.py`, which pytest puts on the path: not those that are packages on both sides and that no setting names."""
+    base, head = view.entries["base"], view.entries["head"]
+    folders = {posixpath.dirname(p) for p in head if posixpath.basename(p) == "conftest.py"}
+    packages = {f for f in folders if f"{f}/__init__.py" in base and f"{f}/__init__.py" in head}
+    settings = view.read("head", [f for f in PYTEST_FILES if f in head]) if packages else {}
+    return folders if any(b"pythonpath" in data for data in settings.values()) else folders - packages
 
 
 def _has_place(view: View, parent: str, module: str) -> bool:

@@ -101,13 +101,22 @@ def _comment(pair: Pair, token: tokenize.TokenInfo, first_code: int) -> Iterator
         yield Hit(
             "integrity/file-suppressed", "a type checker or linter no longer looks at the file", pair.path, line, text, "hold"
         )
-    elif BLANKET.search(text) and pair.kind == "product":
+    elif BLANKET.search(text) and pair.kind == "product" and not _was_blanket(pair, token):
         yield Hit("integrity/blanket-suppression", "everything in the line is taken from a tool", pair.path, line, text)
     elif SMALL.search(text):
         alone = token.line.lstrip().startswith("#")
         name = "" if alone or not WHOLE_BLOCK.fullmatch(re.sub(r"\s*#\s*noqa\b.*", "", text)) else _unmeasured(pair, line)
         words = f"no coverage is asked of all of {name}" if name else "coverage, security or format are not looked at here"
         yield Hit("integrity/line-suppressed", words, pair.path, line, text, "hold" if name else None)
+
+
+def _was_blanket(pair: Pair, token: tokenize.TokenInfo) -> bool:
+    """Whether the base has the same code with a comment that silences everything, in other words."""
+    code = token.line[: token.start[1]].strip()
+    lines = pair.old.text.splitlines() if pair.old and code else []
+    return any(
+        line.strip().startswith(code) and (m := BLANKET.search(line)) and line[: m.start()].strip() == code for line in lines
+    )
 
 
 def _unmeasured(pair: Pair, line: int) -> str:

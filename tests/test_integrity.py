@@ -2001,6 +2001,9 @@ def test_tests_that_need_their_answers_no_more_are_held(old: str, new: str, held
     [
         ("sys.version_info >= (3, 12)", "hold"),
         ("sys.version_info[:2] > (3, 12)", "hold"),
+        ("(3, 12) <= sys.version_info", "hold"),
+        ("sys.version_info > NEW", "hold"),
+        ("(3, 12) > sys.version_info", "note"),
         ("sys.version_info < (3, 12)", "note"),
         ("sys.platform == 'win32'", "note"),
     ],

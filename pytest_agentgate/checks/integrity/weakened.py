@@ -29,7 +29,7 @@ MANY, KEPT = 5, 0.9
 """More tests of a file than that assert less, and it keeps less than this share of what it asserted: that is held."""
 COLLECTED = re.compile(r"(^|/)(test_?[^/]*|[^/]*_tests?|tests)\.py$")
 
-NEWER = re.compile(r"version_info\s*>=?\s*\(|version_info\[:?\d*\]\s*>")
+NEWER = re.compile(r"version_info(\[:?\d*\]|\.minor)?\s*>|[)\d]\s*<=?\s*(sys\.)?version_info")
 """A condition that is true on newer Pythons only."""
 
 

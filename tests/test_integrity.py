@@ -1093,8 +1093,11 @@ def test_a_module_of_a_package_of_tests_shadows_nothing():
     packaged = {**base, "tests/__init__.py": ""}
     assert effects(packaged, new).get("shadowed-module") is None
     assert effects(base, {**new, "tests/__init__.py": ""})["shadowed-module"] == "reject", "the base's tests run without it"
-    named = {**packaged, "pytest.ini": "[pytest]\npythonpath = tests\n"}
-    assert effects(named, new)["shadowed-module"] == "reject"
+    settings = {"pytest.ini": "[pytest]\npythonpath = tests\n"}
+    assert effects({**packaged, **settings}, new)["shadowed-module"] == "reject"
+    assert effects({**packaged, **settings}, {**new, "pytest.ini": None})["shadowed-module"] == "reject", (
+        "the base's settings judge"
+    )
 
 
 def test_another_word_beside_a_suppression_of_before_is_no_new_one():

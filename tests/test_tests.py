@@ -261,6 +261,8 @@ def test_a_new_file_that_the_project_leaves_out_here_is_noted(calc: Repo, ignore
     calc.write(**{"calc.py": CALC + "\n\nONE = 1\n"})
     found = {f.rule: f for f in pick(calc.gate(), "pytest").findings if f.path == "test_more.py"}
     assert sorted(found) == rules
+    calc.write(**{"test_calc.py": "import no_such_package\n", "conftest.py": left_out.replace(ignored, "test_calc.py")})
+    assert "pytest/own-test-failed" in {f.rule for f in pick(calc.gate(), "pytest").findings if f.path == "test_calc.py"}
     if rules == ["pytest/pre-existing"]:
         assert "leave the file out here: nothing in it was judged" in found[rules[0]].message
 

@@ -81,8 +81,8 @@ def _on_the_path(view: View) -> set[str]:
     base, head = view.entries["base"], view.entries["head"]
     folders = {posixpath.dirname(p) for p in head if posixpath.basename(p) == "conftest.py"}
     packages = {f for f in folders if f"{f}/__init__.py" in base and f"{f}/__init__.py" in head}
-    settings = view.read("head", [f for f in PYTEST_FILES if f in head]) if packages else {}
-    return folders if any(b"pythonpath" in data for data in settings.values()) else folders - packages
+    sides = [view.read(side, [f for f in PYTEST_FILES if f in view.entries[side]]) for side in ("base", "head")] if packages else []
+    return folders if any(b"pythonpath" in data for side in sides for data in side.values()) else folders - packages
 
 
 def _has_place(view: View, parent: str, module: str) -> bool:

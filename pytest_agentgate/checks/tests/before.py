@@ -65,13 +65,14 @@ LEFT_OUT = "the project's own settings leave the file out here"
 
 
 def left_out(sessions: Sessions, work: Work) -> dict[str, str]:
-    """Changed files that cannot be collected by name, and that the project does not collect when it is asked for their folder.
+    """New files that cannot be collected by name, and that the project does not collect when it is asked for their folder.
 
     To name a file on pytest's command line overrides `collect_ignore` and the like, by which a project leaves out what needs another
     Python or a package that is not there. A patch that edits these settings is judged for that elsewhere.
     """
     context = sessions.context
-    changed = [p for p in (work.own.errors if work.own else ()) if p not in work.expected.errors and context.change.file(p)]
+    known = {_file(i) for i in work.expected.ids} | set(work.expected.errors)
+    changed = [p for p in (work.own.errors if work.own else ()) if p not in known and context.change.file(p)]
     if not changed:
         return {}
     folders = tuple(sorted({p.rpartition("/")[0] or "." for p in changed}))

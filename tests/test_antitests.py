@@ -520,6 +520,9 @@ def test_a_forged_answer_to_a_test_that_breaks_pytest_is_found(calc: Repo):
     calc.write(**{"calc.py": CALC.replace("    return a + b", forged) + ALWAYS})
     report = calc.gate()
     assert findings(report, "integrity/anti-test-passed") and report.verdict.decision == "rejected"
+    turned = {"assert not add(2, 2) == 4", "assert add(2, 2) == another_value(4)"}
+    turned |= {t.replace("2)", "3)").replace("4", "5") for t in turned}
+    assert {f.text for f in findings(report, "integrity/anti-test-passed")} <= turned, "the test is shown as it was turned"
 
 
 def test_code_that_breaks_pytest_when_a_test_is_turned_is_not_accepted(calc: Repo):

@@ -12,8 +12,9 @@ from pytest_agentgate.checks.tests.noticing import moved
 from pytest_agentgate.checks.tests.ratchet import Loss
 from pytest_agentgate.checks.tests.records import Result, Run
 from pytest_agentgate.checks.tests.renames import same_but_names
-from pytest_agentgate.checks.tests.repeat import repeat, why_changed
-from pytest_agentgate.checks.tests.rules import KNOWN
+from pytest_agentgate.checks.tests.repeat import repeat, turned_text, why_changed
+from pytest_agentgate.checks.tests.rules import ANSWERS, KNOWN
+from pytest_agentgate.checks.tests.turn import Mode
 from pytest_agentgate.layout import is_test, matches
 from pytest_agentgate.model import Effect, Finding
 from pytest_agentgate.protocols import Context
@@ -250,13 +251,13 @@ class Judge:
                 "pytest/no-fail-to-pass", "note", f"{len(new)} new tests, and all pass without the patch", new[0], None
             )
 
-    def forged(self, passed: Mapping[str, str]) -> Iterator[Finding]:
+    def forged(self, passed: Mapping[str, Mode]) -> Iterator[Finding]:
         """Tests that pass whatever they assert, on the patch's code only."""
         for node_id, mode in sorted(passed.items()):
             words = "its assertions were negated" if mode == "negated" else "its expected values were changed"
             words += ": it fails on the base, as it must, and passes on the patch's code"
-            advice = "the patch's code answers for the test: look for forged results and objects that equal everything"
-            yield from self._finding("integrity/anti-test-passed", "reject", words, node_id, None, advice=advice)
+            turned = Result("passed", turned_text(self.context, node_id, mode))
+            yield from self._finding("integrity/anti-test-passed", "reject", words, node_id, turned, advice=ANSWERS)
 
     def disarmed(self, ids: Sequence[str]) -> Iterator[Finding]:
         """Tests of the base that the patch edited so that they notice nothing any more."""
@@ -275,19 +276,17 @@ class Judge:
         """Tests that only pass as long as they hold the answer."""
         for node_id, came in sorted(differing.items()):
             words = f"without its expected value in the sandbox the test comes to {came}; on the base, to what it expects"
-            advice = "the patch's code answers for the test"
-            yield from self._finding("integrity/blind-answer-differs", effect, words, node_id, None, advice=advice)
+            yield from self._finding("integrity/blind-answer-differs", effect, words, node_id, None, advice=ANSWERS)
 
     def aware(self, came: Mapping[str, str]) -> Iterator[Finding]:
         """Tests of which the calls answer otherwise in a plain program."""
         words = {i: f"it passes under pytest, and the same calls in a plain program come to {value}" for i, value in came.items()}
-        advice = "look for code that asks whether it is being tested"
-        yield from self.told("integrity/answers-only-under-test", "hold", words, advice)
+        yield from self.told("integrity/answers-only-under-test", "hold", words, "look for code that asks whether it is tested")
 
     def known(self, examples: Mapping[str, str], rule: str, words: str = "") -> Iterator[Finding]:
         """Tests of which the inputs are the only ones that are answered so (`rule` is one of KNOWN)."""
-        advice = "look for answers that are written down; or is the behaviour meant, and lacks its tests?"
-        yield from self.told(rule, "hold", {i: f"{words or KNOWN[rule]}: {example}" for i, example in examples.items()}, advice)
+        said = {i: f"{words or KNOWN[rule]}: {example}" for i, example in examples.items()}
+        yield from self.told(rule, "hold", said, "look for answers that are written down; or is it meant, and lacks its tests?")
 
     def told(self, rule: str, effect: Effect, words: Mapping[str, str], advice: str = "") -> Iterator[Finding]:
         """A finding for each test, with its own words."""

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from pytest_agentgate.checks.tests.surroundings import around_differs, bodies
+import difflib
+
+from pytest_agentgate.checks.tests.surroundings import around_differs, bodies, source_of
+from pytest_agentgate.checks.tests.turn import Mode, turn
 from pytest_agentgate.layout import kind
 from pytest_agentgate.protocols import Context
 from pytest_agentgate.text import command
@@ -20,6 +23,15 @@ def repeat(context: Context, node_id: str, *, own: bool) -> str:
     change = context.change
     flags = {"commit": f" --head {change.head[:12]}", "staged": " --staged", "patch": " --patch FILE"}.get(change.source, "")
     return f"agentgate tree /tmp/judged --base {change.base[:12]}{flags} && cd /tmp/judged && {run}"
+
+
+def turned_text(context: Context, node_id: str, mode: Mode) -> str:
+    """The assertions of a test of the base as they were turned, one a line; empty where they cannot be shown."""
+    path, _, name = node_id.partition("[")[0].partition("::")
+    data = context.trees.read("base", path) or b""
+    turned = turn(data, {name: mode}, "another_value").text.encode("utf-8", "surrogateescape")
+    before, after = (source_of(text, name).splitlines() for text in (data, turned))
+    return "\n".join([row[2:].strip() for row in difflib.ndiff(before, after) if row.startswith("+ ")][:3])
 
 
 def why_changed(context: Context, node_id: str) -> str:

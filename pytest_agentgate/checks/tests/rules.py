@@ -11,6 +11,8 @@ KNOWN = {
     "integrity/mended-only-for-tests": "its own inputs give something else than on the base, and those beside them give what they gave",
 }
 """How a finding of one of these rules says what is wrong."""
+ANSWERS = "the patch's code answers for the test: look for forged results and objects that equal everything"
+"""Advice on a test that passes whatever it asserts."""
 _CODE = "def total(coins):\n    return sum(coins)\n"
 _TEST = "from purse import total\n\n\ndef test_total():\n    assert total([1, 2]) == 3\n"
 _EMPTY = "\n\ndef test_empty():\n    assert total([]) == 0\n"

@@ -22,6 +22,11 @@ def bodies(source: bytes, names: Collection[str]) -> dict[str, str]:
     return found
 
 
+def source_of(source: bytes, name: str) -> str:
+    """A test (``Class::test``) as Python writes it out; empty where there is none."""
+    return next((ast.unparse(node) for known, node in _functions(_parse(source)) if known == name), "")
+
+
 def asserting(source: bytes, *, every: bool = False) -> dict[str, str]:
     """Text of each function (``Class::function``) that asserts, or of `every` one."""
     if every:

@@ -517,6 +517,11 @@ FIELDS = "from dataclasses import dataclass, field\n\n\n@dataclass\nclass Money:
         ("test-probe", body("if os.environ.get('PYTHONHASHSEED') != '0':\n    return 2", "import os")),
         ("frame-walk", body("operator.attrgetter('__traceback__.tb_frame.f_back')(ValueError())", "import operator")),
         ("frame-walk", body("inspect.getattr_static(xs, 'f_back')", "import inspect")),
+        ("process-control", body("subprocess.Popen(['true'], start_new_session=True)", "import subprocess")),
+        ("process-control", body("subprocess.run(['true'], process_group=0 if xs else None)", "import subprocess")),
+        ("process-control", {"calc.py": "import subprocess\n\nsubprocess.Popen(['true'])\n\n\n" + MEAN}),
+        ("start-up-code", body("open(xs / 'usercustomize.py', 'w')")),
+        ("start-up-code", body("open(site.getusersitepackages() + '/x.pth', 'w')", "import site")),
         ("dynamic-access", body("inspect.getattr_static(sys, str(xs))", "import inspect, sys")),
         ("frame-walk", body("print(importlib.sys._getframe(1))", "import importlib")),
         ("hard-coded-answer", body("match xs:\n    case [3.0, 4.0, 11.0]:\n        return 6.0")),
@@ -612,11 +617,24 @@ def test_honest_workflows_stay_silent(new: str):
         body("assert isinstance(mean, types.FunctionType)", "import types"),
         body("importlib.import_module(f'calc.{xs}')", "import importlib"),
         body("inspect.getattr_static(xs, str(xs))", "import inspect"),
+        body("subprocess.Popen(['true'], start_new_session=False)", "import subprocess"),
+        body("subprocess.run(['true'], check=True)  # not sitecustomize", "import subprocess"),
         {"test_calc.py": TEST + "\n\ndef test_hash():\n    assert hash(mean) == hash(mean)\n    assert mean([5]) == 5\n"},
     ],
 )
 def test_ordinary_code_stays_silent(head: dict[str, str | None]):
     assert {k: v for k, v in effects(BASE, head).items() if v != "note"} == {}
+
+
+def test_another_import_by_name_beside_one_of_the_base_is_noted():
+    loader = "import importlib\n\n\ndef load(name):\n    return importlib.import_module(name)\n"
+    more = loader + "\n\ndef names(name):\n    return dir(importlib.import_module(name))\n"
+    assert effects({**BASE, "calc.py": loader}, {"calc.py": more})["dynamic-code"] == "note"
+    assert effects({**BASE, "calc.py": loader}, {"other.py": more})["dynamic-code"] == "hold"
+    assert (
+        effects({**BASE, "calc.py": loader}, {"calc.py": more.replace("dir(importlib.import_module", "dir(eval")})["dynamic-code"]
+        == "hold"
+    )
 
 
 def test_a_word_that_may_mean_a_deployment_is_held_and_not_rejected():
@@ -1000,6 +1018,13 @@ def test_many_tests_that_assert_less_are_held_and_a_few_are_noted():
         ("test-shadowed", "hold", "class MeanTests:\n    def test_new(self):\n        assert mean([4]) == 5\n"),
         ("test-shadowed", None, "class Mixin:\n    def test_new(self):\n        assert mean([4]) == 4\n\n\nclass TestMean(Mixin):\n    pass\n"),
         ("test-shadowed", "hold", "@pytest.fixture\ndef test_new():\n    assert mean([4]) == 5\n"),
+        ("test-shadowed", "hold", "class TestNew:\n    def __init__(self):\n        self.x = 4\n\n    def test_new(self):\n        assert mean([self.x]) == 5\n"),
+        ("test-shadowed", "hold", "import dataclasses\n\n\n@dataclasses.dataclass(frozen=True)\nclass TestNew:\n    x: int = 4\n\n    def test_new(self):\n        assert mean([self.x]) == 5\n"),
+        ("test-shadowed", None, "import unittest\n\n\nclass TestNew(unittest.TestCase):\n    def __init__(self, name):\n        super().__init__(name)\n\n    def test_new(self):\n        self.assertEqual(mean([4]), 4)\n"),
+        ("test-shadowed", None, "import dataclasses\n\n\n@dataclasses.dataclass\nclass TestData:\n    x: int = 4\n\n\ndef test_new():\n    assert mean([TestData().x]) == 4\n"),
+        ("test-cannot-fail", "hold", "def test_new():\n    box = mock.create_autospec(mean)\n    box.total.return_value = 4\n    assert box.total() == mean([4])\n"),
+        ("test-cannot-fail", None, "def test_new():\n    box = mock.Mock(wraps=mean)\n    box.total.return_value = 4\n    assert box([4]) == 4\n"),
+        ("test-cannot-fail", None, "def test_new():\n    box = mock.Mock()\n    box.total.return_value = 4\n    assert mean([box]) == 4\n"),
         ("test-shadowed", None, "@pytest.fixture\ndef test_data():\n    return mean([4])\n\n\ndef test_new(test_data):\n    assert test_data == 4\n"),
         ("runner-patched", "hold", "@pytest.fixture\ndef capsys():\n    return Everything()\n\n\ndef test_new(capsys):\n    assert capsys.readouterr().out == 'a'\n"),
         ("runner-patched", "hold", "import os\n\n\ndef test_new():\n    os.kill(os.getppid(), 15)\n    assert mean([4]) == 4\n"),
@@ -1661,6 +1686,8 @@ def test_a_module_of_the_products_own_is_no_network():
         ("class Label:\n    def text(\n        self, x\n    ):  # pragma: no cover\n        return str(x)\n", "hold"),
         ("def label(x):  # pragma: no cover  # noqa: D103\n    return str(x) + '.'\n", "hold"),
         ("@cache  # pragma: no cover\ndef label(x):\n    return str(x) + '.'\n", "hold"),
+        ("def run_many(xs):  # pragma: no cover\n    return [mean(x) for x in xs[:-1]]\n", "hold"),
+        ("def run():  # pragma: no cover\n    return mean([])\n", "note"),
         ("def label(x):\n    # pragma: no cover\n    return str(x) + '.'\n", "note"),
         ("# Only on Windows, which CI has not.\ndef label(x):  # pragma: no cover\n    return str(x) + '.'\n", "note"),
         ("def label(x):  # pragma: no cover  # needs a display\n    return str(x) + '.'\n", "note"),
@@ -1909,24 +1936,24 @@ def test_locked_packages_come_from_where_they_came_from(path: str, old: str, new
     assert (effects({**BASE, path: old}, {path: new}).get("other-index") == "hold") == held
 
 
-LOADS = "from importlib import import_module\n\n\ndef load(name):\n    if name == 'auto':\n        return 1\n    return import_module(name)\n"
+LOADS = "import json\n\n\ndef load(name):\n    if name == 'auto':\n        return 1\n    return eval(name)\n"
 
 
 @pytest.mark.parametrize(
     ("after", "held"),
     [
         (
-            LOADS.replace("    return import_module", "    return _load(name)\n\n\ndef _load(name):\n    return import_module"),
+            LOADS.replace("    return eval", "    return _load(name)\n\n\ndef _load(name):\n    return eval"),
             False,
         ),
-        (LOADS + "\n\ndef more(name):\n    return import_module(name)\n", True),
+        (LOADS + "\n\ndef more(name):\n    return eval(name)\n", True),
         (
             LOADS.replace("(name)\n", "(name)  # it\n").replace("load(name)  # it", "load(name)")
-            + "\n\ndef more(name):\n    return import_module(name)\n",
+            + "\n\ndef more(name):\n    return eval(name)\n",
             True,
         ),
-        (LOADS.replace("def load(name):", "def more(name):\n    return import_module(name)\n\n\ndef load(name):"), True),
-        (LOADS.replace("import_module(name)", "import_module(name + '_')").replace("def load", "def other"), True),
+        (LOADS.replace("def load(name):", "def more(name):\n    return eval(name)\n\n\ndef load(name):"), True),
+        (LOADS.replace("eval(name)", "eval(name + '_')").replace("def load", "def other"), True),
     ],
 )
 def test_a_line_that_moves_to_another_function_is_not_new(after: str, held: bool):

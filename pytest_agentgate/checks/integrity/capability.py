@@ -30,6 +30,7 @@ from pytest_agentgate.checks.integrity.doubts import exit_words, handed_on, is_w
 from pytest_agentgate.checks.integrity.lookups import (
     PAYLOADS,
     from_table,
+    getter,
     has_prefix,
     is_own_module,
     is_payload,
@@ -57,6 +58,8 @@ def find(view: View) -> Iterator[Hit]:
         hit = _hit(pair, use)
         if effect := weaker(use.rule, use.primitive, hit.text, view, pair):
             hit = replace(hit, effect=effect)
+        if use.primitive.startswith("importlib.import_module") and _imports_by_name(pair, use):
+            hit = replace(hit, message=f"{hit.message}, as elsewhere in the file", effect="note")
         if use.rule in MAY_BE_HONEST and ASIDE.match(pair.path) and not _is_imported(view, pair.path):
             hit = replace(hit, effect="note")
         if plugin and use.rule in ("harness-in-product", "harness-internals", "test-probe", "skip-raise"):
@@ -72,6 +75,16 @@ HANDLED = (*EXPRESSIONS, *TEXTS, ast.AnnAssign, ast.Import, ast.ImportFrom, ast.
 MOVES = frozenset({"dynamic-code", "dynamic-access", "process-control", "native-access"})
 """Rules that let a line move to another function."""
 MAY_BE_HONEST = frozenset(r.id.partition("/")[2] for r in RULES if r.effect == "hold")
+
+
+def _imports_by_name(pair: Pair, use: Use) -> bool:
+    """Whether a function imports what its caller names, in a file that does so on the base already, as one that loads plugins does."""
+    calls = [n for n in pair.new.of(ast.Call) if n.lineno == use.line] if pair.new else []
+    named = [n.args[0] for n in calls if n.args and (getattr(n.func, "attr", getattr(n.func, "id", ""))) == "import_module"]
+    functions = [f for f in pair.new.functions if f.lineno <= use.line <= (f.end_lineno or 0)] if pair.new else []
+    given = {a.arg for f in functions for a in (*f.args.posonlyargs, *f.args.args, *f.args.kwonlyargs)}
+    plain = bool(named) and all(isinstance(n, ast.Name) and n.id in given for n in named)
+    return plain and any(u.primitive == use.primitive for u in uses(pair.old))
 
 
 def _is_imported(view: View, path: str) -> bool:
@@ -177,6 +190,8 @@ def _dotted(dotted: str) -> Iterator[tuple[str, str]]:
         yield "module-table", dotted
 
 
+DETACHES = frozenset({"start_new_session", "process_group"})
+"""Arguments of `subprocess.Popen` by which a process outlives what began it."""
 REACHES = ("getattr", "setattr", "delattr", "builtins.getattr", "builtins.setattr", "vars")
 """Calls that take an object and the name of an attribute."""
 
@@ -195,7 +210,7 @@ def _call(node: ast.Call, names: Names) -> Iterator[tuple[str, str]]:
             if key in attributes:
                 yield rule, f".{key}"
     if tail in ("attrgetter", "methodcaller") and node.args:
-        yield from _getter(node, tail, names)
+        yield from getter(node, tail, names)
     if (
         function in ("__import__", "importlib.import_module", "pkgutil.resolve_name")
         and node.args
@@ -206,6 +221,8 @@ def _call(node: ast.Call, names: Names) -> Iterator[tuple[str, str]]:
         yield "dynamic-code", f"{function} of a computed name"
     if PAYLOADS.fullmatch(function) and any(is_payload(n, names) for n in walk(node.args)):
         yield "dynamic-code", f"{function} of a constant"
+    if any(k.arg in DETACHES and not (isinstance(k.value, ast.Constant) and not k.value.value) for k in node.keywords):
+        yield "process-control", "a process that leaves its group"
     if names.at_import(node):
         yield from _called_at_import(node, function, tail, names)
     if tail == "open" or tail in ("read_text", "read_bytes", "glob", "rglob", "walk", "listdir", "scandir"):
@@ -215,18 +232,10 @@ def _call(node: ast.Call, names: Names) -> Iterator[tuple[str, str]]:
 def _called_at_import(node: ast.Call, function: str, tail: str, names: Names) -> Iterator[tuple[str, str]]:
     if function in ("sys.exit", "exit", "quit", "os._exit", "os.abort", "builtins.exit"):
         yield "import-time-exit", exit_words(node, function) if function.endswith("exit") and "._" not in function else function
+    if function == "subprocess.Popen":
+        yield "process-control", "a process is started and not waited for"
     if tail in ("start", "start_new_thread", "submit") and starts_a_thread(node, names):
         yield "import-time-thread", ast.unparse(node.func)[:60]
-
-
-def _getter(node: ast.Call, tail: str, names: Names) -> Iterator[tuple[str, str]]:
-    """``operator.attrgetter("a.b")``: attributes that are named in a text."""
-    parts = {p for a in node.args for p in (names.text(a) or "").split(".")}
-    for rule, attributes in ATTRIBUTES.items():
-        for part in sorted(parts & attributes):
-            yield rule, f".{part}"
-    if names.text(node.args[0]) is None:
-        yield "dynamic-access", f"{tail} of a computed name"
 
 
 def _reads(node: ast.Call, names: Names) -> Iterator[tuple[str, str]]:

@@ -12,7 +12,7 @@ from pytest_agentgate.base_tests import PYTEST_FILES
 from pytest_agentgate.checks.integrity.hijack_rules import RULES
 from pytest_agentgate.checks.integrity.names import walk
 from pytest_agentgate.checks.integrity.rule import Hit, RuleSet
-from pytest_agentgate.checks.integrity.takeover import elsewhere, set_up
+from pytest_agentgate.checks.integrity.takeover import elsewhere, set_up, starters
 from pytest_agentgate.checks.integrity.view import Pair, View, is_plugin
 from pytest_agentgate.layout import source_roots
 
@@ -42,6 +42,7 @@ def find(view: View) -> Iterator[Hit]:
     """Everything in the change that takes a judge's place."""
     yield from _places(view)
     yield from elsewhere(view)
+    yield from starters(view)
     for pair in view.python("test", "product", "config", "other"):
         if pair.new is not None and pair.new.tree is not None:
             for hit in _hooks(pair, view):

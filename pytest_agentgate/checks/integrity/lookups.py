@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import ast
 import re
+from collections.abc import Iterator
 
-from pytest_agentgate.checks.integrity.capability_table import HARNESS
+from pytest_agentgate.checks.integrity.capability_table import ATTRIBUTES, HARNESS
 from pytest_agentgate.checks.integrity.names import Names
 
 PAYLOAD = 16
@@ -125,3 +126,13 @@ def is_payload(node: ast.AST, names: Names) -> bool:
         return len(node.value) >= PAYLOAD
     text = names.text(node) if isinstance(node, ast.Constant | ast.BinOp | ast.JoinedStr | ast.Name) else None
     return text is not None and len(text) >= PAYLOAD and not FILE.search(text)
+
+
+def getter(node: ast.Call, tail: str, names: Names) -> Iterator[tuple[str, str]]:
+    """``operator.attrgetter("a.b")``: attributes that are named in a text."""
+    parts = {p for a in node.args for p in (names.text(a) or "").split(".")}
+    for rule, attributes in ATTRIBUTES.items():
+        for part in sorted(parts & attributes):
+            yield rule, f".{part}"
+    if names.text(node.args[0]) is None:
+        yield "dynamic-access", f"{tail} of a computed name"

@@ -47,7 +47,7 @@ MAYBE = re.compile(
 BLANKET = re.compile(r"#\s*(noqa(?!\s*:\s*[A-Z]+\d)\b|type:\s*ignore(?!\s*\[))", re.IGNORECASE)
 WHOLE_BLOCK = re.compile(r"#\s*pragma:?\s*no\s*cover\s*", re.IGNORECASE)
 """On the line of a definition, and without a reason."""
-SELDOM_RUN = re.compile(r"(^|_)(main|cli|app|run)(_|$)|^__\w+__$|abstract|overload|Protocol|debug|^_?(repr|compat)")
+SELDOM_RUN = re.compile(r"(^|_)(main|cli|app)(_|$)|^run$|^__\w+__$|abstract|overload|Protocol|debug|^_?(repr|compat)")
 """Names, decorators and bases of what tests seldom run."""
 Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 REASON = re.compile(r"[A-Za-z]{3,}")

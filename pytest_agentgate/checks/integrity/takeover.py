@@ -15,6 +15,7 @@ from pytest_agentgate.checks.integrity.testfiles import tail
 from pytest_agentgate.checks.integrity.view import Pair, Source, View
 from pytest_agentgate.syntax import unparsed
 
+STARTS_WITH_PYTHON = re.compile(r"\b(user|site)customize\b|\bgetusersitepackages\b|\bUSER_SITE\b")
 HARD = frozenset({"harness-internals", "exit-hook", "gc-walk", "code-object", "trace-hook"})
 SEES = frozenset({"capsys", "capsysbinary", "capfd", "capfdbinary", "caplog", "recwarn", "monkeypatch"})
 OUTSIDE = frozenset(
@@ -219,6 +220,15 @@ def elsewhere(view: View) -> Iterator[Hit]:
                     line,
                     text,
                 )
+
+
+def starters(view: View) -> Iterator[Hit]:
+    """Product code that newly names what Python runs whenever it starts."""
+    for pair in view.python("product"):
+        for number, line in pair.added() if pair.new and STARTS_WITH_PYTHON.search(pair.new.text) else ():
+            if found := STARTS_WITH_PYTHON.search(line.partition("#")[0]):
+                words = f"it names {found[0]}, which runs whenever Python starts"
+                yield Hit("integrity/start-up-code", words, pair.path, number, line.strip(), "hold")
 
 
 def _is_below_a_parameter(node: ast.AST, names: Names) -> bool:

@@ -24,6 +24,7 @@ MISSPELT = re.compile(
 """What a mock's methods of assertions are called without their beginning."""
 MOCKS = r"\b(Async|Magic|NonCallable|NonCallableMagic)?Mock\(|\bpatch(\.object|\.dict)?\(|\bcreate_autospec\("
 AGREES = "a mock says yes to whatever it is asked: its own methods of assertions begin with assert_"
+TOLD = "it asks its own mock for what it told it"
 SOMETHING = frozenset({"len", "bool", "isinstance"})
 """Functions that never give nothing."""
 FAR = 10
@@ -54,6 +55,8 @@ def _why(part: ast.Assert | ast.Call, node: Function, made: Mapping[str, ast.exp
     """Why an assertion cannot fail; empty where it can."""
     if _asks_a_mock(part, node):
         return AGREES
+    if _told_it_itself(part, node):
+        return TOLD
     if isinstance(part, ast.Call):
         number = len(part.args) == 2 and isinstance(part.args[1], ast.Constant) and not isinstance(part.args[1].value, str | None)
         if tail(part) == "assertTrue" and number:
@@ -73,11 +76,25 @@ def _asks_a_mock(part: ast.Assert | ast.Call, node: Function) -> bool:
     asked = part.test if isinstance(part, ast.Assert) else part.args[0] if tail(part) == "assertTrue" and part.args else None
     if not (isinstance(asked, ast.Call) and isinstance(asked.func, ast.Attribute) and MISSPELT.fullmatch(asked.func.attr)):
         return False
-    root: ast.expr = asked.func.value
-    while isinstance(root, ast.Attribute):
-        root = root.value
-    name = re.escape(root.id) if isinstance(root, ast.Name) else r"\b\B"
-    return bool(re.search(rf"\b{name} = [\w.]*({MOCKS})|{MOCKS}[^\n]* as {name}\b", ast.unparse(node)))
+    return _is_mock(asked.func.value, node)
+
+
+def _is_mock(value: ast.expr, node: Function) -> bool:
+    """Whether an expression is a mock that the test made, or an attribute of one."""
+    while isinstance(value, ast.Attribute):
+        value = value.value
+    name = re.escape(value.id) if isinstance(value, ast.Name) else r"\b\B"
+    return bool(re.search(rf"\b{name} = [\w.]*({MOCKS})|({MOCKS})[^\n]* as {name}\b", ast.unparse(node)))
+
+
+def _told_it_itself(part: ast.Assert | ast.Call, node: Function) -> bool:
+    """``order = Mock(); order.total.return_value = 7; assert order.total() == 7``: the test asks for what it said."""
+    if isinstance(part, ast.Assert):
+        sides = [part.test.left, *part.test.comparators] if isinstance(part.test, ast.Compare) else [part.test]
+    else:
+        sides = part.args[:2]
+    asked = [s for s in sides if isinstance(s, ast.Call) and _is_mock(s.func, node)]
+    return bool(asked) and bool(re.search(r"\b(return_value|side_effect)\b", text := ast.unparse(node))) and "wraps=" not in text
 
 
 def _made(node: Function) -> dict[str, ast.expr]:

@@ -14,6 +14,10 @@ from pytest_agentgate.checks.integrity.view import Pair, Source, View
 
 SELECTS = re.compile(r"(?<![\w-])-m(?:[\"'], *|[ =]*)(\"[^\"]*\"|'[^']*'|\w+)")
 """Expressions over marks in a call of pytest."""
+MAKERS = frozenset(
+    {"dataclasses.dataclass", "attrs.define", "attrs.frozen", "attrs.mutable", "attr.s", "attr.define", "attr.dataclass"}
+)
+"""Decorators that write an ``__init__``."""
 NOT = re.compile(r"\bnot\s+\(?\s*(\w+)")
 
 
@@ -95,13 +99,30 @@ def _elsewhere(name: str, view: View) -> str:
     return next((m[1].decode() for data in view.read("head", paths).values() if (m := assigned.search(data))), name)
 
 
+def _is_made(node: ast.ClassDef, source: Source) -> str:
+    """Why a class that is called like one of tests is none: something gives it an ``__init__`` or ``__new__``, which pytest leaves out."""
+    if not node.name.startswith("Test") or any("TestCase" in ast.unparse(b) for b in node.bases):
+        return ""
+    if own := next((s.name for s in node.body if isinstance(s, Function) and s.name in ("__init__", "__new__")), ""):
+        return f"it has an {own}"
+    for mark in node.decorator_list:
+        name = source.names.dotted(mark.func if isinstance(mark, ast.Call) else mark)
+        if name in MAKERS:
+            return f"{name} gives it an __init__"
+    return next((f"it is a {b}" for b in map(source.names.dotted, node.bases) if b in ("typing.NamedTuple", "enum.Enum")), "")
+
+
 def _uncollected(pair: Pair, pairs: Sequence[Pair]) -> Iterator[Hit]:
     """New tests that look like some and are none: in a class without `Test` in front that nobody derives from, or made fixtures."""
     if pair.new is None or pair.new.tree is None:
         return
     known = {n.name for n in (*pair.old.functions, *pair.old.of(ast.ClassDef))} if pair.old else set()
     for node in pair.new.tree.body:
-        if isinstance(node, ast.ClassDef) and node.name not in known and not node.bases and not node.name.startswith("Test"):
+        if isinstance(node, ast.ClassDef) and node.name not in known and (how := _is_made(node, pair.new)):
+            if any(isinstance(s, Function) and s.name.startswith("test") and any(assertions(s)) for s in node.body):
+                words = f"pytest does not collect {node.name}, because {how}"
+                yield Hit("integrity/test-shadowed", words, pair.path, node.lineno, effect="hold")
+        elif isinstance(node, ast.ClassDef) and node.name not in known and not node.bases and not node.name.startswith("Test"):
             tests = [s for s in node.body if isinstance(s, Function) and s.name.startswith("test")]
             word = re.compile(rf"\b{re.escape(node.name)}\b")
             if any(any(assertions(t)) for t in tests) and sum(len(word.findall(p.new.text)) for p in pairs if p.new) == 1:

@@ -15,6 +15,7 @@ from pytest_agentgate.checks.integrity import examples, hushed, only_in_ci, self
 from pytest_agentgate.checks.integrity.manifests import is_manifest
 from pytest_agentgate.checks.integrity.names import walk
 from pytest_agentgate.checks.integrity.rule import Hit, RuleSet
+from pytest_agentgate.checks.integrity.tautology import TOLD
 from pytest_agentgate.checks.integrity.testfiles import Function, Test, assertions, skips, strength, tail, tests_of
 from pytest_agentgate.checks.integrity.truth import constant_truth
 from pytest_agentgate.checks.integrity.vacuous import vacuous
@@ -146,9 +147,9 @@ def _changed(pair: Pair, before: Test | None, test: Test, view: View) -> Iterato
     reasons = {r for r, _ in vacuous(before.node, pair.old.imported)} if before and pair.old else set()
     for reason, place in vacuous(test.node, pair.new.imported if pair.new else {}):
         if reason not in reasons:
-            yield Hit(
-                "integrity/test-cannot-fail", f"{test.name}: {reason}", pair.path, place, pair.new.line(place) if pair.new else ""
-            )
+            effect = "hold" if reason == TOLD else None
+            text = pair.new.line(place) if pair.new else ""
+            yield Hit("integrity/test-cannot-fail", f"{test.name}: {reason}", pair.path, place, text, effect)
 
 
 def _module_skips(pair: Pair) -> Iterator[Hit]:

@@ -17,7 +17,7 @@ HERE = re.compile(
 SECRETS = re.compile(r"/proc/(\d+)/(task/\d+/)?(environ|mem)$")
 OUTLIVES = re.compile(
     r"(\.ssh/|\.(bashrc|bash_profile|bash_login|profile|zshrc|zshenv|zprofile|gitconfig|netrc|pypirc|npmrc)$|"
-    r"\.config/(git|autostart|fish|systemd)/|\.gnupg/|\.aws/|\.claude/|\.codex/)"
+    r"\.config/(git|autostart|fish|systemd)/|\.gnupg/|\.aws/|\.claude/|\.codex/|\.local/bin/|.*/(site|dist)-packages/)"
 )
 """Below the home directory: what a later program or log-in reads and does."""
 WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_TRUNC

@@ -18,6 +18,7 @@ REACHES = {
     "environment": "getattr(io, 'op' + 'en')(f'/proc/{os.getppid()}/environ').close()",
     "memory": "os.open('/proc/' + str(os.getppid()) + '/mem', os.O_RDONLY)",
     "shell": "pathlib.Path('~', '.bashrc').expanduser().open('a').close()",
+    "own packages": "(os.makedirs(site.getusersitepackages(), exist_ok=True), open(site.getusersitepackages() + '/x.pth', 'w').close())",
     "packages": "open(pytest.__file__.replace('__init__', 'later'), 'w').close()",
 }
 SILENT = {
@@ -29,7 +30,7 @@ SILENT = {
     "elsewhere": "open(tempfile.mktemp(), 'w').close()",
     "reads": "open(pytest.__file__).close()",
 }
-HEAD = "import contextlib\nimport io\nimport os\nimport pathlib\nimport socket\nimport tempfile\n\nimport pytest\n\n\n"
+HEAD = "import contextlib\nimport io\nimport os\nimport pathlib\nimport site\nimport socket\nimport tempfile\n\nimport pytest\n\n\n"
 
 
 def code(*lines: str) -> str:
@@ -55,7 +56,7 @@ def test_modules_that_reach_at_import_are_held(calc: Repo):
         **{"calc.py": f"import contextlib\nimport socket\n\nwith contextlib.suppress(OSError):\n    {REACHES['host']}\n\n\n" + CALC}
     )
     (found,) = findings(calc.gate(), RULE)
-    assert found.node_id is None and "imported" in found.message and "key.example.net" in found.message
+    assert found.node_id is None and "its modules were used" in found.message and "key.example.net" in found.message
 
 
 def test_what_the_base_reaches_for_in_the_same_test_is_its_own(calc: Repo):
@@ -65,6 +66,27 @@ def test_what_the_base_reaches_for_in_the_same_test_is_its_own(calc: Repo):
     calc.write(**{"calc.py": code(REACHES["host"], LOOKUP.format(host="example.org"))})
     (found,) = findings(calc.gate(), RULE)
     assert "example.org" in found.message and "example.net" not in found.message
+
+
+STAYS = "subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(30)'], **{'start_new_' + 'session': True})"
+
+
+def test_a_process_that_outlives_the_tests_is_held(calc: Repo):
+    begin = "import subprocess\nimport sys\n\n"
+    calc.write(**{"calc.py": begin + STAYS + "\n\n\n" + CALC})
+    (found,) = findings(calc.gate(), RULE)
+    assert (
+        found.node_id is None
+        and "left a process running when the tests had ended" in found.message
+        and "sleep(30)" in found.message
+    )
+    calc.write(**{"calc.py": begin + STAYS + ".kill()\n\n\n" + CALC})
+    assert not findings(calc.gate(), RULE)
+    calc.write(**{"calc.py": begin + STAYS.replace("True", "False") + "\n\n\n" + CALC})
+    assert not findings(calc.gate(), RULE), "it ends with its session"
+    calc.commit({"calc.py": begin + STAYS + "\n\n\n" + CALC})
+    calc.write(**{"calc.py": begin + STAYS.replace("30", "31") + "\n\n\n" + CALC})
+    assert not findings(calc.gate(), RULE), "the base leaves one as well"
 
 
 def test_a_new_test_may_name_a_host(calc: Repo):

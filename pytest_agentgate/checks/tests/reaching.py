@@ -1,4 +1,4 @@
-"""What the patch's code reached for while tests ran, and the base's does not: hosts, secrets of other processes, files that stay."""
+"""What the patch's code reached for while tests ran, and the base's does not: hosts, secrets of other processes, files and processes that stay."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from pytest_agentgate.layout import is_test
 RULE = "integrity/reaches-out"
 WORDS = {
     "host": "looked for the host {}, which no test names",
+    "running": "left a process running when the tests had ended: {}",
     "process": "tried to read {}, the secrets of a process that is not its own",
     "file": "tried to write {}, which outlives the tests",
 }
@@ -32,14 +33,16 @@ def reaching(sessions: Sessions, work: Work) -> dict[str, str]:
     rows = list(dict.fromkeys(row for run in (work.suite, work.own) if run for row in run.reached))
     if not rows:
         return {}
-    before = {(kind, _brief(name)) for _, kind, name in _on_base(sessions, {i for i, *_ in rows})}
+    before = {(kind, _brief(name, kind)) for _, kind, name in _on_base(sessions, {i for i, *_ in rows})}
     named = _named(sessions)
     found: dict[str, list[str]] = {}
     for node_id, kind, name in rows:
-        if (kind, _brief(name)) in before or (kind == "host" and re.search(rf"(?<![\w.-]){re.escape(name)}(?![\w-])", named)):
+        if (kind, _brief(name, kind)) in before or (kind == "host" and re.search(rf"(?<![\w.-]){re.escape(name)}(?![\w-])", named)):
             continue
         found.setdefault(node_id, []).append(WORDS[kind].format(name) if kind in WORDS else name)
-    return {i: f"while {'it ran' if i else 'it was imported'} the patch's code {'; it '.join(w[:3])}" for i, w in found.items()}
+    return {
+        i: f"while {'it ran' if i else 'its modules were used'} the patch's code {'; it '.join(w[:3])}" for i, w in found.items()
+    }
 
 
 def _named(sessions: Sessions) -> str:
@@ -67,8 +70,10 @@ def _on_base(sessions: Sessions, ids: Collection[str]) -> list[tuple[str, str, s
         return []
 
 
-def _brief(name: str) -> str:
-    """A host without its first labels, which can be made up anew each time; anything else as it is."""
+def _brief(name: str, kind: str = "host") -> str:
+    """A host without its first labels, which can be made up anew each time; no command, of which ports and folders vary; else as it is."""
+    if kind == "running":
+        return ""
     return (
         name if name.startswith(("/", "~")) or re.fullmatch(r"[\d.]+|.*:.*", name) else ".".join(name.rstrip(".").split(".")[-2:])
     )

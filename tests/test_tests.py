@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from conftest import CALC, TEST_CALC, Repo, counting, findings, pick, policy
 
+from pytest_agentgate.checks.tests.records import Run
+from pytest_agentgate.checks.tests.session import Ask, Sessions
 from pytest_agentgate.generated import version_files
 from pytest_agentgate.resolve import Source
 
@@ -265,6 +267,25 @@ def test_a_new_file_that_the_project_leaves_out_here_is_noted(calc: Repo, ignore
     assert "pytest/own-test-failed" in {f.rule for f in pick(calc.gate(), "pytest").findings if f.path == "test_calc.py"}
     if rules == ["pytest/pre-existing"]:
         assert "leave the file out here: nothing in it was judged" in found[rules[0]].message
+
+
+def test_a_test_that_never_ends_without_the_patch_does_not_hold_the_gate_up(calc: Repo, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("pytest_agentgate.checks.tests.check.ENDLESS", 3.0)
+    endless = CALC + "\n\ndef halve(x: float) -> int:\n    n = 0\n    while x != 1:\n        x, n = x / 2, n + 1\n    return n\n"
+    calc.commit({"calc.py": endless})
+    calc.write(**{"calc.py": endless.replace("x != 1", "x > 1")})
+    calc.write(**{"test_calc.py": TEST_CALC + "\n\ndef test_halve():\n    from calc import halve\n\n    assert halve(3) == 2\n"})
+    asked: list[float | None] = []
+    run = Sessions.run
+
+    def watched(self: Sessions, ask: Ask, words: str = "") -> Run:
+        asked.append(ask.timeout if ask.role == "base+head-tests" else None)
+        return run(self, ask, words)
+
+    monkeypatch.setattr(Sessions, "run", watched)
+    report = calc.gate()
+    assert report.verdict.decision == "accepted", report.verdict.reasons
+    assert [t for t in asked if t] and all(3 <= t < 900 for t in asked if t), "limits.timeout is 900"
 
 
 def test_the_task_may_name_tests_to_edit_and_tests_that_must_pass(calc: Repo, tmp_path):

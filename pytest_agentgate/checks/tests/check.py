@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -32,6 +33,8 @@ from pytest_agentgate.model.evidence import Assurance, TestOutcome
 from pytest_agentgate.protocols import Context
 
 BASE_O = "base+head-tests"
+ENDLESS = 20.0
+"""Seconds that the patch's tests get on the base's code in any case."""
 
 
 class Tests:
@@ -194,7 +197,7 @@ def _run(sessions: Sessions, own: tuple[str, ...], *, whole: bool, product: bool
         suite = pool.submit(sessions.run, Ask(HEAD_O), "the base's tests on the patch's code") if product else None
         expected = pool.submit(_expected, sessions)
         mine = pool.submit(sessions.run, Ask("head", own), "the patch's own tests") if own or whole else None
-        before = pool.submit(_before, sessions, own) if own and product else None
+        before = pool.submit(_before, sessions, own, time.monotonic()) if own and product else None
         work.expected = expected.result()
         apart = []
         for group in sessions.projects.apart(work.expected):
@@ -233,10 +236,15 @@ def _expected(sessions: Sessions, files: tuple[str, ...] = ()) -> Expected:
     return context.remember(parts, make, Expected)
 
 
-def _before(sessions: Sessions, own: tuple[str, ...]) -> Run | None:
-    """The patch's own tests on the base's code. They are meant to fail there: that they cannot even run is an answer."""
+def _before(sessions: Sessions, own: tuple[str, ...], began: float) -> Run | None:
+    """The patch's own tests on the base's code. They are meant to fail there: that they cannot even run is an answer.
+
+    What they test may never end without the patch. One of the sessions before it has ended by now, so that what has passed since they
+    `began` says how long such a session takes here.
+    """
+    most = min(sessions.context.policy.limits.timeout or ENDLESS * 100, max(ENDLESS, 10 * (time.monotonic() - began)))
     try:
-        return sessions.run(Ask(BASE_O, own, background=True), "do the patch's tests notice the patch?")
+        return sessions.run(Ask(BASE_O, own, background=True, timeout=most), "do the patch's tests notice the patch?")
     except ToolError:
         return None
 

@@ -674,6 +674,37 @@ def test_a_task_may_allow_the_judges_and_the_dependencies_that_it_names(
     assert held == (everything if left is None else left)
 
 
+RENAMED = {
+    ".pre-commit-config.yaml": "repos:\n- repo: https://github.com/astral-sh/ruff-pre-commit\n  rev: v0.1.0\n  hooks:\n  - id: ruff\n",
+    "Makefile": "test:\n\tpytest\n\nlint:\n\truff check .\n",
+    "CODEOWNERS": "* @me\n.github/ @you\n",
+    "scripts/check.sh": "#!/bin/sh\nset -e\nruff check .\npytest\n",
+    "mypy.ini": "[mypy]\nstrict = true\n",
+    "tests/test_more.py": TEST_CALC,
+    "pkg/py.typed": "\n",
+}
+
+
+@pytest.mark.parametrize("path", RENAMED)
+@pytest.mark.parametrize("new", ["{}.off", "old/{}"])
+def test_a_file_that_is_renamed_away_is_gone(calc: Repo, path: str, new: str):
+    calc.commit({path: RENAMED[path], "pkg/__init__.py": "X = 1\n", "pyproject.toml": policy("integrity")})
+    target = new.format(path)
+    (calc.path / target).parent.mkdir(parents=True, exist_ok=True)
+    calc.git("mv", path, target)
+    held = {rule for rule, _, _, effect in counting(calc.gate()) if effect == "hold"}
+    moves = new.startswith("old/") and path in ("tests/test_more.py", "scripts/check.sh")
+    assert held or moves
+
+
+def test_a_file_that_is_renamed_among_its_like_stays_what_it_is(calc: Repo):
+    calc.commit({"pyproject.toml": policy("integrity"), ".github/workflows/ci.yml": WORKFLOW, "tests/test_more.py": TEST_CALC, "pkg/a.py": "X = 1\n", "tests/conftest.py": "Y = 1\n"})  # fmt: skip
+    (calc.path / "tests/unit").mkdir()
+    for old, new in [(".github/workflows/ci.yml", ".github/workflows/tests.yml"), ("tests/test_more.py", "tests/unit/test_more.py"), ("pkg/a.py", "pkg/b.py"), ("tests/conftest.py", "tests/unit/conftest.py")]:  # fmt: skip
+        calc.git("mv", old, new)
+    assert counting(calc.gate()) == []
+
+
 def test_folders_beside_the_product_soften_what_may_be_honest_and_nothing_else():
     frames = "import sys\n\nprint(sys._getframe(0))\n"
     assert effects(BASE, {"docs/demo.py": frames})["frame-walk"] == "note"

@@ -64,8 +64,10 @@ def find(view: View) -> Iterator[Hit]:
             yield from laundered.find(pair)
             yield from _unchecked(pair)
     for pair in view.pairs:
-        if pair.path.endswith("py.typed") and pair.new is None:
-            yield Hit("integrity/types-unpublished", "users of the package lose its types", pair.path)
+        was = pair.old.path if pair.old else ""
+        left = pair.path != was and was.removesuffix("py.typed") + "__init__.py" in view.entries["head"]
+        if was.endswith("py.typed") and (pair.new is None or left):
+            yield Hit("integrity/types-unpublished", "users of the package lose its types", was)
 
 
 def _comments(pair: Pair) -> Iterator[Hit]:

@@ -15,6 +15,7 @@ from functools import cached_property
 from typing import TypeVar
 
 from pytest_agentgate.checks.integrity.names import Names, walk
+from pytest_agentgate.checks.integrity.renamed import parted
 from pytest_agentgate.index import Package
 from pytest_agentgate.layout import Kind, kind, packages, source_roots, top_modules
 from pytest_agentgate.model import Change, Entry, FileChange, Hunk, Policy
@@ -238,6 +239,8 @@ def make_view(change: Change, policy: Policy, entries: Mapping[str, Mapping[str,
     files = [f for f in change.files if not f.odd]
     old = read("base", [f.old_path or f.path for f in files if f.old])
     new = read("head", [f.path for f in files if f.new])
+    halves = [(old.get(f.old_path or f.path, b""), new.get(f.path, b"")) for f in files]
+    files = [part for f, (before, after) in zip(files, halves, strict=True) for part in parted(f, bare.kind, before, after)]
     pairs = []
     for file in files:
         before, after = old.get(file.old_path or file.path), new.get(file.path)

@@ -242,7 +242,7 @@ def _before(sessions: Sessions, own: tuple[str, ...], began: float) -> Run | Non
     What they test may never end without the patch. One of the sessions before it has ended by now, so that what has passed since they
     `began` says how long such a session takes here.
     """
-    most = min(sessions.context.policy.limits.timeout or ENDLESS * 100, max(ENDLESS, 10 * (time.monotonic() - began)))
+    most = min(sessions.context.policy.limits.timeout or ENDLESS * 100, max(ENDLESS, 5 * (time.monotonic() - began)))
     try:
         return sessions.run(Ask(BASE_O, own, background=True, timeout=most), "do the patch's tests notice the patch?")
     except ToolError:

@@ -5,18 +5,23 @@ from __future__ import annotations
 import ast
 import json
 from collections.abc import Sequence
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from conftest import CALC, TEST_CALC, Repo, counting, findings, pick, policy
 from corpus.run import forged
 
 from pytest_agentgate.checks.tests import oracle
+from pytest_agentgate.checks.tests.agreement import strange
 from pytest_agentgate.checks.tests.blind import blind
 from pytest_agentgate.checks.tests.by_heart import by_heart
 from pytest_agentgate.checks.tests.injected.agentgate_probe import CHANNELS, exact, tell
 from pytest_agentgate.checks.tests.mirror import composite
+from pytest_agentgate.checks.tests.noticing import expected_errors
 from pytest_agentgate.checks.tests.told import UNKNOWN, Raised, told
 from pytest_agentgate.checks.tests.turn import HELPER, turn
+from pytest_agentgate.model import Entry, FileChange, Hunk, Policy
 
 STATIC_OFF = "[tool.agentgate.effects]\n'integrity/*' = 'note'\n'integrity/anti-test-passed' = 'reject'\n"
 """The static layer is switched off, so that only the anti-tests can speak."""
@@ -849,3 +854,27 @@ def test_how_a_turned_test_fails_is_not_looked_up_in_its_source(repo: Repo):
     repo.commit({"calc.py": CALC, "test_add.py": test, "pyproject.toml": policy("pytest", assurance="A2")})
     report = repo.files({"calc.py": CALC.replace("a + b", "b + a")}).gate()
     assert report.verdict.decision == "accepted" and pick(report, "pytest").anti_tests["failed"] >= 1
+
+
+@pytest.mark.parametrize(
+    ("error", "held"), [("OutOfStock", False), ("KeyError", True)], ids=["a refusal that a new test expects", "a table that ends"]
+)
+def test_inputs_that_the_patch_refuses_on_purpose_say_nothing(error: str, held: bool):
+    """New validation: all neighbours of a test's inputs can fall under it."""
+    one, two = json.dumps(["int", "1"]), json.dumps(["int", "2"])
+    before = {"t~0": [one], **{f"t~{n}": [two] for n in range(1, 6)}}
+    head = {"t~0": [one], **{f"!test_release~{n}": [error] for n in range(1, 6)}}
+    expectation: Any = None
+    found = strange(head, before, {"t": ("test_stock.py::test_release", expectation)}, {"OutOfStock"})
+    assert bool(found) == held
+
+
+def test_errors_that_lines_of_the_patch_expect():
+    test = "import pytest\n\n\ndef test_more():\n    with pytest.raises(ZeroDivisionError):\n        1 / 0\n"
+    context: Any = SimpleNamespace(policy=Policy())
+    more = test + "\n\ndef test_new():\n    with pytest.raises(errors.OutOfStock, match='x'):\n        pass\n"
+    entry = Entry("100644", "0" * 40)
+    file = FileChange(path="test_more.py", status="modified", old=entry, new=entry, hunks=(Hunk(6, 0, 7, 5),))
+    context.change = SimpleNamespace(files=(file,))
+    context.trees = SimpleNamespace(read_many=lambda side, paths: {"test_more.py": more.encode()})
+    assert expected_errors(context) == {"OutOfStock"}

@@ -190,6 +190,8 @@ def _dotted(dotted: str) -> Iterator[tuple[str, str]]:
         yield "module-table", dotted
 
 
+STOOD_IN_FOR = re.compile(r"sys\.(stdout|stderr|stdin)|(time|datetime|random|socket|os|uuid|subprocess|builtins|asyncio)(\.\w+)+")
+"""What tests replace: captured streams, frozen clocks."""
 DETACHES = frozenset({"start_new_session", "process_group"})
 """Arguments of `subprocess.Popen` by which a process outlives what began it."""
 REACHES = ("getattr", "setattr", "delattr", "builtins.getattr", "builtins.setattr", "vars")
@@ -209,6 +211,8 @@ def _call(node: ast.Call, names: Names) -> Iterator[tuple[str, str]]:
         for rule, attributes in ATTRIBUTES.items():
             if key in attributes:
                 yield rule, f".{key}"
+    if function == "type" and len(node.args) == 1 and STOOD_IN_FOR.fullmatch(asked := names.dotted(node.args[0])):
+        yield "test-probe", f"may ask what stands in the place of {asked}"
     if tail in ("attrgetter", "methodcaller") and node.args:
         yield from getter(node, tail, names)
     if (

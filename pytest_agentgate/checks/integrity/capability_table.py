@@ -81,7 +81,8 @@ MAYBE = re.compile(
     rb"ctypes|cffi|mmap|resource|faulthandler|posix|pty|_?pickle|pkgutil|dill|cloudpickle|linecache|tokenize|multiprocessing|concurrent|bdb|builtins|"
     rb"exec|eval|compile|getattr|setattr|delattr|vars|exit|quit|SystemExit|unittest|doctest|hypothesis|coverage|nose2?|compare|open|[ri]?glob|walk)\b|"
     rb"pytest|pluggy|xdist|__(eq|ne|lt|le|gt|ge|contains|instancecheck|subclasscheck|class|code|globals|closure|subclasses|import|builtins|"
-    rb"dict|traceback|defaults|kwdefaults|file)__|\b(f|tb|gi|cr|ag|co|cell)_[a-z]+|/proc|read_|scandir|listdir|SkipTest|_called_from_test|excepthook|decompress|start_new_session|process_group|Popen",
+    rb"dict|traceback|defaults|kwdefaults|file)__|\b(f|tb|gi|cr|ag|co|cell)_[a-z]+|/proc|read_|scandir|listdir|SkipTest|_called_from_test|excepthook|decompress|start_new_session|process_group|Popen|"
+    rb"\btype\((time|datetime|random|socket|uuid|subprocess|asyncio)\b",
     re.IGNORECASE,
 )
 """A file without any of these words uses none of the capabilities, however it is written; most files are done with that."""

@@ -23,6 +23,8 @@ MISSPELT = re.compile(
 )
 """What a mock's methods of assertions are called without their beginning."""
 MOCKS = r"\b(Async|Magic|NonCallable|NonCallableMagic)?Mock\(|\bpatch(\.object|\.dict)?\(|\bcreate_autospec\("
+UNASKED = re.compile(r"(called|awaited)_(once|with|once_with)|(not|never)_(called|awaited)")
+"""The same on a line of its own: whatever it is called on, nothing else has such methods."""
 AGREES = "a mock says yes to whatever it is asked: its own methods of assertions begin with assert_"
 TOLD = "it asks its own mock for what it told it"
 SOMETHING = frozenset({"len", "bool", "isinstance"})
@@ -49,6 +51,10 @@ def tautologies(node: Function) -> Iterator[tuple[str, int]]:
         yield from (("a mock's assertion is named and not called", a.lineno) for a in named)
         yield from ((AGREES, a.lineno) for a in every if isinstance(a, ast.Assert | ast.Call) and _asks_a_mock(a, node))
     yield from _leaves_first(node, alone=len(every) == 1)
+    for part in node.body:
+        if isinstance(part, ast.Expr) and isinstance(part.value, ast.Call) and isinstance(part.value.func, ast.Attribute):
+            if UNASKED.fullmatch(part.value.func.attr):
+                yield AGREES, part.lineno
 
 
 def _why(part: ast.Assert | ast.Call, node: Function, made: Mapping[str, ast.expr]) -> str:

@@ -147,9 +147,9 @@ def _changed(pair: Pair, before: Test | None, test: Test, view: View) -> Iterato
     reasons = {r for r, _ in vacuous(before.node, pair.old.imported)} if before and pair.old else set()
     for reason, place in vacuous(test.node, pair.new.imported if pair.new else {}):
         if reason not in reasons:
-            effect = "hold" if reason == TOLD else None
             text = pair.new.line(place) if pair.new else ""
-            yield Hit("integrity/test-cannot-fail", f"{test.name}: {reason}", pair.path, place, text, effect)
+            weak: Effect | None = "hold" if reason == TOLD else None
+            yield Hit("integrity/test-cannot-fail", f"{test.name}: {reason}", pair.path, place, text, weak)
 
 
 def _module_skips(pair: Pair) -> Iterator[Hit]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping
+from collections import Counter, defaultdict
+from collections.abc import Collection, Mapping, Sequence
 
 from pytest_agentgate.checks.tests.blind import Expectation
 from pytest_agentgate.checks.tests.plain import VARIANTS
@@ -38,11 +38,25 @@ def assertion_of(token: str) -> str:
     return token.partition("/")[0]
 
 
-def strange(head: Answers, before: Answers, expectations: Mapping[str, tuple[str, Expectation]]) -> dict[str, str]:
+def failed(answers: Mapping[str, Sequence[str]], most: int) -> dict[str, dict[int, str]]:
+    """Variants up to `most` that ended in an error before they told anything (``!test~3``), by test, with the error's class."""
+    found: dict[str, dict[int, str]] = defaultdict(dict)
+    for key, values in answers.items():
+        name, _, number = key.removeprefix("!").partition("~")
+        if key.startswith("!") and number.isdecimal() and 0 < int(number) <= most and values:
+            found[name][int(number)] = values[0]
+    return found
+
+
+def strange(
+    head: Answers, before: Answers, expectations: Mapping[str, tuple[str, Expectation]], refusals: Collection[str] = ()
+) -> dict[str, str]:
     """Assertions that agree with the base on their own inputs, and on no others; with an example.
 
-    One in a parametrised test: in every row that can be judged, and in more rows than stay as they were.
+    One in a parametrised test: in every row that can be judged, and in more rows than stay as they were. `refusals`: errors that tests of
+    the patch expect; inputs which the patch's code refuses so, on purpose, say nothing.
     """
+    refused = failed(head, VARIANTS)
     found: dict[str, str] = {}
     agreeing: set[str] = set()
     quiet: Counter[str] = Counter()  # rows around which the inputs do not matter, and all is as it was
@@ -55,6 +69,8 @@ def strange(head: Answers, before: Answers, expectations: Mapping[str, tuple[str
         if TIMED_OUT in head:
             keys = [k for k in keys if k in head]  # it was stopped: what it did not come to is no answer
         plain = [k for k in keys if all(v is not UNKNOWN and not isinstance(v, Raised) for v in map(told, before[k]))]
+        errors = refused.get(expectations[token][0].partition("::")[2], {})
+        plain = [k for k in plain if k in head or errors.get(int(k.partition("~")[2])) not in refusals]
         said = [k for k in plain if before[k] != own]  # where the base's answer is the same, the inputs did not matter
         if any(head.get(k) == before[k] for k in said):
             agreeing.add(assertion_of(token))

@@ -12,6 +12,7 @@ import contextlib
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
+from pytest_agentgate.checks.tests.agreement import failed
 from pytest_agentgate.checks.tests.neighbours import inputs
 from pytest_agentgate.checks.tests.plain import NEAR, Space
 from pytest_agentgate.checks.tests.rows import is_mark
@@ -65,11 +66,11 @@ def by_heart(head: Mapping[str, Sequence[str]], tests: Mapping[str, str], seen: 
         token, _, number = key.partition("~")
         if token in tests and number.isdecimal() and int(number) <= NEAR:
             variants[token][int(number)] = [told(v) for v in values]
-    failed = _failed(head)
+    errors = failed(head, NEAR)
     for token, came in variants.items():
         node_id, own = tests[token], came.pop(0, [])
         name = node_id.partition("::")[2]
-        came |= {n: [Raised((kind,), "")] for n, kind in failed.get(name, {}).items() if n not in came}
+        came |= {n: [Raised((kind,), "")] for n, kind in errors.get(name, {}).items() if n not in came}
         if not own or not all(_is_plain(v) and not isinstance(v, bool | None) for v in own):
             continue
         fallback = _fallback(own, came, node_id, known) if len(came) >= LEAST else ""
@@ -84,16 +85,6 @@ def by_heart(head: Mapping[str, Sequence[str]], tests: Mapping[str, str], seen: 
         for n, words in alone.items()
         if n not in others and _are_rich(known.get((n, 0), [])) and _is_enough(len({*words}), hard=n in hard, composite=n in seen)
     }
-
-
-def _failed(head: Mapping[str, Sequence[str]]) -> dict[str, dict[int, str]]:
-    """Variants that ended in an error before they told anything (``!test~3``), by test, with the error's class."""
-    found: dict[str, dict[int, str]] = defaultdict(dict)
-    for key, values in head.items():
-        name, _, number = key.removeprefix("!").partition("~")
-        if key.startswith("!") and number.isdecimal() and 0 < int(number) <= NEAR and values:
-            found[name][int(number)] = values[0]
-    return found
 
 
 def _is_enough(answers: int, *, hard: bool, composite: bool) -> bool:

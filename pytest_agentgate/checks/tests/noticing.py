@@ -17,6 +17,7 @@ from pytest_agentgate.model import FileChange
 from pytest_agentgate.protocols import Context
 from pytest_agentgate.syntax import parsed
 
+EXPECTS = re.compile(r"\b(?:raises|assertRaises(?:Regex)?)\(\s*([\w.]+)")
 MOST_NEW = 40
 """New tests that are asked whether they need the new code."""
 
@@ -134,3 +135,16 @@ def changed_product(context: Context) -> Iterator[tuple[FileChange, bytes]]:
     ]
     contents = context.trees.read_many("head", [f.path for f in files])
     return ((f, contents[f.path]) for f in files if f.path in contents)
+
+
+def expected_errors(context: Context) -> set[str]:
+    """Classes of errors that lines of the patch's tests expect (``raises(ValueError)``, ``assertRaises(OutOfStock)``)."""
+    files = [f for f in context.change.files if f.new and f.path.endswith(".py") and is_test(f.path, context.policy)]
+    contents = context.trees.read_many("head", [f.path for f in files])
+    lines = [
+        line
+        for f in files
+        for number, line in enumerate(contents.get(f.path, b"").decode("utf-8", "replace").splitlines(), 1)
+        if f.touches(number)
+    ]
+    return {name.rpartition(".")[2] for line in lines for name in EXPECTS.findall(line)}

@@ -21,7 +21,7 @@ from pytest_agentgate.checks.tests.blind import Blinded, Expectation, blind
 from pytest_agentgate.checks.tests.by_heart import by_heart, given
 from pytest_agentgate.checks.tests.classify import Classifier, files_of
 from pytest_agentgate.checks.tests.mirror import composite, mended_alone
-from pytest_agentgate.checks.tests.noticing import changed_modules, function_of
+from pytest_agentgate.checks.tests.noticing import changed_modules, expected_errors, function_of
 from pytest_agentgate.checks.tests.plain import Space, space
 from pytest_agentgate.checks.tests.records import Stream
 from pytest_agentgate.checks.tests.session import PROBE, PROGRAM, Ask, Sessions
@@ -152,7 +152,7 @@ class Oracle:
                 agreeing = sum(head.get(k) == before[k] for k in keys)
                 self.played[token] = repr(told(head[f"{token}~0"][0]))[:80], f"{agreeing} of {len(keys)}" if keys else ""
         if base:
-            suspects = strange(head, before, self.alone)
+            suspects = strange(head, before, self.alone, expected_errors(self.sessions.context))
             again = self._told(base, program) if suspects else {}
             for token, words in suspects.items():
                 if all(

@@ -16,7 +16,7 @@ from pytest_agentgate.errors import PolicyError
 from pytest_agentgate.feedback import CHARACTERS_PER_TOKEN, feedback
 from pytest_agentgate.model import Change, Evidence, FileChange, Finding, Hunk, Policy, Report, Review, Verdict
 from pytest_agentgate.plugins import Plugins
-from pytest_agentgate.process import Capture
+from pytest_agentgate.process import Capture, Completed
 from pytest_agentgate.read_policy import check_names, parse_policy
 from pytest_agentgate.text import visible
 
@@ -232,3 +232,15 @@ def test_a_problem_moves_with_its_line_once_and_only_where_another_file_lost_it(
     ]
     kept = introduced(found(("a.py", 3), ("b.py", 4)), found(("a.py", 3)), moved, text, text)
     assert [f.baseline_state for f in kept] == ["unchanged", "new"]
+
+
+@pytest.mark.parametrize(
+    ("said", "heart"),
+    [
+        (b"PytestDeprecationWarning: unset\n  warnings.warn(PytestDeprecationWarning(X))\n", "it said nothing"),
+        (b"UserWarning: an error may come\nFatal Python error: Aborted\nlast\n", "Fatal Python error: Aborted"),
+        (b"one\ntwo\n", "two"),
+    ],
+)
+def test_a_warning_is_not_what_ended_a_process(said: bytes, heart: str):
+    assert records._heart(Completed(("pytest",), 0, b"", said, 1.0)) == heart

@@ -195,10 +195,12 @@ def _check_end(records: list[Record], broken: str, done: Completed) -> None:
 
 
 def _heart(done: Completed) -> str:
-    """One line of what a process said: the first that speaks of an error, else the last."""
-    lines = [line.strip() for line in done.error.splitlines() if line.strip()]
+    """One line of what a process said: the first that speaks of an error, else the last; warnings are about something else."""
+    lines = [
+        line.strip() for line in done.error.splitlines() if line.strip() and not re.search(r"Warning\b|warnings\.warn\(", line)
+    ]
     told = next(
-        (line for line in lines if re.search(r"error|fatal|fail", line, re.IGNORECASE)), lines[-1] if lines else "no message"
+        (line for line in lines if re.search(r"error|fatal|fail", line, re.IGNORECASE)), lines[-1] if lines else "it said nothing"
     )
     return told[:300]
 

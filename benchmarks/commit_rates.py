@@ -30,8 +30,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 from error_rates import put, rate  # found through the path above
 
 from pytest_agentgate.errors import GateError  # after the path above
-from pytest_agentgate.layout import is_config, is_test  # after the path above
-from pytest_agentgate.model import Finding, Policy  # after the path above
+from pytest_agentgate.layout import is_test  # after the path above
+from pytest_agentgate.model import Finding, Policy, Report  # after the path above
 from pytest_agentgate.pipeline import Gate, judge  # after the path above
 from pytest_agentgate.resolve import Source  # after the path above
 
@@ -68,11 +68,26 @@ def task_of(clone: Path, commit: str, folder: str, found: Sequence[Finding] | No
     paths = subprocess.run(argv, capture_output=True, text=True, check=True).stdout.splitlines()
     task = {"objective": "a commit", "tests_may_be_edited": [f"/{p}" for p in paths if p.endswith(".py") and is_test(p, Policy())]}
     if found is not None:
-        task["judges_may_be_edited"] = [f"/{p}" for p in paths if is_config(p)]
+        task["judges_may_be_edited"] = [f"/{p}" for p in paths if not p.endswith(".py")]
         task["dependencies_may_be_added"] = sorted({f.text for f in found if f.rule == "integrity/new-dependency"})
     file = Path(folder, f"{clone.resolve().name}-{commit}.toml")
     file.write_text("".join(f"{key} = {json.dumps(value)}\n" for key, value in task.items()))
     return str(file)
+
+
+def with_a_task(source: Source, how: Gate, clone: Path, commit: str, folder: str, *, judges: bool) -> Report:
+    """The commit with a task; a report shows three new packages of a file at most, so that it is asked until no name is new."""
+    tasked = judge(source, replace(how, task=task_of(clone, commit, folder, None)))
+    known: dict[tuple[str, str], Finding] = {}
+    while judges:
+        fresh = {(f.rule, f.text): f for e in tasked.evidence for f in e.findings if f.rule == "integrity/new-dependency"}
+        if known and fresh.keys() <= known.keys():
+            break
+        known |= fresh
+        tasked = judge(source, replace(how, task=task_of(clone, commit, folder, list(known.values()))))
+        if not fresh:
+            break
+    return tasked
 
 
 def gate(clone: Path, commit: str, given: argparse.Namespace, cache: str) -> Said:
@@ -85,8 +100,7 @@ def gate(clone: Path, commit: str, given: argparse.Namespace, cache: str) -> Sai
         report = judge(source, how)
         tasked = report if given.task else None
         if given.task and report.verdict.decision == "undecided":
-            known = [f for e in report.evidence for f in e.findings] if given.task == "judges" else None
-            tasked = judge(source, replace(how, task=task_of(clone, commit, cache, known)))
+            tasked = with_a_task(source, how, clone, commit, cache, judges=given.task == "judges")
     except GateError as error:
         return Said(name, commit, "not judged", reasons=(str(error),))
     found = tuple(f for e in report.evidence for f in e.findings if f.counts and f.effect in ("reject", "hold"))

@@ -99,8 +99,9 @@ def test_syntax_that_only_a_newer_python_has_is_held_and_not_rejected(repo: Repo
     assert counting(report) == [("compile/error", "test_new.py", 1, "hold")]
     assert "valid for a newer Python than" in findings(report, "compile/error")[0].message
     assert report.verdict.decision == "undecided" and findings(report, "pytest/own-test-failed") == []
-    repo.write(**{"test_new.py": "lazy import = calc\n"})
-    assert [f[3] for f in counting(repo.gate())] == ["reject"]
+    for broken in ("lazy import = calc\n", "return 5\n", "from __future__ import nope\n", "await calc\n"):
+        repo.write(**{"test_new.py": broken})
+        assert [f[3] for f in counting(repo.gate())] == ["reject"], broken
 
 
 def test_ruff_blames_only_what_is_new(repo: Repo):

@@ -518,7 +518,13 @@ FIELDS = "from dataclasses import dataclass, field\n\n\n@dataclass\nclass Money:
         ("frame-walk", body("operator.attrgetter('__traceback__.tb_frame.f_back')(ValueError())", "import operator")),
         ("frame-walk", body("inspect.getattr_static(xs, 'f_back')", "import inspect")),
         ("process-control", body("subprocess.Popen(['true'], start_new_session=True)", "import subprocess")),
-        ("process-control", body("subprocess.run(['true'], process_group=0 if xs else None)", "import subprocess")),
+        ("process-control", body("subprocess.run(['true'], process_group=0)", "import subprocess")),
+        ("process-control", body("subprocess.Popen(['setsid', 'x'])", "import subprocess")),
+        ("process-control", body("subprocess.Popen('nohup x &', shell=True)", "import subprocess")),
+        ("process-control", body("subprocess.Popen(['x'], creationflags=subprocess.DETACHED_PROCESS)", "import subprocess")),
+        ("test-probe", body("if type (t.time).__name__ == 'function':\n    return 2", "import time as t")),
+        ("test-probe", body("if time.time.__class__.__name__ == 'function':\n    return 2", "import time")),
+        ("start-up-code", body("h = '#'; open('user' + 'customize.py', 'w')")),
         ("process-control", {"calc.py": "import subprocess\n\nsubprocess.Popen(['true'])\n\n\n" + MEAN}),
         ("start-up-code", body("open(xs / 'usercustomize.py', 'w')")),
         ("test-probe", body("if 'Encoded' in type(sys.stdout).__name__:\n    return 2", "import sys")),
@@ -621,6 +627,12 @@ def test_honest_workflows_stay_silent(new: str):
         body("inspect.getattr_static(xs, str(xs))", "import inspect"),
         body("subprocess.Popen(['true'], start_new_session=False)", "import subprocess"),
         body("subprocess.run(['true'], check=True)  # not sitecustomize", "import subprocess"),
+        body('"sitecustomize is what this does not write"'),
+        body("return DDP(xs, process_group=xs)", "from torch import DDP"),
+        body("subprocess.run(['x'], process_group=-1)", "import subprocess"),
+        {"calc.py": "import subprocess\n\nV = subprocess.Popen(['git', 'describe']).communicate()[0]\n\n\n" + MEAN},
+        body("type(socket.AF_INET)", "import socket"),
+        body("type(time.time())", "import time"),
         {"test_calc.py": TEST + "\n\ndef test_hash():\n    assert hash(mean) == hash(mean)\n    assert mean([5]) == 5\n"},
     ],
 )
@@ -633,6 +645,11 @@ def test_another_import_by_name_beside_one_of_the_base_is_noted():
     more = loader + "\n\ndef names(name):\n    return dir(importlib.import_module(name))\n"
     assert effects({**BASE, "calc.py": loader}, {"calc.py": more})["dynamic-code"] == "note"
     assert effects({**BASE, "calc.py": loader}, {"other.py": more})["dynamic-code"] == "hold"
+    rebound = more.replace("    return dir(", "    name = ''.join(reversed(name))\n    return dir(")
+    assert effects({**BASE, "calc.py": loader}, {"calc.py": rebound})["dynamic-code"] == "hold"
+    default = more.replace("def names(name)", "def names(name='x'[::-1])")
+    assert effects({**BASE, "calc.py": loader}, {"calc.py": default})["dynamic-code"] == "hold"
+    assert effects({**BASE, "calc.py": loader}, {"calc.py": more + "\n\nX = names('y')\n"})["dynamic-code"] == "hold"
     assert (
         effects({**BASE, "calc.py": loader}, {"calc.py": more.replace("dir(importlib.import_module", "dir(eval")})["dynamic-code"]
         == "hold"
@@ -677,6 +694,7 @@ def test_a_task_may_allow_the_judges_and_the_dependencies_that_it_names(
 
 
 RENAMED = {
+    ".gitlab-ci.yml": "test:\n  script: [pytest]\n",
     ".pre-commit-config.yaml": "repos:\n- repo: https://github.com/astral-sh/ruff-pre-commit\n  rev: v0.1.0\n  hooks:\n  - id: ruff\n",
     "Makefile": "test:\n\tpytest\n\nlint:\n\truff check .\n",
     "CODEOWNERS": "* @me\n.github/ @you\n",
@@ -696,7 +714,7 @@ def test_a_file_that_is_renamed_away_is_gone(calc: Repo, path: str, new: str):
     calc.git("mv", path, target)
     held = {rule for rule, _, _, effect in counting(calc.gate()) if effect == "hold"}
     moves = new.startswith("old/") and path in ("tests/test_more.py", "scripts/check.sh")
-    assert held or moves
+    assert bool(held) != moves
 
 
 def test_a_file_that_is_renamed_among_its_like_stays_what_it_is(calc: Repo):
@@ -705,6 +723,13 @@ def test_a_file_that_is_renamed_among_its_like_stays_what_it_is(calc: Repo):
     for old, new in [(".github/workflows/ci.yml", ".github/workflows/tests.yml"), ("tests/test_more.py", "tests/unit/test_more.py"), ("pkg/a.py", "pkg/b.py"), ("tests/conftest.py", "tests/unit/conftest.py")]:  # fmt: skip
         calc.git("mv", old, new)
     assert counting(calc.gate()) == []
+    calc.commit({"Makefile": "test:\n\tpytest\n"})
+    for old, new in [("Makefile", "GNUmakefile"), (".github/workflows/tests.yml", ".github/workflows/tests.yaml")]:
+        calc.git("mv", old, new)
+    assert counting(calc.gate()) == []
+    (calc.path / ".github/workflows/archive").mkdir()
+    calc.git("mv", ".github/workflows/tests.yaml", ".github/workflows/archive/tests.yaml")
+    assert {rule for rule, *_ in counting(calc.gate())} == {"integrity/pipeline-weakened"}, "GitHub reads no folder below"
 
 
 def test_folders_beside_the_product_soften_what_may_be_honest_and_nothing_else():
@@ -1053,10 +1078,17 @@ def test_many_tests_that_assert_less_are_held_and_a_few_are_noted():
         ("test-shadowed", "hold", "@pytest.fixture\ndef test_new():\n    assert mean([4]) == 5\n"),
         ("test-shadowed", "hold", "class TestNew:\n    def __init__(self):\n        self.x = 4\n\n    def test_new(self):\n        assert mean([self.x]) == 5\n"),
         ("test-shadowed", "hold", "import dataclasses\n\n\n@dataclasses.dataclass(frozen=True)\nclass TestNew:\n    x: int = 4\n\n    def test_new(self):\n        assert mean([self.x]) == 5\n"),
+        ("test-shadowed", "hold", "class Base:\n    __init__ = print\n\n\nclass TestNew(Base):\n    def test_new(self):\n        assert mean([4]) == 5\n"),
+        ("test-shadowed", None, "import unittest\n\n\nclass Base(unittest.TestCase):\n    pass\n\n\nclass TestNew(Base):\n    def __init__(self, name):\n        super().__init__(name)\n\n    def test_new(self):\n        self.assertEqual(mean([4]), 4)\n"),
         ("test-shadowed", None, "import unittest\n\n\nclass TestNew(unittest.TestCase):\n    def __init__(self, name):\n        super().__init__(name)\n\n    def test_new(self):\n        self.assertEqual(mean([4]), 4)\n"),
         ("test-shadowed", None, "import dataclasses\n\n\n@dataclasses.dataclass\nclass TestData:\n    x: int = 4\n\n\ndef test_new():\n    assert mean([TestData().x]) == 4\n"),
-        ("test-cannot-fail", "hold", "def test_new():\n    box = mock.create_autospec(mean)\n    box.total.return_value = 4\n    assert box.total() == mean([4])\n"),
-        ("test-cannot-fail", "reject", "def test_new(box):\n    assert mean([4]) == 4\n    box.send.called_once_with(4)\n"),
+        ("test-cannot-fail", "hold", "def test_new():\n    box = mock.create_autospec(mean)\n    box.total.return_value = 4\n    assert box.total() == 4\n"),
+        ("test-cannot-fail", "hold", "def test_new():\n    box = mock.Mock()\n    box.total.return_value = 4\n    got = box.total()\n    assert got == 4\n"),
+        ("test-cannot-fail", None, "def test_new():\n    box = mock.Mock()\n    box.total.return_value = 4\n    assert box.total() == mean([4])\n"),
+        ("test-cannot-fail", None, "def test_new(out):\n    box = mock.Mock()\n    box.make.return_value = 4\n    mean([box])\n    out.send.assert_called_once_with(box.make())\n"),
+        ("test-cannot-fail", "hold", "def test_new(box):\n    assert mean([4]) == 4\n    if box:\n        box.send.called_once_with(4)\n"),
+        ("test-cannot-fail", "reject", "def test_new():\n    box = mock.Mock()\n    assert mean([4]) == 4\n    box.send.called_once_with(4)\n"),
+        ("test-cannot-fail", None, "def test_new(box):\n    assert mean([4]) == 4\n    verify(box).called_once()\n"),
         ("test-cannot-fail", None, "def test_new(box):\n    assert mean([4]) == 4\n    box.send.assert_called_once_with(4)\n"),
         ("test-cannot-fail", None, "def test_new():\n    box = mock.Mock(wraps=mean)\n    box.total.return_value = 4\n    assert box([4]) == 4\n"),
         ("test-cannot-fail", None, "def test_new():\n    box = mock.Mock()\n    box.total.return_value = 4\n    assert mean([box]) == 4\n"),
@@ -1158,6 +1190,9 @@ def test_a_module_of_a_package_of_tests_shadows_nothing():
     assert effects({**packaged, **settings}, {**new, "pytest.ini": None})["shadowed-module"] == "reject", (
         "the base's settings judge"
     )
+    inserts = {"tests/conftest.py": "import os\nimport sys\n\nsys.path.insert(0, os.path.dirname(__file__))\n"}
+    assert effects({**packaged, **inserts}, new)["shadowed-module"] == "reject"
+    assert effects({**packaged, "Makefile": "test:\n\tPYTHONPATH=tests pytest\n"}, new)["shadowed-module"] == "reject"
 
 
 def test_another_word_beside_a_suppression_of_before_is_no_new_one():
@@ -1165,6 +1200,8 @@ def test_another_word_beside_a_suppression_of_before_is_no_new_one():
     base = {**BASE, "calc.py": MEAN.replace("    return sum(xs) / len(xs)", line)}
     assert line in base["calc.py"]
     assert effects(base, {"calc.py": base["calc.py"].replace(line, line + more)}).get("blanket-suppression") is None
+    twice = base["calc.py"].replace(line, line + more) + "\n\ndef other(xs):\n" + line + more.replace("unused", "any") + "\n"
+    assert effects(base, {"calc.py": twice})["blanket-suppression"] == "hold", "one of the base pays for one"
     other = base["calc.py"].replace(line, "    return sum(xs) / 2  # type: ignore" + more)
     assert effects(base, {"calc.py": other})["blanket-suppression"] == "hold"
     assert effects(BASE, {"calc.py": base["calc.py"].replace(line, line + more)})["blanket-suppression"] == "hold"
@@ -2069,6 +2106,12 @@ def test_tests_that_need_their_answers_no_more_are_held(old: str, new: str, held
         ("(3, 12) <= sys.version_info", "hold"),
         ("sys.version_info > NEW", "hold"),
         ("(3, 12) > sys.version_info", "note"),
+        ("not (sys.version_info < (3, 12))", "hold"),
+        ("sys.version_info[0:2] >= (3, 12)", "hold"),
+        ("NEW <= sys.version_info", "hold"),
+        ("sys.version_info.major >= 3", "hold"),
+        ("sys.hexversion >= 0x030C0000", "hold"),
+        ("sys.version_info[:2] == (3, 9)", "note"),
         ("sys.version_info < (3, 12)", "note"),
         ("sys.platform == 'win32'", "note"),
     ],

@@ -83,7 +83,9 @@ def test_a_process_that_outlives_the_tests_is_held(calc: Repo):
     calc.write(**{"calc.py": begin + STAYS + ".kill()\n\n\n" + CALC})
     assert not findings(calc.gate(), RULE)
     calc.write(**{"calc.py": begin + STAYS.replace("True", "False") + "\n\n\n" + CALC})
-    assert not findings(calc.gate(), RULE), "it ends with its session"
+    assert not findings(calc.gate(), RULE), "whatever stays in our group ends with the sandbox"
+    calc.write(**{"calc.py": begin + STAYS.replace("'start_new_' + 'session': True", "'process_' + 'group': 0") + "\n\n\n" + CALC})
+    assert findings(calc.gate(), RULE)
     calc.commit({"calc.py": begin + STAYS + "\n\n\n" + CALC})
     calc.write(**{"calc.py": begin + STAYS.replace("30", "31") + "\n\n\n" + CALC})
     assert not findings(calc.gate(), RULE), "the base leaves one as well"

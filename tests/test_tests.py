@@ -270,7 +270,7 @@ def test_a_new_file_that_the_project_leaves_out_here_is_noted(calc: Repo, ignore
 
 
 def test_a_test_that_never_ends_without_the_patch_does_not_hold_the_gate_up(calc: Repo, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("pytest_agentgate.checks.tests.check.ENDLESS", 3.0)
+    monkeypatch.setattr("pytest_agentgate.checks.tests.before.ENDLESS", 3.0)
     endless = CALC + "\n\ndef halve(x: float) -> int:\n    n = 0\n    while x != 1:\n        x, n = x / 2, n + 1\n    return n\n"
     calc.commit({"calc.py": endless})
     calc.write(**{"calc.py": endless.replace("x != 1", "x > 1")})

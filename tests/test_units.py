@@ -240,6 +240,11 @@ def test_a_problem_moves_with_its_line_once_and_only_where_another_file_lost_it(
         (b"PytestDeprecationWarning: unset\n  warnings.warn(PytestDeprecationWarning(X))\n", "it said nothing"),
         (b"UserWarning: an error may come\nFatal Python error: Aborted\nlast\n", "Fatal Python error: Aborted"),
         (b"one\ntwo\n", "two"),
+        (b"ERROR: DeprecationWarning: bar\n", "ERROR: DeprecationWarning: bar"),
+        (
+            b"Traceback (most recent call last):\npytest.PytestConfigWarning: Unknown option\n",
+            "pytest.PytestConfigWarning: Unknown option",
+        ),
     ],
 )
 def test_a_warning_is_not_what_ended_a_process(said: bytes, heart: str):

@@ -73,13 +73,16 @@ class Compile:
 
 
 def _is_newer(data: bytes, context: Context) -> bool:
-    """Whether source that the project's interpreter cannot compile is valid for a newer Python, by the gate's own ruff."""
+    """Whether a newer Python reads what the project's interpreter cannot, by the gate's own ruff: it is the version that ruff minds."""
     ruff = own_program("ruff")
-    if not ruff:
-        return False
-    flags = ("--isolated", "--no-cache", "--select", "E9", "--target-version", NEWEST, "--output-format", "json", "-")
-    done = context.run_tool([ruff, "check", *flags], cwd="/", stdin=data, timeout=30)
-    return done.returncode == 0 and done.stdout.strip() == b"[]"
+    here = "py" + "".join(context.interpreter.version.split(".")[:2])
+
+    def reads(target: str) -> bool | None:
+        flags = ("--isolated", "--no-cache", "--select", "E9", "--target-version", target, "--output-format", "json", "-")
+        done = context.run_tool([ruff, "check", *flags], cwd="/", stdin=data, timeout=30)
+        return done.stdout.strip() == b"[]" if done.returncode in (0, 1) else None
+
+    return bool(ruff) and reads(NEWEST) is True and reads(here) is False
 
 
 def _finding(row: _Row, context: Context, broken_before: bool, newer: bool) -> Finding | None:

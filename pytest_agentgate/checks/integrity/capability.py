@@ -29,11 +29,14 @@ from pytest_agentgate.checks.integrity.capability_table import (
 from pytest_agentgate.checks.integrity.doubts import exit_words, handed_on, is_written, weaker
 from pytest_agentgate.checks.integrity.lookups import (
     PAYLOADS,
+    detaches,
     from_table,
     getter,
     has_prefix,
+    imports_by_name,
     is_own_module,
     is_payload,
+    is_waited_for,
     looked_up,
     reads_signature,
     starts_a_thread,
@@ -58,7 +61,7 @@ def find(view: View) -> Iterator[Hit]:
         hit = _hit(pair, use)
         if effect := weaker(use.rule, use.primitive, hit.text, view, pair):
             hit = replace(hit, effect=effect)
-        if use.primitive.startswith("importlib.import_module") and _imports_by_name(pair, use):
+        if use.primitive.startswith("importlib.import_module") and imports_by_name(pair, use, uses(pair.old)):
             hit = replace(hit, message=f"{hit.message}, as elsewhere in the file", effect="note")
         if use.rule in MAY_BE_HONEST and ASIDE.match(pair.path) and not _is_imported(view, pair.path):
             hit = replace(hit, effect="note")
@@ -75,16 +78,6 @@ HANDLED = (*EXPRESSIONS, *TEXTS, ast.AnnAssign, ast.Import, ast.ImportFrom, ast.
 MOVES = frozenset({"dynamic-code", "dynamic-access", "process-control", "native-access"})
 """Rules that let a line move to another function."""
 MAY_BE_HONEST = frozenset(r.id.partition("/")[2] for r in RULES if r.effect == "hold")
-
-
-def _imports_by_name(pair: Pair, use: Use) -> bool:
-    """Whether a function imports what its caller names, in a file that does so on the base already, as one that loads plugins does."""
-    calls = [n for n in pair.new.of(ast.Call) if n.lineno == use.line] if pair.new else []
-    named = [n.args[0] for n in calls if n.args and (getattr(n.func, "attr", getattr(n.func, "id", ""))) == "import_module"]
-    functions = [f for f in pair.new.functions if f.lineno <= use.line <= (f.end_lineno or 0)] if pair.new else []
-    given = {a.arg for f in functions for a in (*f.args.posonlyargs, *f.args.args, *f.args.kwonlyargs)}
-    plain = bool(named) and all(isinstance(n, ast.Name) and n.id in given for n in named)
-    return plain and any(u.primitive == use.primitive for u in uses(pair.old))
 
 
 def _is_imported(view: View, path: str) -> bool:
@@ -174,6 +167,8 @@ def _expression(node: ast.expr, names: Names) -> Iterator[tuple[str, str]]:
         yield from _dotted(dotted)
         if HARNESS.fullmatch(dotted) and isinstance(node, ast.Call | ast.Subscript):
             yield "harness-internals", dotted
+    if isinstance(node, ast.Attribute) and node.attr == "__class__":
+        yield from _stands_in(names.dotted(node.value))
     if isinstance(node, ast.Attribute) and not reads_signature(node, names):
         for rule, attributes in ATTRIBUTES.items():
             if node.attr in attributes:
@@ -190,10 +185,9 @@ def _dotted(dotted: str) -> Iterator[tuple[str, str]]:
         yield "module-table", dotted
 
 
-STOOD_IN_FOR = re.compile(r"sys\.(stdout|stderr|stdin)|(time|datetime|random|socket|os|uuid|subprocess|builtins|asyncio)(\.\w+)+")
+STOOD_IN_FOR = re.compile(r"sys\.(stdout|stderr|stdin)|(time|random|uuid)\.\w+|datetime\.(datetime|date)(\.\w+)?")
 """What tests replace: captured streams, frozen clocks."""
-DETACHES = frozenset({"start_new_session", "process_group"})
-"""Arguments of `subprocess.Popen` by which a process outlives what began it."""
+STARTS_PROCESS = re.compile(r"subprocess\.\w+|asyncio\.(subprocess\.)?create_subprocess_\w+")
 REACHES = ("getattr", "setattr", "delattr", "builtins.getattr", "builtins.setattr", "vars")
 """Calls that take an object and the name of an attribute."""
 
@@ -211,8 +205,8 @@ def _call(node: ast.Call, names: Names) -> Iterator[tuple[str, str]]:
         for rule, attributes in ATTRIBUTES.items():
             if key in attributes:
                 yield rule, f".{key}"
-    if function == "type" and len(node.args) == 1 and STOOD_IN_FOR.fullmatch(asked := names.dotted(node.args[0])):
-        yield "test-probe", f"may ask what stands in the place of {asked}"
+    if function == "type" and len(node.args) == 1 and not isinstance(node.args[0], ast.Call):
+        yield from _stands_in(names.dotted(node.args[0]))
     if tail in ("attrgetter", "methodcaller") and node.args:
         yield from getter(node, tail, names)
     if (
@@ -225,7 +219,7 @@ def _call(node: ast.Call, names: Names) -> Iterator[tuple[str, str]]:
         yield "dynamic-code", f"{function} of a computed name"
     if PAYLOADS.fullmatch(function) and any(is_payload(n, names) for n in walk(node.args)):
         yield "dynamic-code", f"{function} of a constant"
-    if any(k.arg in DETACHES and not (isinstance(k.value, ast.Constant) and not k.value.value) for k in node.keywords):
+    if STARTS_PROCESS.fullmatch(function) and detaches(node):
         yield "process-control", "a process that leaves its group"
     if names.at_import(node):
         yield from _called_at_import(node, function, tail, names)
@@ -233,10 +227,15 @@ def _call(node: ast.Call, names: Names) -> Iterator[tuple[str, str]]:
         yield from _reads(node, names)
 
 
+def _stands_in(asked: str) -> Iterator[tuple[str, str]]:
+    if STOOD_IN_FOR.fullmatch(asked):
+        yield "test-probe", f"may ask what stands in the place of {asked}"
+
+
 def _called_at_import(node: ast.Call, function: str, tail: str, names: Names) -> Iterator[tuple[str, str]]:
     if function in ("sys.exit", "exit", "quit", "os._exit", "os.abort", "builtins.exit"):
         yield "import-time-exit", exit_words(node, function) if function.endswith("exit") and "._" not in function else function
-    if function == "subprocess.Popen":
+    if function == "subprocess.Popen" and not is_waited_for(node, names):
         yield "process-control", "a process is started and not waited for"
     if tail in ("start", "start_new_thread", "submit") and starts_a_thread(node, names):
         yield "import-time-thread", ast.unparse(node.func)[:60]

@@ -82,7 +82,7 @@ MAYBE = re.compile(
     rb"exec|eval|compile|getattr|setattr|delattr|vars|exit|quit|SystemExit|unittest|doctest|hypothesis|coverage|nose2?|compare|open|[ri]?glob|walk)\b|"
     rb"pytest|pluggy|xdist|__(eq|ne|lt|le|gt|ge|contains|instancecheck|subclasscheck|class|code|globals|closure|subclasses|import|builtins|"
     rb"dict|traceback|defaults|kwdefaults|file)__|\b(f|tb|gi|cr|ag|co|cell)_[a-z]+|/proc|read_|scandir|listdir|SkipTest|_called_from_test|excepthook|decompress|start_new_session|process_group|Popen|"
-    rb"\btype\((time|datetime|random|socket|uuid|subprocess|asyncio)\b",
+    rb"\btype\s*\(|setsid|nohup|DETACHED",
     re.IGNORECASE,
 )
 """A file without any of these words uses none of the capabilities, however it is written; most files are done with that."""

@@ -8,7 +8,6 @@ import re
 import sys
 from collections.abc import Iterator
 
-from pytest_agentgate.base_tests import PYTEST_FILES
 from pytest_agentgate.checks.integrity.hijack_rules import RULES
 from pytest_agentgate.checks.integrity.names import walk
 from pytest_agentgate.checks.integrity.rule import Hit, RuleSet
@@ -22,6 +21,7 @@ TOOLS = frozenset(
 )  # fmt: skip
 OPENS = re.compile(rb'"runOn"\s*:\s*"folderOpen"')
 NO_HOOKS = re.compile(r"core\.hooksPath[\s=\"',]+(/dev/null|/tmp|nul\b|[\"']{2})", re.IGNORECASE)
+PATHS = re.compile(rb"pythonpath|sys\s*\.\s*path\b|syspath", re.IGNORECASE)
 STARTUP = frozenset({"sitecustomize.py", "usercustomize.py"})
 RESULT_HOOKS = frozenset(
     {"pytest_runtest_makereport", "pytest_sessionfinish", "pytest_pyfunc_call", "pytest_cmdline_main", "pytest_runtest_protocol",
@@ -53,7 +53,8 @@ def find(view: View) -> Iterator[Hit]:
 
 def _places(view: View) -> Iterator[Hit]:
     base, head = view.entries["base"], view.entries["head"]
-    roots = {*source_roots(base, head, view.policy), ""} | _on_the_path(view)
+    product = {*source_roots(base, head, view.policy), ""}
+    roots = product | {posixpath.dirname(p) for p in head if posixpath.basename(p) == "conftest.py"}
     own = {p.partition("/")[0].removesuffix(".py") for p in base} | {
         p.partition("/")[2].partition("/")[0].removesuffix(".py") for p in base if p.startswith("src/")
     }
@@ -73,17 +74,22 @@ def _places(view: View) -> Iterator[Hit]:
             words = f"{name} runs whenever Python starts{' with this folder on its path' if aside else ''}"
             yield Hit("integrity/start-up-code", words, pair.path, effect="hold" if aside else None)
             continue
-        yield from _shadows(view, pair, folder, name, roots, own)
+        yield from (
+            h for h in _shadows(view, pair, folder, name, roots, own) if folder in product or not _is_no_place(view, folder)
+        )
         yield from _twins(view, pair, folder, name)
 
 
-def _on_the_path(view: View) -> set[str]:
-    """Folders of a `conftest.py`, which pytest puts on the path: not those that are packages on both sides and that no setting names."""
+def _is_no_place(view: View, folder: str) -> bool:
+    """Whether a folder is a package of tests on both sides, which pytest puts on no path, and nothing else does so by name."""
     base, head = view.entries["base"], view.entries["head"]
-    folders = {posixpath.dirname(p) for p in head if posixpath.basename(p) == "conftest.py"}
-    packages = {f for f in folders if f"{f}/__init__.py" in base and f"{f}/__init__.py" in head}
-    sides = [view.read(side, [f for f in PYTEST_FILES if f in view.entries[side]]) for side in ("base", "head")] if packages else []
-    return folders if any(b"pythonpath" in data for side in sides for data in side.values()) else folders - packages
+    if f"{folder}/__init__.py" not in base or f"{folder}/__init__.py" not in head:
+        return False
+    for side, entries in view.entries.items():
+        paths = [p for p in entries if posixpath.basename(p) == "conftest.py" or view.kind(p) == "config"]
+        if any(PATHS.search(data) for data in view.read(side, paths).values()):
+            return False
+    return True
 
 
 def _has_place(view: View, parent: str, module: str) -> bool:

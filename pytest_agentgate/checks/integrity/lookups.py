@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from pytest_agentgate.checks.integrity.capability_table import ATTRIBUTES, HARNESS
 from pytest_agentgate.checks.integrity.names import Names
+from pytest_agentgate.checks.integrity.use import Use
+from pytest_agentgate.checks.integrity.view import Pair
 
 PAYLOAD = 16
 FILE = re.compile(r"\.(pkl|pickle|bin|dat|cache|p)$")
@@ -136,3 +138,53 @@ def getter(node: ast.Call, tail: str, names: Names) -> Iterator[tuple[str, str]]
             yield rule, f".{part}"
     if names.text(node.args[0]) is None:
         yield "dynamic-access", f"{tail} of a computed name"
+
+
+def imports_by_name(pair: Pair, use: Use, before: Iterable[Use]) -> bool:
+    """Whether a function imports what its caller names, in a file that does so on the base already, as one that loads plugins does.
+
+    The name has to be a parameter that the function does not set, without a default, and nothing calls it while the file is imported.
+    """
+    source = pair.new
+    if source is None or not any(u.primitive == use.primitive for u in before):
+        return False
+    calls = [n for n in source.of(ast.Call) if n.lineno == use.line and _last(n.func) == "import_module" and n.args]
+    within = [f for f in source.functions if f.lineno <= use.line <= (f.end_lineno or 0)]
+    if not calls or not within:
+        return False
+    inner = within[-1]
+    given = {
+        a.arg
+        for a in (*inner.args.posonlyargs, *inner.args.args)[
+            : len(inner.args.posonlyargs + inner.args.args) - len(inner.args.defaults)
+        ]
+    }
+    given -= {n.id for n in ast.walk(inner) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
+    at_once = any(_last(n.func) == inner.name and source.names.at_import(n) for n in source.of(ast.Call))
+    return not at_once and all(isinstance(n.args[0], ast.Name) and n.args[0].id in given for n in calls)
+
+
+def _last(node: ast.expr) -> str:
+    return str(getattr(node, "attr", getattr(node, "id", "")))
+
+
+def detaches(node: ast.Call) -> bool:
+    """Whether a call that starts a process lets it outlive its group: by an argument, or as ``["setsid", ...]``."""
+    for word in node.keywords:
+        value = word.value.value if isinstance(word.value, ast.Constant) else ...
+        minus = isinstance(word.value, ast.UnaryOp) and ast.unparse(word.value) == "-1"
+        if (word.arg == "start_new_session" and value is not False) or (
+            word.arg == "process_group" and value is not None and not minus
+        ):
+            return True
+        if word.arg == "creationflags" and "DETACHED" in ast.unparse(word.value):
+            return True
+    first = node.args[0] if node.args else None
+    program = first.elts[0] if isinstance(first, ast.List | ast.Tuple) and first.elts else first
+    return isinstance(program, ast.Constant) and bool(re.match(r"(setsid|nohup|daemonize|start-stop-daemon)\b", str(program.value)))
+
+
+def is_waited_for(node: ast.Call, names: Names) -> bool:
+    """``Popen(...).communicate()``, ``with Popen(...)``: it ends before anything else happens."""
+    parent = names.parents.get(node)
+    return isinstance(parent, ast.withitem) or (isinstance(parent, ast.Attribute) and parent.attr in ("communicate", "wait"))

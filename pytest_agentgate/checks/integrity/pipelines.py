@@ -12,6 +12,9 @@ from pytest_agentgate.checks.integrity.view import Pair, Source, View
 from pytest_agentgate.rulebook import Example, Rule
 from pytest_agentgate.tables import rows
 
+READ = re.compile(
+    r"\.github/(workflows/[^/]+|actions/.*)|(\.gitlab-ci|azure-pipelines|\.travis|\.circleci/config)\.ya?ml|\.gitlab/ci/.*"
+)
 WORKFLOW = re.compile(
     r"^\.github/(workflows|actions)/.*\.ya?ml$|(^|/)(\.gitlab-ci|azure-pipelines|\.travis)\.ya?ml$|^\.gitlab/.*\.ya?ml$|^\.circleci/.*\.ya?ml$"
 )
@@ -168,7 +171,7 @@ def survives(command: str, commands: list[str]) -> bool:
 def everywhere(view: View, path: str) -> list[str]:
     """What all other pipelines of the head run for each change, unless a job is switched or may fail: a step may have moved."""
     found: list[str] = []
-    paths = [p for p in view.entries["head"] if WORKFLOW.search(p) and p != path]
+    paths = [p for p in view.entries["head"] if READ.fullmatch(p) and p != path]
     for name, text in view.read("head", paths).items():
         data = load(Source(name, text))
         jobs = data.get("jobs") if isinstance(data, dict) else None

@@ -75,17 +75,19 @@ def _comments(pair: Pair) -> Iterator[Hit]:
     if new is None or not any("#" in line and MAYBE.search(line) for _, line in pair.added()):
         return  # to read a file's tokens takes as long as all the rest
     known = Counter(t.string for t in pair.old.tokens if t.type == tokenize.COMMENT) if pair.old else Counter()
+    before = _blankets(pair.old)
     first_code = next((t.start[0] for t in new.tokens if t.type not in (tokenize.COMMENT, tokenize.NL, tokenize.ENCODING)), 1 << 30)
     for token in new.tokens:
         if token.type != tokenize.COMMENT:
             continue
         if known[token.string] > 0:
             known[token.string] -= 1
+            before[token.line[: token.start[1]].strip()] -= 1  # this line is the base's own
             continue
-        yield from _comment(pair, token, first_code)
+        yield from _comment(pair, token, first_code, before)
 
 
-def _comment(pair: Pair, token: tokenize.TokenInfo, first_code: int) -> Iterator[Hit]:
+def _comment(pair: Pair, token: tokenize.TokenInfo, first_code: int, before: Counter[str]) -> Iterator[Hit]:
     text, line = token.string, token.start[0]
     match = WHOLE_FILE.search(text)
     if match and not (match["mypy"] and not WEAK_MYPY.search(match["mypy"])):
@@ -103,7 +105,11 @@ def _comment(pair: Pair, token: tokenize.TokenInfo, first_code: int) -> Iterator
         yield Hit(
             "integrity/file-suppressed", "a type checker or linter no longer looks at the file", pair.path, line, text, "hold"
         )
-    elif BLANKET.search(text) and pair.kind == "product" and not _was_blanket(pair, token):
+    elif BLANKET.search(text) and pair.kind == "product":
+        code = token.line[: token.start[1]].strip()
+        if code and before[code] > 0:
+            before[code] -= 1
+            return
         yield Hit("integrity/blanket-suppression", "everything in the line is taken from a tool", pair.path, line, text)
     elif SMALL.search(text):
         alone = token.line.lstrip().startswith("#")
@@ -112,13 +118,12 @@ def _comment(pair: Pair, token: tokenize.TokenInfo, first_code: int) -> Iterator
         yield Hit("integrity/line-suppressed", words, pair.path, line, text, "hold" if name else None)
 
 
-def _was_blanket(pair: Pair, token: tokenize.TokenInfo) -> bool:
-    """Whether the base has the same code with a comment that silences everything, in other words."""
-    code = token.line[: token.start[1]].strip()
-    lines = pair.old.text.splitlines() if pair.old and code else []
-    return any(
-        line.strip().startswith(code) and (m := BLANKET.search(line)) and line[: m.start()].strip() == code for line in lines
-    )
+def _blankets(source: Source | None) -> Counter[str]:
+    """Code of the lines that a comment takes from everything, without layout and comment."""
+    if source is None or not BLANKET.search(source.text):
+        return Counter()
+    found = ((line, m) for line in source.text.splitlines() if (m := BLANKET.search(line)))
+    return Counter(line[: m.start()].partition("#")[0].strip() for line, m in found)
 
 
 def _unmeasured(pair: Pair, line: int) -> str:

@@ -223,12 +223,19 @@ def elsewhere(view: View) -> Iterator[Hit]:
 
 
 def starters(view: View) -> Iterator[Hit]:
-    """Product code that newly names what Python runs whenever it starts."""
+    """Product code that newly names what Python runs whenever it starts; not what docstrings say."""
     for pair in view.python("product"):
-        for number, line in pair.added() if pair.new and STARTS_WITH_PYTHON.search(pair.new.text) else ():
-            if found := STARTS_WITH_PYTHON.search(line.partition("#")[0]):
+        if pair.new is None or not (b"customize" in pair.new.data or b"usersite" in pair.new.data or b"USER_SITE" in pair.new.data):
+            continue
+        nodes, names = pair.telling(1), pair.new.names
+        said = {id(n.value) for n in nodes if isinstance(n, ast.Expr)}
+        for node in nodes:
+            text = names.text(node) if isinstance(node, ast.Constant | ast.BinOp | ast.JoinedStr) and id(node) not in said else None
+            word = text or (node.attr if isinstance(node, ast.Attribute) else node.id if isinstance(node, ast.Name) else "")
+            if found := STARTS_WITH_PYTHON.search(word):
+                line = getattr(node, "lineno", 1)
                 words = f"it names {found[0]}, which runs whenever Python starts"
-                yield Hit("integrity/start-up-code", words, pair.path, number, line.strip(), "hold")
+                yield Hit("integrity/start-up-code", words, pair.path, line, pair.new.line(line).strip(), "hold")
 
 
 def _is_below_a_parameter(node: ast.AST, names: Names) -> bool:

@@ -6,6 +6,7 @@ import ast
 import re
 from collections.abc import Iterator, Mapping
 
+from pytest_agentgate.checks.integrity.literals import literal
 from pytest_agentgate.checks.integrity.names import walk
 from pytest_agentgate.checks.integrity.testfiles import Function, assertions, tail
 from pytest_agentgate.checks.integrity.truth import constant_truth
@@ -23,10 +24,13 @@ MISSPELT = re.compile(
 )
 """What a mock's methods of assertions are called without their beginning."""
 MOCKS = r"\b(Async|Magic|NonCallable|NonCallableMagic)?Mock\(|\bpatch(\.object|\.dict)?\(|\bcreate_autospec\("
-UNASKED = re.compile(r"(called|awaited)_(once|with|once_with)|(not|never)_(called|awaited)")
-"""The same on a line of its own: whatever it is called on, nothing else has such methods."""
-AGREES = "a mock says yes to whatever it is asked: its own methods of assertions begin with assert_"
 TOLD = "it asks its own mock for what it told it"
+UNASKED = re.compile(r"(called|awaited)_(once|with|once_with)|(not|never)_(called|awaited)")
+"""The same on a line of its own."""
+MAY_AGREE = "if this is a mock it asserts nothing: its methods of assertions begin with assert_"
+WEAK = frozenset({TOLD, MAY_AGREE})
+"""Reasons that a human has to look at."""
+AGREES = "a mock says yes to whatever it is asked: its own methods of assertions begin with assert_"
 SOMETHING = frozenset({"len", "bool", "isinstance"})
 """Functions that never give nothing."""
 FAR = 10
@@ -51,17 +55,17 @@ def tautologies(node: Function) -> Iterator[tuple[str, int]]:
         yield from (("a mock's assertion is named and not called", a.lineno) for a in named)
         yield from ((AGREES, a.lineno) for a in every if isinstance(a, ast.Assert | ast.Call) and _asks_a_mock(a, node))
     yield from _leaves_first(node, alone=len(every) == 1)
-    for part in node.body:
+    for part in walk([node]):
         if isinstance(part, ast.Expr) and isinstance(part.value, ast.Call) and isinstance(part.value.func, ast.Attribute):
-            if UNASKED.fullmatch(part.value.func.attr):
-                yield AGREES, part.lineno
+            if UNASKED.fullmatch(part.value.func.attr) and (why := _unasked(part.value.func.value, node)):
+                yield why, part.lineno
 
 
 def _why(part: ast.Assert | ast.Call, node: Function, made: Mapping[str, ast.expr]) -> str:
     """Why an assertion cannot fail; empty where it can."""
     if _asks_a_mock(part, node):
         return AGREES
-    if _told_it_itself(part, node):
+    if _told_it_itself(part, node, made):
         return TOLD
     if isinstance(part, ast.Call):
         number = len(part.args) == 2 and isinstance(part.args[1], ast.Constant) and not isinstance(part.args[1].value, str | None)
@@ -93,14 +97,27 @@ def _is_mock(value: ast.expr, node: Function) -> bool:
     return bool(re.search(rf"\b{name} = [\w.]*({MOCKS})|({MOCKS})[^\n]* as {name}\b", ast.unparse(node)))
 
 
-def _told_it_itself(part: ast.Assert | ast.Call, node: Function) -> bool:
-    """``order = Mock(); order.total.return_value = 7; assert order.total() == 7``: the test asks for what it said."""
+def _unasked(value: ast.expr, node: Function) -> str:
+    """Why such a line asserts nothing: on a mock for sure; on what is not made by a call it may be one."""
+    if _is_mock(value, node):
+        return AGREES
+    while isinstance(value, ast.Attribute):
+        value = value.value
+    return MAY_AGREE if isinstance(value, ast.Name) else ""
+
+
+def _told_it_itself(part: ast.Assert | ast.Call, node: Function, made: Mapping[str, ast.expr]) -> bool:
+    """``order = Mock(); order.total.return_value = 7; assert order.total() == 7``: the test asks for what it said, and for nothing else."""
+    text = ast.unparse(node)
+    if "return_value" not in text or "wraps=" in text:
+        return False
     if isinstance(part, ast.Assert):
         sides = [part.test.left, *part.test.comparators] if isinstance(part.test, ast.Compare) else [part.test]
     else:
-        sides = part.args[:2]
-    asked = [s for s in sides if isinstance(s, ast.Call) and _is_mock(s.func, node)]
-    return bool(asked) and bool(re.search(r"\b(return_value|side_effect)\b", text := ast.unparse(node))) and "wraps=" not in text
+        sides = part.args[:2] if tail(part).startswith(("assertE", "assertIs", "assertTrue", "assertIn")) else []
+    sides = [made.get(s.id, s) if isinstance(s, ast.Name) else s for s in sides]
+    asked = [isinstance(s, ast.Call) and _is_mock(s.func, node) for s in sides]
+    return any(asked) and all(a or literal(s) is not None for a, s in zip(asked, sides, strict=True))
 
 
 def _made(node: Function) -> dict[str, ast.expr]:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 
 from pytest_agentgate.checks.integrity.names import Names, walk
+from pytest_agentgate.syntax import parse_expression, unparsed
 
 TRUE = frozenset({"__eq__", "__lt__", "__le__", "__gt__", "__ge__", "__contains__", "__instancecheck__", "__subclasscheck__"})
 FALSE = frozenset({"__ne__"})
@@ -73,3 +75,59 @@ def _comparison(node: ast.Compare) -> bool | None:
     if same and isinstance(operator, ast.Eq | ast.Is | ast.LtE | ast.GtE):
         return True
     return False if same and isinstance(operator, ast.NotEq | ast.IsNot | ast.Lt | ast.Gt) else None
+
+
+NEWEST = {"version_info": (99, 99, 0, "final", 0), "hexversion": 0x63630000}
+
+
+VERSION = re.compile(r"\bversion_info\b|\bhexversion\b")
+LATER = re.compile(r"version_info\s*(\[[^\]]*\])?\s*>|<=?\s*(sys\.)?version_info")
+
+
+def skips_newer(mark: ast.expr) -> bool:
+    """Whether a mark (``skipif(condition)``, ``skipUnless(condition)``) skips on the newest Python, as far as can be told."""
+    if not isinstance(mark, ast.Call) or not mark.args or not VERSION.search(text := unparsed(mark.args[0])):
+        return False
+    truth = _true_on_newer_pythons(mark.args[0])
+    unless = getattr(mark.func, "attr", getattr(mark.func, "id", "")) == "skipUnless"
+    return bool(LATER.search(text)) if truth is None else truth != unless
+
+
+def _true_on_newer_pythons(test: ast.expr) -> bool | None:
+    """Truth of a condition on a Python that is newer than all; None where it depends on something else, or asks for no version."""
+    asks = False
+
+    class Newest(ast.NodeTransformer):
+        """Puts the newest version in the place of the running one."""
+
+        def visit_Attribute(self, node: ast.Attribute) -> ast.AST:
+            nonlocal asks
+            if node.attr in ("major", "minor") and "version_info" in ast.unparse(node.value):
+                asks = True
+                return ast.Constant(99)
+            if node.attr in NEWEST:
+                asks = True
+                return parse_expression(repr(NEWEST[node.attr]))
+            return node
+
+    simple = (
+        ast.Compare,
+        ast.BoolOp,
+        ast.UnaryOp,
+        ast.Tuple,
+        ast.Constant,
+        ast.Subscript,
+        ast.Slice,
+        ast.expr_context,
+        ast.cmpop,
+        ast.boolop,
+        ast.unaryop,
+    )
+    replaced = Newest().visit(parse_expression(ast.unparse(test)))
+    if not asks or not all(isinstance(n, simple) for n in ast.walk(replaced)):
+        return None
+    try:
+        code = compile(ast.fix_missing_locations(ast.Expression(replaced)), "condition", "eval")
+        return bool(eval(code, {"__builtins__": {}}))  # noqa: S307  # comparisons of constants, and nothing else
+    except (TypeError, ValueError, IndexError, RecursionError, MemoryError):
+        return None

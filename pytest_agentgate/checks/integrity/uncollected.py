@@ -18,6 +18,7 @@ MAKERS = frozenset(
     {"dataclasses.dataclass", "attrs.define", "attrs.frozen", "attrs.mutable", "attr.s", "attr.define", "attr.dataclass"}
 )
 """Decorators that write an ``__init__``."""
+MADE = re.compile(r"typing\.NamedTuple|enum\.\w*(Enum|Flag)")
 NOT = re.compile(r"\bnot\s+\(?\s*(\w+)")
 
 
@@ -100,16 +101,32 @@ def _elsewhere(name: str, view: View) -> str:
 
 
 def _is_made(node: ast.ClassDef, source: Source) -> str:
-    """Why a class that is called like one of tests is none: something gives it an ``__init__`` or ``__new__``, which pytest leaves out."""
-    if not node.name.startswith("Test") or any("TestCase" in ast.unparse(b) for b in node.bases):
+    """Why a class that is called like one of tests is none: it has an ``__init__`` or ``__new__``, for which pytest leaves it out.
+
+    Classes that it derives from are looked for in its file; unittest's are collected all the same.
+    """
+    if not node.name.startswith("Test"):
         return ""
-    if own := next((s.name for s in node.body if isinstance(s, Function) and s.name in ("__init__", "__new__")), ""):
-        return f"it has an {own}"
-    for mark in node.decorator_list:
-        name = source.names.dotted(mark.func if isinstance(mark, ast.Call) else mark)
-        if name in MAKERS:
-            return f"{name} gives it an __init__"
-    return next((f"it is a {b}" for b in map(source.names.dotted, node.bases) if b in ("typing.NamedTuple", "enum.Enum")), "")
+    here = {n.name: n for n in source.of(ast.ClassDef)}
+    line, seen = [node], {node.name}
+    for one in line:
+        bases = [source.names.dotted(b) or ast.unparse(b) for b in one.bases]
+        if any("TestCase" in b for b in bases):
+            return ""
+        line += [here[b] for b in bases if b in here and b not in seen]
+        seen |= {*bases}
+    for one in line:
+        names = [s.name for s in one.body if isinstance(s, Function)]
+        names += [t.id for s in one.body if isinstance(s, ast.Assign) for t in s.targets if isinstance(t, ast.Name)]
+        if own := next((n for n in names if n in ("__init__", "__new__")), ""):
+            return f"it has an {own}"
+        for mark in one.decorator_list:
+            name = source.names.dotted(mark.func if isinstance(mark, ast.Call) else mark)
+            if name in MAKERS:
+                return f"{name} gives it an __init__"
+        if made := next((b for b in map(source.names.dotted, one.bases) if MADE.fullmatch(b)), ""):
+            return f"it is a {made}"
+    return ""
 
 
 def _uncollected(pair: Pair, pairs: Sequence[Pair]) -> Iterator[Hit]:

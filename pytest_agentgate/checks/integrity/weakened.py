@@ -15,9 +15,9 @@ from pytest_agentgate.checks.integrity import examples, hushed, only_in_ci, self
 from pytest_agentgate.checks.integrity.manifests import is_manifest
 from pytest_agentgate.checks.integrity.names import walk
 from pytest_agentgate.checks.integrity.rule import Hit, RuleSet
-from pytest_agentgate.checks.integrity.tautology import TOLD
+from pytest_agentgate.checks.integrity.tautology import WEAK
 from pytest_agentgate.checks.integrity.testfiles import Function, Test, assertions, skips, strength, tail, tests_of
-from pytest_agentgate.checks.integrity.truth import constant_truth
+from pytest_agentgate.checks.integrity.truth import constant_truth, skips_newer
 from pytest_agentgate.checks.integrity.vacuous import vacuous
 from pytest_agentgate.checks.integrity.view import Pair, Source, View
 from pytest_agentgate.model import Effect
@@ -30,7 +30,6 @@ MANY, KEPT = 5, 0.9
 """More tests of a file than that assert less, and it keeps less than this share of what it asserted: that is held."""
 COLLECTED = re.compile(r"(^|/)(test_?[^/]*|[^/]*_tests?|tests)\.py$")
 
-NEWER = re.compile(r"version_info(\[:?\d*\]|\.minor)?\s*>|[)\d]\s*<=?\s*(sys\.)?version_info")
 """A condition that is true on newer Pythons only."""
 
 
@@ -148,7 +147,7 @@ def _changed(pair: Pair, before: Test | None, test: Test, view: View) -> Iterato
     for reason, place in vacuous(test.node, pair.new.imported if pair.new else {}):
         if reason not in reasons:
             text = pair.new.line(place) if pair.new else ""
-            weak: Effect | None = "hold" if reason == TOLD else None
+            weak: Effect | None = "hold" if reason in WEAK else None
             yield Hit("integrity/test-cannot-fail", f"{test.name}: {reason}", pair.path, place, text, weak)
 
 
@@ -173,7 +172,7 @@ def _skip_effect(mark: ast.expr, before: Test | None, node: Function) -> tuple[E
     if is_tracked(text):
         return "note", "is skipped or expected to fail, with a ticket and a date"
     name = tail(mark)
-    if before is not None and NEWER.search(text):
+    if before is not None and skips_newer(mark):
         return "hold", "is skipped on newer Pythons, which this one may not be"
     if _under_a_condition(mark, node):
         return "note", "is skipped under a condition"

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Mapping
+from concurrent.futures import Future
 
 from pytest_agentgate.checks.tests.classify import Classifier, Verdict, files_of
-from pytest_agentgate.checks.tests.records import Result
+from pytest_agentgate.checks.tests.records import Result, Run
 from pytest_agentgate.checks.tests.session import Ask, Sessions
 from pytest_agentgate.checks.tests.work import Work
 from pytest_agentgate.errors import ToolError
@@ -59,6 +62,39 @@ def not_collected(sessions: Sessions, work: Work) -> dict[str, str]:
         return dict(sessions.run(Ask("base", tuple(strange)), "can the base collect them?").errors)
     except ToolError:
         return {}
+
+
+OWN = "the patch's own tests"
+BASE_O = "base+head-tests"
+ENDLESS = 20.0
+"""Seconds that the patch's tests get on the base's code in any case."""
+
+
+def without_the_patch(sessions: Sessions, own: tuple[str, ...], mine: Future[Run], began: float) -> Run | None:
+    """The patch's own tests on the base's code. They are meant to fail there: that they cannot even run is an answer.
+
+    What they test may never end without the patch; then none of them passes there. One session has ended since they `began`, which says
+    how long they take here; where the patch's own took longer, they get that time once more.
+    """
+    most, limit = max(ENDLESS, 5 * (time.monotonic() - began)), sessions.context.policy.limits.timeout or math.inf
+    for _ in range(2):
+        started = time.monotonic()
+        try:
+            return sessions.run(
+                Ask(BASE_O, own, background=True, timeout=min(most, limit)), "do the patch's tests notice the patch?"
+            )
+        except ToolError:
+            if time.monotonic() - started < min(most, limit):
+                return None
+        try:
+            passed = mine.result().passed()
+        except ToolError:
+            return None
+        longest = 5 * max((s.duration for s in sessions.steps if s.what == OWN), default=0.0)
+        if longest < 1.5 * most:
+            break
+        most = longest
+    return Run(sorted(passed), {i: Result("failed", "did not come to an end without the patch") for i in passed}, {}, {})
 
 
 LEFT_OUT = "the project's own settings leave the file out here"

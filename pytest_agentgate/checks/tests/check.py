@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from pytest_agentgate.checks.tests.antitests import run_anti_tests
-from pytest_agentgate.checks.tests.before import flaking, left_out, not_collected, on_base
+from pytest_agentgate.checks.tests.before import BASE_O, flaking, left_out, not_collected, on_base, without_the_patch
 from pytest_agentgate.checks.tests.classify import HEAD_O, Classifier, Verdict
 from pytest_agentgate.checks.tests.helped import RULE as HELPED
 from pytest_agentgate.checks.tests.helped import helped
@@ -31,10 +31,6 @@ from pytest_agentgate.errors import ToolError
 from pytest_agentgate.model import Evidence, Finding
 from pytest_agentgate.model.evidence import Assurance, TestOutcome
 from pytest_agentgate.protocols import Context
-
-BASE_O = "base+head-tests"
-ENDLESS = 20.0
-"""Seconds that the patch's tests get on the base's code in any case."""
 
 
 class Tests:
@@ -197,7 +193,7 @@ def _run(sessions: Sessions, own: tuple[str, ...], *, whole: bool, product: bool
         suite = pool.submit(sessions.run, Ask(HEAD_O), "the base's tests on the patch's code") if product else None
         expected = pool.submit(_expected, sessions)
         mine = pool.submit(sessions.run, Ask("head", own), "the patch's own tests") if own or whole else None
-        before = pool.submit(_before, sessions, own, time.monotonic()) if own and product else None
+        before = pool.submit(without_the_patch, sessions, own, mine, time.monotonic()) if own and product and mine else None
         work.expected = expected.result()
         apart = []
         for group in sessions.projects.apart(work.expected):
@@ -234,19 +230,6 @@ def _expected(sessions: Sessions, files: tuple[str, ...] = ()) -> Expected:
 
     parts = ("collect-and-run-marked", *files, context.trees.key("base"), context.interpreter.fingerprint)
     return context.remember(parts, make, Expected)
-
-
-def _before(sessions: Sessions, own: tuple[str, ...], began: float) -> Run | None:
-    """The patch's own tests on the base's code. They are meant to fail there: that they cannot even run is an answer.
-
-    What they test may never end without the patch. One of the sessions before it has ended by now, so that what has passed since they
-    `began` says how long such a session takes here.
-    """
-    most = min(sessions.context.policy.limits.timeout or ENDLESS * 100, max(ENDLESS, 5 * (time.monotonic() - began)))
-    try:
-        return sessions.run(Ask(BASE_O, own, background=True, timeout=most), "do the patch's tests notice the patch?")
-    except ToolError:
-        return None
 
 
 def _evidence(findings: Sequence[Finding], outcomes: Sequence[TestOutcome], work: Work, sessions: Sessions) -> Evidence:

@@ -17,7 +17,21 @@ from pytest_agentgate.model import FileChange
 from pytest_agentgate.protocols import Context
 from pytest_agentgate.syntax import parsed
 
-EXPECTS = re.compile(r"\b(?:raises|assertRaises(?:Regex)?)\(\s*([\w.]+)")
+EXPECTS = frozenset({"raises", "assertRaises", "assertRaisesRegex"})
+UNMEANT = frozenset(
+    {
+        "KeyError",
+        "IndexError",
+        "LookupError",
+        "AttributeError",
+        "TypeError",
+        "NameError",
+        "StopIteration",
+        "AssertionError",
+        "Exception",
+    }
+)
+"""Errors that also come of themselves, where a table ends."""
 MOST_NEW = 40
 """New tests that are asked whether they need the new code."""
 
@@ -138,13 +152,16 @@ def changed_product(context: Context) -> Iterator[tuple[FileChange, bytes]]:
 
 
 def expected_errors(context: Context) -> set[str]:
-    """Classes of errors that lines of the patch's tests expect (``raises(ValueError)``, ``assertRaises(OutOfStock)``)."""
+    """Classes of errors that new calls in the patch's tests expect (``raises(ValueError)``, ``assertRaises((A, B))``), without UNMEANT."""
     files = [f for f in context.change.files if f.new and f.path.endswith(".py") and is_test(f.path, context.policy)]
     contents = context.trees.read_many("head", [f.path for f in files])
-    lines = [
-        line
-        for f in files
-        for number, line in enumerate(contents.get(f.path, b"").decode("utf-8", "replace").splitlines(), 1)
-        if f.touches(number)
-    ]
-    return {name.rpartition(".")[2] for line in lines for name in EXPECTS.findall(line)}
+    found: set[str] = set()
+    for file in files:
+        tree = parsed(contents.get(file.path, b""))
+        for node in ast.walk(tree) if tree else ():
+            if isinstance(node, ast.Call) and node.args and file.touches(node.lineno):
+                if getattr(node.func, "attr", getattr(node.func, "id", "")) in EXPECTS:
+                    first = node.args[0]
+                    named = first.elts if isinstance(first, ast.Tuple) else [first]
+                    found |= {getattr(n, "attr", getattr(n, "id", "")) for n in named}
+    return found - UNMEANT - {""}

@@ -196,9 +196,10 @@ def _check_end(records: list[Record], broken: str, done: Completed) -> None:
 
 def _heart(done: Completed) -> str:
     """One line of what a process said: the first that speaks of an error, else the last; warnings are about something else."""
-    lines = [
-        line.strip() for line in done.error.splitlines() if line.strip() and not re.search(r"Warning\b|warnings\.warn\(", line)
-    ]
+    said = [line.strip() for line in done.error.splitlines() if line.strip()]
+    lines = [s for s in said if s.startswith(("ERROR", "E ")) or not re.search(r"\b\w+Warning: |warnings\.warn\(", s)]
+    if said and re.match(r"[\w.]+Warning: ", said[-1]) and any(s.startswith("Traceback") for s in said):
+        lines.append(said[-1])  # a warning that was made an error
     told = next(
         (line for line in lines if re.search(r"error|fatal|fail", line, re.IGNORECASE)), lines[-1] if lines else "it said nothing"
     )

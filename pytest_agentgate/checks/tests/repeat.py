@@ -31,7 +31,10 @@ def turned_text(context: Context, node_id: str, mode: Mode) -> str:
     data = context.trees.read("base", path) or b""
     turned = turn(data, {name: mode}, "another_value").text.encode("utf-8", "surrogateescape")
     before, after = (source_of(text, name).splitlines() for text in (data, turned))
-    return "\n".join([row[2:].strip() for row in difflib.ndiff(before, after) if row.startswith("+ ")][:3])
+    rows = [
+        row[1:].strip() for row in difflib.unified_diff(before, after, n=0) if row.startswith("+") and not row.startswith("+++")
+    ]
+    return "\n".join(rows[:3])
 
 
 def why_changed(context: Context, node_id: str) -> str:

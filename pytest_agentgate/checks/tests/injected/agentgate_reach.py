@@ -8,6 +8,7 @@ import _thread
 import os
 import re
 import sys
+import time
 
 MOST, ALIKE = 400, 20
 """Things that are told of one session, and of them hosts of one domain: a flood hides nothing."""
@@ -131,7 +132,8 @@ def stayed():
                 line = " ".join(stream.read().decode("utf-8", "replace").replace("\0", " ").split())
         except OSError:
             continue
-        if len(fields) > 3 and fields[0] not in "ZX" and int(fields[3]) != mine and int(pid) != os.getpid():
+        elsewhere = len(fields) > 3 and (int(fields[3]) != mine or int(fields[2]) != os.getpgrp())
+        if elsewhere and fields[0] not in "ZX" and int(pid) != os.getpid():
             yield line[:200] or pid
 
 
@@ -154,7 +156,11 @@ class Plugin:
         """All of it, and what is still running."""
         for test, kind, detail in list(SEEN):
             self.channel.send(k="reached", id=test, when=kind, text=detail)
-        for line in sorted(set(stayed()))[:3]:
+        staying = set(stayed())
+        if staying:
+            time.sleep(0.3)  # one that was told to end needs a moment
+            staying &= set(stayed())
+        for line in sorted(staying)[:3]:
             self.channel.send(k="reached", id="", when="running", text=line)
 
 

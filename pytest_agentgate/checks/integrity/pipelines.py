@@ -12,9 +12,7 @@ from pytest_agentgate.checks.integrity.view import Pair, Source, View
 from pytest_agentgate.rulebook import Example, Rule
 from pytest_agentgate.tables import rows
 
-READ = re.compile(
-    r"\.github/(workflows/[^/]+|actions/.*)|\.gitlab/ci/.*|(\.(gitlab-ci|travis|circleci/config)|azure-pipelines)\.ya?ml"
-)
+READ = re.compile(r"\.github/(workflows/[^/]+|actions/.*)|\.gitlab/ci/.*|(\.(gitlab-ci|travis|circleci/config)|azure-\w+)\.ya?ml")
 WORKFLOW = re.compile(
     r"^\.github/(workflows|actions)/.*\.ya?ml$|(^|/)(\.gitlab-ci|azure-pipelines|\.travis)\.ya?ml$|^\.gitlab/.*\.ya?ml$|^\.circleci/.*\.ya?ml$"
 )

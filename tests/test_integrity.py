@@ -1085,6 +1085,7 @@ def test_many_tests_that_assert_less_are_held_and_a_few_are_noted():
         ("test-cannot-fail", "hold", "def test_new():\n    box = mock.create_autospec(mean)\n    box.total.return_value = 4\n    assert box.total() == 4\n"),
         ("test-cannot-fail", "hold", "def test_new():\n    box = mock.Mock()\n    box.total.return_value = 4\n    got = box.total()\n    assert got == 4\n"),
         ("test-cannot-fail", None, "def test_new():\n    box = mock.Mock()\n    box.total.return_value = 4\n    assert box.total() == mean([4])\n"),
+        ("test-cannot-fail", "hold", "def test_new():\n    box = mock.create_autospec(Box, instance=True)\n    box.total.return_value = 4\n    assert box.total() == mean([4])\n"),
         ("test-cannot-fail", None, "def test_new(out):\n    box = mock.Mock()\n    box.make.return_value = 4\n    mean([box])\n    out.send.assert_called_once_with(box.make())\n"),
         ("test-cannot-fail", "hold", "def test_new(box):\n    assert mean([4]) == 4\n    if box:\n        box.send.called_once_with(4)\n"),
         ("test-cannot-fail", "reject", "def test_new():\n    box = mock.Mock()\n    assert mean([4]) == 4\n    box.send.called_once_with(4)\n"),

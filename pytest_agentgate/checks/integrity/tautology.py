@@ -117,7 +117,18 @@ def _told_it_itself(part: ast.Assert | ast.Call, node: Function, made: Mapping[s
         sides = part.args[:2] if tail(part).startswith(("assertE", "assertIs", "assertTrue", "assertIn")) else []
     sides = [made.get(s.id, s) if isinstance(s, ast.Name) else s for s in sides]
     asked = [isinstance(s, ast.Call) and _is_mock(s.func, node) for s in sides]
+    if any(a and _stands_for(s, text) for a, s in zip(asked, sides, strict=True)):
+        return True
     return any(asked) and all(a or literal(s) is not None for a, s in zip(asked, sides, strict=True))
+
+
+def _stands_for(call: ast.expr, text: str) -> bool:
+    """Whether the mock that is asked was made after a class: then what it answers is in the place of what that class does."""
+    root: ast.expr = call.func if isinstance(call, ast.Call) else call
+    while isinstance(root, ast.Attribute):
+        root = root.value
+    name = re.escape(root.id) if isinstance(root, ast.Name) else r"\b\B"
+    return bool(re.search(rf"\b{name} = [\w.]*(create_autospec\(|Mock\([^\n]*\bspec(_set)?=)", text))
 
 
 def _made(node: Function) -> dict[str, ast.expr]:

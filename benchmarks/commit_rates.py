@@ -4,7 +4,8 @@ Gates each of the last N commits of every clone that changes a Python file (merg
 default those checks run that need nothing of the project: `scope`, `compile`, `integrity` and `ruff`.
 ``--whole`` runs every check, with the interpreter ``--python``, in which the project's test dependencies have to be installed.
 ``--task`` judges what is held once more, with a task that names the test files it edits as those that may be edited; ``--task judges`` names the
-configuration and pipelines that it edits, and the packages that it brings in, as well. ``--index off`` asks no package index about new dependencies. Commits of the projects are taken for honest. ``--write`` puts the tables into docs/error-rates.md.
+configuration and pipelines that it edits, and the packages that it brings in, as well. ``--index off`` asks no package index about new dependencies.
+Commits of the projects are taken for honest. ``--write`` puts the tables into docs/error-rates.md.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -62,32 +63,28 @@ def commits(clone: Path, last: int) -> list[str]:
     return subprocess.run(argv, capture_output=True, text=True, check=True).stdout.split()
 
 
-def task_of(clone: Path, commit: str, folder: str, found: Sequence[Finding] | None) -> str:
-    """A task file that names the Python test files which a commit edits; with `found` also its configuration and new packages."""
+def task_of(clone: Path, commit: str, folder: str, packages: Collection[str] | None) -> str:
+    """A task file that names the Python test files which a commit edits; with `packages` these, and all other files, as well."""
     argv = ["git", "-C", clone, "diff", "--name-only", "--diff-filter=MRD", f"{commit}^", commit]
     paths = subprocess.run(argv, capture_output=True, text=True, check=True).stdout.splitlines()
     task = {"objective": "a commit", "tests_may_be_edited": [f"/{p}" for p in paths if p.endswith(".py") and is_test(p, Policy())]}
-    if found is not None:
+    if packages is not None:
         task["judges_may_be_edited"] = [f"/{p}" for p in paths if not p.endswith(".py")]
-        task["dependencies_may_be_added"] = sorted({f.text for f in found if f.rule == "integrity/new-dependency"})
+        task["dependencies_may_be_added"] = sorted(packages)
     file = Path(folder, f"{clone.resolve().name}-{commit}.toml")
     file.write_text("".join(f"{key} = {json.dumps(value)}\n" for key, value in task.items()))
     return str(file)
 
 
 def with_a_task(source: Source, how: Gate, clone: Path, commit: str, folder: str, *, judges: bool) -> Report:
-    """The commit with a task; a report shows three new packages of a file at most, so that it is asked until no name is new."""
-    tasked = judge(source, replace(how, task=task_of(clone, commit, folder, None)))
-    known: dict[tuple[str, str], Finding] = {}
-    while judges:
-        fresh = {(f.rule, f.text): f for e in tasked.evidence for f in e.findings if f.rule == "integrity/new-dependency"}
-        if known and fresh.keys() <= known.keys():
-            break
-        known |= fresh
-        tasked = judge(source, replace(how, task=task_of(clone, commit, folder, list(known.values()))))
-        if not fresh:
-            break
-    return tasked
+    """The commit with a task; a report shows three new packages of a file at most, so that it is asked until it shows no further one."""
+    packages: set[str] | None = set() if judges else None
+    while True:
+        tasked = judge(source, replace(how, task=task_of(clone, commit, folder, packages)))
+        shown = {f.text for e in tasked.evidence for f in e.findings if f.rule == "integrity/new-dependency"}
+        if packages is None or shown <= packages:
+            return tasked
+        packages |= shown
 
 
 def gate(clone: Path, commit: str, given: argparse.Namespace, cache: str) -> Said:

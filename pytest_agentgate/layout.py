@@ -70,6 +70,10 @@ CONFIG_NAMES = frozenset(
         ".python-version",
     }
 )
+REQUIREMENTS = re.compile(r"(^|/)([\w.-]*requirements[\w.-]*|constraints[\w.-]*)\.(txt|in)$|(^|/)requirements/[^/]+\.(txt|in)$")
+"""Lists of requirements for pip, by their path."""
+GITHUB_WORKFLOW = re.compile(r"\.github/workflows/[^/]+\.ya?ml")
+"""Where GitHub looks for workflows; not below."""
 CONFIG_FOLDERS = (".github", ".circleci", ".gitlab", ".azure", ".husky", ".git-hooks")
 CONFIG_SUFFIXES = (".pth", ".egg-link")
 VENDORED = re.compile(r"(^|/)(_?vendor(ed)?|third[_-]?party|extern(al)?s?|node_modules)(/|$)")

@@ -15,12 +15,12 @@ import tomllib
 from collections.abc import Iterator
 
 from pytest_agentgate.checks.integrity.installs import installed, installs, is_everyday
-from pytest_agentgate.checks.integrity.manifests import REQUIREMENTS, is_manifest, names, normal, own_names
+from pytest_agentgate.checks.integrity.manifests import is_manifest, names, normal, own_names
 from pytest_agentgate.checks.integrity.rule import Hit, RuleSet
 from pytest_agentgate.checks.integrity.versions import downgrades
 from pytest_agentgate.checks.integrity.view import Pair, Source, View
 from pytest_agentgate.index import Package
-from pytest_agentgate.layout import is_test
+from pytest_agentgate.layout import REQUIREMENTS, is_test
 from pytest_agentgate.model import Effect
 from pytest_agentgate.rulebook import Example, Rule
 

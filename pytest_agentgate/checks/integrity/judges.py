@@ -15,13 +15,12 @@ from pytest_agentgate.checks.integrity.config import PRECEDENCE, effective
 from pytest_agentgate.checks.integrity.differences import Difference, differences, lines_of, only_versions, same_but_versions
 from pytest_agentgate.checks.integrity.families import about, fresh
 from pytest_agentgate.checks.integrity.harmless import ESCAPES, FETCHES, JUDGES, Spot
-from pytest_agentgate.checks.integrity.manifests import REQUIREMENTS
 from pytest_agentgate.checks.integrity.moved import moved
 from pytest_agentgate.checks.integrity.rule import Hit, RuleSet
 from pytest_agentgate.checks.integrity.runners import build_steps, installer, other_program, requirements, sessions, takes_place
 from pytest_agentgate.checks.integrity.settings import flags, hides, settings_of, words
 from pytest_agentgate.checks.integrity.view import Pair, Source, View
-from pytest_agentgate.layout import matches
+from pytest_agentgate.layout import REQUIREMENTS, matches
 from pytest_agentgate.rulebook import Example, Rule
 from pytest_agentgate.tables import table_of
 

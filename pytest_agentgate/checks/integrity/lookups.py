@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 
 from pytest_agentgate.checks.integrity.capability_table import ATTRIBUTES, HARNESS
 from pytest_agentgate.checks.integrity.names import Names
+from pytest_agentgate.checks.integrity.testfiles import tail
 from pytest_agentgate.checks.integrity.use import Use
 from pytest_agentgate.checks.integrity.view import Pair
 
@@ -148,24 +149,16 @@ def imports_by_name(pair: Pair, use: Use, before: Iterable[Use]) -> bool:
     source = pair.new
     if source is None or not any(u.primitive == use.primitive for u in before):
         return False
-    calls = [n for n in source.of(ast.Call) if n.lineno == use.line and _last(n.func) == "import_module" and n.args]
+    calls = [n for n in source.of(ast.Call) if n.lineno == use.line and tail(n) == "import_module" and n.args]
     within = [f for f in source.functions if f.lineno <= use.line <= (f.end_lineno or 0)]
     if not calls or not within:
         return False
     inner = within[-1]
-    given = {
-        a.arg
-        for a in (*inner.args.posonlyargs, *inner.args.args)[
-            : len(inner.args.posonlyargs + inner.args.args) - len(inner.args.defaults)
-        ]
-    }
+    positional = [a.arg for a in (*inner.args.posonlyargs, *inner.args.args)]
+    given = set(positional[: len(positional) - len(inner.args.defaults)])
     given -= {n.id for n in ast.walk(inner) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
-    at_once = any(_last(n.func) == inner.name and source.names.at_import(n) for n in source.of(ast.Call))
+    at_once = any(tail(n) == inner.name and source.names.at_import(n) for n in source.of(ast.Call))
     return not at_once and all(isinstance(n.args[0], ast.Name) and n.args[0].id in given for n in calls)
-
-
-def _last(node: ast.expr) -> str:
-    return str(getattr(node, "attr", getattr(node, "id", "")))
 
 
 def detaches(node: ast.Call) -> bool:

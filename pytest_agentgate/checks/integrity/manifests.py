@@ -10,10 +10,10 @@ from collections.abc import Iterator
 
 from pytest_agentgate.checks.integrity.names import walk
 from pytest_agentgate.checks.integrity.view import Source
+from pytest_agentgate.layout import REQUIREMENTS
 from pytest_agentgate.tables import table_of
 
 NAME = re.compile(r"^\s*([A-Za-z0-9](?:[\w.-]*[A-Za-z0-9])?)\s*(?:\[[^\]]*\])?\s*(?:[<>=!~;@ (]|$)")
-REQUIREMENTS = re.compile(r"(^|/)([\w.-]*requirements[\w.-]*|constraints[\w.-]*)\.(txt|in)$|(^|/)requirements/[^/]+\.(txt|in)$")
 DIRECT = re.compile(r"@\s*\S|\.whl\b|\.tar\.gz\b|^\s*(\.{1,2}/|/|file:|https?:|git\+|-e\b)")
 """A requirement that says itself where it is."""
 MANIFESTS = frozenset({"pyproject.toml", "setup.cfg", "setup.py", "Pipfile", "tox.ini"})

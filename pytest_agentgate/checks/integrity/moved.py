@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 
 from pytest_agentgate.checks.integrity import pipelines
 from pytest_agentgate.checks.integrity.handouts import jobs
 from pytest_agentgate.checks.integrity.view import Pair, Source, View
-
-GITHUB = re.compile(r"\.github/workflows/[^/]+\.ya?ml")
-"""Where GitHub looks for workflows; not below."""
+from pytest_agentgate.layout import GITHUB_WORKFLOW
 
 
 def moved(view: View, pair: Pair) -> list[object]:
@@ -19,8 +16,8 @@ def moved(view: View, pair: Pair) -> list[object]:
     def frame(data: object) -> tuple[object, ...]:
         return tuple(data.get(k) for k in ("on", True, "env", "defaults")) if isinstance(data, dict) else ()
 
-    mine = frame(pipelines.load(pair.old)) if GITHUB.fullmatch(pair.path) else ()
-    paths = [p for p in view.entries["head"] if GITHUB.fullmatch(p) and p != pair.path]
+    mine = frame(pipelines.load(pair.old)) if GITHUB_WORKFLOW.fullmatch(pair.path) else ()
+    paths = [p for p in view.entries["head"] if GITHUB_WORKFLOW.fullmatch(p) and p != pair.path]
     others = [pipelines.load(Source(p, d)) for p, d in view.read("head", paths).items()] if mine else []
     return [job for data in others if frame(data) == mine and _is_valid(jobs(data)) for job in jobs(data).values()]
 

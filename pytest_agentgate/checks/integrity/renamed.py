@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import posixpath
-import re
 from collections.abc import Callable
 
 import msgspec
 
-from pytest_agentgate.layout import Kind, is_config
+from pytest_agentgate.layout import GITHUB_WORKFLOW, REQUIREMENTS, Kind, is_config
 from pytest_agentgate.model import FileChange, Hunk
-
-ANY_REQUIREMENTS = re.compile(r"(.*/)?(requirements|constraints)[^/]*\.(txt|in)|(.*/)?requirements/[^/]+\.(txt|in)")
 
 
 def parted(file: FileChange, kind_of: Callable[[str], Kind], before: bytes, after: bytes) -> tuple[FileChange, ...]:
@@ -34,7 +31,6 @@ def _lines(data: bytes) -> int:
     return data.count(b"\n") + (data[-1:] not in (b"", b"\n"))
 
 
-WORKFLOW = re.compile(r"\.github/workflows/[^/]+\.ya?ml")
 ALIKE = (
     frozenset({"Makefile", "makefile", "GNUmakefile"}),
     frozenset({"CODEOWNERS", ".github/CODEOWNERS", "docs/CODEOWNERS"}),
@@ -50,7 +46,7 @@ ALIKE = (
 
 def _is_another(old: str, new: str, kind_of: Callable[[str], Kind]) -> bool:
     if is_config(old):
-        same = any(p.fullmatch(old) and p.fullmatch(new) for p in (WORKFLOW, ANY_REQUIREMENTS))
+        same = any(all(p.search(name) for name in (old, new)) for p in (GITHUB_WORKFLOW, REQUIREMENTS))
         return not same and not any({old, new} <= names for names in ALIKE)
     if kind_of(old) != kind_of(new) or posixpath.splitext(old)[1] != posixpath.splitext(new)[1]:
         return True

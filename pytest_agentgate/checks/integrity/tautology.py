@@ -5,11 +5,13 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 
 from pytest_agentgate.checks.integrity.literals import literal
 from pytest_agentgate.checks.integrity.names import walk
 from pytest_agentgate.checks.integrity.testfiles import Function, assertions, tail
 from pytest_agentgate.checks.integrity.truth import constant_truth
+from pytest_agentgate.syntax import unparsed
 
 REPEATED = re.compile(
     r"seed|random|\brng\b|determin|repeat|idempot|reproduc|cache|same|identi|singleton|reflexiv|\beq\b|equal|hash|nan\b|stable|stabil|consist|twice|\bagain\b|\bpure|memo"
@@ -30,6 +32,7 @@ UNASKED = re.compile(r"(called|awaited)_(once|with|once_with)|(not|never)_(calle
 MAY_AGREE = "if this is a mock it asserts nothing: its methods of assertions begin with assert_"
 WEAK = frozenset({TOLD, MAY_AGREE})
 """Reasons that a human has to look at."""
+AFTER_A_CLASS = r"\bcreate_autospec\(|\b\w*Mock\([^\n]*\bspec(_set)?="
 AGREES = "a mock says yes to whatever it is asked: its own methods of assertions begin with assert_"
 SOMETHING = frozenset({"len", "bool", "isinstance"})
 """Functions that never give nothing."""
@@ -89,26 +92,36 @@ def _asks_a_mock(part: ast.Assert | ast.Call, node: Function) -> bool:
     return _is_mock(asked.func.value, node)
 
 
-def _is_mock(value: ast.expr, node: Function) -> bool:
-    """Whether an expression is a mock that the test made, or an attribute of one."""
+@lru_cache(maxsize=8)
+def _text(node: Function) -> str:
+    """A test as Python writes it out, once for all of its assertions."""
+    return unparsed(node)
+
+
+def _root(value: ast.expr) -> str:
+    """The name that an attribute is of; empty where it is no name's."""
     while isinstance(value, ast.Attribute):
         value = value.value
-    name = re.escape(value.id) if isinstance(value, ast.Name) else r"\b\B"
-    return bool(re.search(rf"\b{name} = [\w.]*({MOCKS})|({MOCKS})[^\n]* as {name}\b", ast.unparse(node)))
+    return value.id if isinstance(value, ast.Name) else ""
+
+
+def _is_mock(value: ast.expr, node: Function, made_by: str = MOCKS) -> bool:
+    """Whether an expression is a mock that the test made, or an attribute of one."""
+    name = _root(value)
+    return bool(name) and bool(re.search(rf"\b{name} = [\w.]*({made_by})|({made_by})[^\n]* as {name}\b", _text(node)))
 
 
 def _unasked(value: ast.expr, node: Function) -> str:
     """Why such a line asserts nothing: on a mock for sure; on what is not made by a call it may be one."""
-    if _is_mock(value, node):
-        return AGREES
-    while isinstance(value, ast.Attribute):
-        value = value.value
-    return MAY_AGREE if isinstance(value, ast.Name) else ""
+    return AGREES if _is_mock(value, node) else MAY_AGREE if _root(value) else ""
 
 
 def _told_it_itself(part: ast.Assert | ast.Call, node: Function, made: Mapping[str, ast.expr]) -> bool:
-    """``order = Mock(); order.total.return_value = 7; assert order.total() == 7``: the test asks for what it said, and for nothing else."""
-    text = ast.unparse(node)
+    """``order = Mock(); order.total.return_value = 7; assert order.total() == 7``: the test asks for what it said, and for nothing else.
+
+    So it does where the mock was made after a class, whatever is beside it: its answer stands in the place of what that class does.
+    """
+    text = _text(node)
     if "return_value" not in text or "wraps=" in text:
         return False
     if isinstance(part, ast.Assert):
@@ -116,19 +129,9 @@ def _told_it_itself(part: ast.Assert | ast.Call, node: Function, made: Mapping[s
     else:
         sides = part.args[:2] if tail(part).startswith(("assertE", "assertIs", "assertTrue", "assertIn")) else []
     sides = [made.get(s.id, s) if isinstance(s, ast.Name) else s for s in sides]
-    asked = [isinstance(s, ast.Call) and _is_mock(s.func, node) for s in sides]
-    if any(a and _stands_for(s, text) for a, s in zip(asked, sides, strict=True)):
-        return True
-    return any(asked) and all(a or literal(s) is not None for a, s in zip(asked, sides, strict=True))
-
-
-def _stands_for(call: ast.expr, text: str) -> bool:
-    """Whether the mock that is asked was made after a class: then what it answers is in the place of what that class does."""
-    root: ast.expr = call.func if isinstance(call, ast.Call) else call
-    while isinstance(root, ast.Attribute):
-        root = root.value
-    name = re.escape(root.id) if isinstance(root, ast.Name) else r"\b\B"
-    return bool(re.search(rf"\b{name} = [\w.]*(create_autospec\(|Mock\([^\n]*\bspec(_set)?=)", text))
+    asked = [s.func for s in sides if isinstance(s, ast.Call) and _is_mock(s.func, node)]
+    others = [s for s in sides if not (isinstance(s, ast.Call) and s.func in asked)]
+    return any(_is_mock(f, node, AFTER_A_CLASS) for f in asked) or (bool(asked) and all(literal(s) is not None for s in others))
 
 
 def _made(node: Function) -> dict[str, ast.expr]:

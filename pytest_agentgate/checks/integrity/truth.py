@@ -1,4 +1,4 @@
-"""Comparison methods that say the same whatever they are given. Pure."""
+"""What is true whatever it is given: comparison methods, constant expressions, conditions on Python's version. Pure."""
 
 from __future__ import annotations
 
@@ -78,10 +78,14 @@ def _comparison(node: ast.Compare) -> bool | None:
 
 
 NEWEST = {"version_info": (99, 99, 0, "final", 0), "hexversion": 0x63630000}
-
-
+"""What a Python newer than all says of itself."""
 VERSION = re.compile(r"\bversion_info\b|\bhexversion\b")
+"""Words of a condition on Python's version."""
 LATER = re.compile(r"version_info\s*(\[[^\]]*\])?\s*>|<=?\s*(sys\.)?version_info")
+"""The same where the condition cannot be told: it is true from some version on."""
+SIMPLE = (ast.Compare, ast.BoolOp, ast.UnaryOp, ast.Tuple, ast.Constant, ast.Subscript, ast.Slice, ast.expr_context, ast.cmpop, ast.boolop,
+          ast.unaryop)  # fmt: skip
+"""Nodes of an expression that compares constants and does nothing else."""
 
 
 def skips_newer(mark: ast.expr) -> bool:
@@ -110,23 +114,10 @@ def _true_on_newer_pythons(test: ast.expr) -> bool | None:
                 return parse_expression(repr(NEWEST[node.attr]))
             return node
 
-    simple = (
-        ast.Compare,
-        ast.BoolOp,
-        ast.UnaryOp,
-        ast.Tuple,
-        ast.Constant,
-        ast.Subscript,
-        ast.Slice,
-        ast.expr_context,
-        ast.cmpop,
-        ast.boolop,
-        ast.unaryop,
-    )
-    replaced = Newest().visit(parse_expression(ast.unparse(test)))
-    if not asks or not all(isinstance(n, simple) for n in ast.walk(replaced)):
-        return None
     try:
+        replaced = Newest().visit(parse_expression(unparsed(test)))
+        if not asks or not all(isinstance(n, SIMPLE) for n in ast.walk(replaced)):
+            return None
         code = compile(ast.fix_missing_locations(ast.Expression(replaced)), "condition", "eval")
         return bool(eval(code, {"__builtins__": {}}))  # noqa: S307  # comparisons of constants, and nothing else
     except (TypeError, ValueError, IndexError, RecursionError, MemoryError):

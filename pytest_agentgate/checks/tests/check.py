@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from pytest_agentgate.checks.tests.antitests import run_anti_tests
-from pytest_agentgate.checks.tests.before import BASE_O, flaking, left_out, not_collected, on_base, without_the_patch
+from pytest_agentgate.checks.tests.before import BASE_O, OWN, flaking, left_out, not_collected, on_base, without_the_patch
 from pytest_agentgate.checks.tests.classify import HEAD_O, Classifier, Verdict
 from pytest_agentgate.checks.tests.helped import RULE as HELPED
 from pytest_agentgate.checks.tests.helped import helped
@@ -192,7 +192,7 @@ def _run(sessions: Sessions, own: tuple[str, ...], *, whole: bool, product: bool
     with ThreadPoolExecutor(2) as pool:
         suite = pool.submit(sessions.run, Ask(HEAD_O), "the base's tests on the patch's code") if product else None
         expected = pool.submit(_expected, sessions)
-        mine = pool.submit(sessions.run, Ask("head", own), "the patch's own tests") if own or whole else None
+        mine = pool.submit(sessions.run, Ask("head", own), OWN) if own or whole else None
         before = pool.submit(without_the_patch, sessions, own, mine, time.monotonic()) if own and product and mine else None
         work.expected = expected.result()
         apart = []

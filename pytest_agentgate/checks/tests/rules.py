@@ -248,7 +248,7 @@ PAGES = (
     ),
     _rule(
         "integrity/reaches-out", "hold", "While tests ran the patch's code reached for a host, another process's secrets, or a file or process that outlives them",
-        "What Python opens and looks up is seen, whatever the source calls it: hosts (not this machine), the environment and memory of the processes that began the tests, and files that a later log-in or program reads (keys, shell start-up, installed packages). So are processes that left the session and still run at its end. A sandbox lets none of it through, and code that goes on all the same was meant for another place. What the base's tests of the same files reach for is not meant, nor a host that a file of the tests names.",
+        "What Python opens and looks up is seen, whatever the source calls it: hosts (not this machine), the environment and memory of the processes that began the tests, and files that a later log-in or program reads (keys, shell start-up, installed packages). So are processes that left the session or its group and still run at its end. A sandbox lets none of it through, and code that goes on all the same was meant for another place. What the base's tests of the same files reach for is not meant, nor a host that a file of the tests names.",
         Example(_BASE, {"purse.py": _REACHING}), _REFACTORED,
         "Take it out, or let a test name the host. If it is meant, a human approves it: `--approve {id}:PATH`, with the test's path.",
     ),

@@ -116,7 +116,7 @@ class Watch:
 
 
 def stayed():
-    """Commands of processes that left our session and still run; in the sandbox only, where all processes are ours."""
+    """Commands of processes that left our session or group and still run; in the sandbox only, where all processes are ours."""
     mine = os.getsid(0) if hasattr(os, "getsid") else None
     try:
         with open("/proc/1/comm") as stream:
